@@ -1,0 +1,144 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{DeviceId, EnrolmentId, Sha256, TokenId};
+
+/// Whether a device may do business with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceState {
+    /// Approved by an admin; has not called with its new identity yet.
+    Approved,
+    /// In service.
+    Active,
+}
+
+/// From when on a device belongs to whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The officer or vehicle.
+    pub assignee: String,
+    /// First moment of the assignment; it lasts until the next one begins.
+    pub from: DateTime<Utc>,
+}
+
+/// A device that an admin has approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Given by the server.
+    pub id: DeviceId,
+    /// As printed on the device.
+    pub serial: String,
+    /// Name of the device model.
+    pub model: String,
+    /// Whether it may do business.
+    pub state: DeviceState,
+    /// SHA-256 of the public key (SubjectPublicKeyInfo) that proves its identity.
+    pub key: Sha256,
+    /// To whom it belonged, oldest first.
+    pub assignments: Vec<Assignment>,
+    /// Name of its config profile.
+    pub profile: String,
+    /// When it was approved.
+    pub approved_at: DateTime<Utc>,
+}
+
+impl Device {
+    /// Who had the device at `moment`; before the first assignment, the first one counts, since a camera often
+    /// records before anyone completes its set-up.
+    pub fn assignee_at(&self, moment: DateTime<Utc>) -> Option<&str> {
+        self.assignments
+            .iter()
+            .rev()
+            .find(|assignment| assignment.from <= moment)
+            .or_else(|| self.assignments.first())
+            .map(|assignment| assignment.assignee.as_str())
+    }
+}
+
+/// What an admin hands to a device so that it may ask to be known; the secret itself is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolToken {
+    /// Public half of the token.
+    pub id: TokenId,
+    /// SHA-256 of the secret half.
+    pub secret_hash: Sha256,
+    /// The one serial that may use it.
+    pub serial: String,
+    /// Model of that device.
+    pub model: String,
+    /// No use after this.
+    pub expires: DateTime<Utc>,
+    /// How many enrolments may still be made with it.
+    pub uses_left: u32,
+}
+
+/// Where an enrolment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrolmentState {
+    /// Waits for an admin.
+    Pending,
+    /// An admin completed the set-up; the device may fetch its certificate.
+    Approved,
+}
+
+/// A device's request to be known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// Given by the server.
+    pub id: EnrolmentId,
+    /// Token that it was made with.
+    pub token: TokenId,
+    /// As the device says, bound to the token.
+    pub serial: String,
+    /// As the device says, bound to the token.
+    pub model: String,
+    /// SHA-256 of the public key that the device proved to hold.
+    pub key: Sha256,
+    /// The public key itself (DER SubjectPublicKeyInfo, base64url): the certificate is made for it.
+    pub spki: String,
+    /// Short text that the device and the admin both see.
+    pub code: String,
+    /// Where it stands.
+    pub state: EnrolmentState,
+    /// When the device asked first.
+    pub requested_at: DateTime<Utc>,
+    /// The device it became, once approved.
+    pub device: Option<DeviceId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_recording_belongs_to_whoever_had_the_device_at_its_start() {
+        let device = Device {
+            id: DeviceId::from_bytes([1; 16]),
+            serial: "B-1".into(),
+            model: "BC4".into(),
+            state: DeviceState::Active,
+            key: Sha256::of(b""),
+            assignments: vec![
+                Assignment {
+                    assignee: "J. Smith".into(),
+                    from: at("2026-03-01T00:00:00Z"),
+                },
+                Assignment {
+                    assignee: "A. Jones".into(),
+                    from: at("2026-06-01T00:00:00Z"),
+                },
+            ],
+            profile: "default".into(),
+            approved_at: at("2026-03-01T00:00:00Z"),
+        };
+        assert_eq!(device.assignee_at(at("2026-05-31T23:59:59Z")), Some("J. Smith"));
+        assert_eq!(device.assignee_at(at("2026-06-01T00:00:00Z")), Some("A. Jones"));
+        assert_eq!(device.assignee_at(at("2026-01-01T00:00:00Z")), Some("J. Smith"));
+    }
+}

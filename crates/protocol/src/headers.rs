@@ -1,0 +1,29 @@
+//! Names of the header fields, lower case as HTTP libraries want them, and their fixed values.
+
+/// Protocol version of tus, on every request and answer of a transfer.
+pub const TUS_RESUMABLE: &str = "tus-resumable";
+/// Versions of tus that the server speaks.
+pub const TUS_VERSION: &str = "tus-version";
+/// Extensions of tus that the server speaks.
+pub const TUS_EXTENSION: &str = "tus-extension";
+/// Largest upload, in bytes.
+pub const TUS_MAX_SIZE: &str = "tus-max-size";
+/// Bytes that the server has; durable when it says so.
+pub const UPLOAD_OFFSET: &str = "upload-offset";
+/// Bytes of the whole recording.
+pub const UPLOAD_LENGTH: &str = "upload-length";
+/// Key and base64 value pairs at creation.
+pub const UPLOAD_METADATA: &str = "upload-metadata";
+/// The signed receipt, in the answer that completes an upload and in `HEAD` of a completed one.
+pub const RECEIPT: &str = "longshore-receipt";
+/// ETag of the current `desired` document, on every authenticated answer.
+pub const DESIRED: &str = "longshore-desired";
+/// Scheme of `Authorization` for `POST /enrolments`, before `<token-id>.<secret>`.
+pub const ENROL_SCHEME: &str = "Longshore-Enrol";
+
+/// The version of tus that both ends speak.
+pub const TUS_1_0_0: &str = "1.0.0";
+/// Content type of the bytes in a `PATCH`.
+pub const OFFSET_OCTET_STREAM: &str = "application/offset+octet-stream";
+/// Content type of a problem document (RFC 9457).
+pub const PROBLEM_JSON: &str = "application/problem+json";

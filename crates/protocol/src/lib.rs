@@ -1,0 +1,20 @@
+//! The device protocol, version 1: wire types, paths and headers, as `docs/PROTOCOL.md` tells them.
+//!
+//! Both ends use these types; `golden/` holds one example of each body, which the tests keep true.
+
+mod bodies;
+mod enrolment_text;
+pub mod headers;
+pub mod limits;
+mod metadata;
+pub mod paths;
+mod problem;
+
+pub use bodies::{
+    Answer, Approval, Clock, Deletion, DeletionRefused, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer,
+    EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, Hello, ItemAnswer, Later, OfferItem, Offers, OffersAnswer,
+    ServerIdentity, Unsent,
+};
+pub use enrolment_text::{EnrolmentText, InvalidEnrolmentText};
+pub use metadata::{InvalidMetadata, Metadata};
+pub use problem::{Problem, ProblemType};

@@ -1,0 +1,14 @@
+//! Paths of the endpoints that devices call.
+
+/// Who the server is; needs no authentication.
+pub const HELLO: &str = "/device/v1/hello";
+/// Asking to be known; below it, one enrolment by its id.
+pub const ENROLMENTS: &str = "/device/v1/enrolments";
+/// What the server wants of this device.
+pub const DESIRED: &str = "/device/v1/desired";
+/// "I hold these recordings."
+pub const OFFERS: &str = "/device/v1/offers";
+/// Transfers; below it, one transfer by its id.
+pub const UPLOADS: &str = "/device/v1/uploads";
+/// What the device has deleted.
+pub const DELETIONS: &str = "/device/v1/deletions";
