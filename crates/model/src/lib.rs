@@ -9,7 +9,7 @@ mod id;
 mod receipt;
 mod recording;
 
-pub use checksum::Sha256;
+pub use checksum::{DamagedHashState, HashState, RunningHash, Sha256};
 pub use clock::{Clock, SettableClock, SystemClock};
 pub use device::{Assignment, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState};
 pub use id::{DeviceId, EnrolmentId, InvalidId, RecordingId, TokenId, UploadId};

@@ -1,1 +1,15 @@
-//! x
+//! Where evidence and its bookkeeping live: the disk, the journal, the index over it, and the order in which a
+//! recording becomes a file with a name.
+
+pub mod catalogue;
+pub mod facts;
+pub mod files;
+pub mod incoming;
+pub mod index;
+pub mod journal;
+mod layout;
+pub mod manifest;
+pub mod place;
+mod slots;
+
+pub use slots::{Committed, Identity};

@@ -1,0 +1,259 @@
+//! The journal and the index as one: a single thread writes both, everybody reads the index.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use longshore_model::Clock;
+use tokio::sync::oneshot;
+
+use crate::facts::Fact;
+use crate::files::Files;
+use crate::index::{Index, IndexError};
+use crate::journal::{Journal, JournalError, Torn};
+
+/// Commands that may wait for the writer. Each session and person waits for its own answer, so this many are never
+/// reached by honest load; a stalled disk must not gather more.
+const QUEUE: usize = 4096;
+/// Facts that share one sync.
+const BATCH: usize = 1024;
+
+/// Why something was not recorded.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RecordError {
+    /// An earlier write failed; nothing is written until the server starts again and reads what is really there.
+    #[error("the journal could not be written ({0}); see to its disk and restart Longshore")]
+    Failed(String),
+    /// Too many wait.
+    #[error("the journal is busy")]
+    Busy,
+}
+
+/// Why a decision came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError<E> {
+    /// The decision itself says no.
+    #[error(transparent)]
+    Refused(E),
+    /// The index gave no answer.
+    #[error(transparent)]
+    Index(IndexError),
+    /// What was decided could not be recorded.
+    #[error(transparent)]
+    Record(RecordError),
+}
+
+/// Why the catalogue cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The writer's thread.
+    #[error("the writer's thread cannot be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+type Answer = Box<dyn FnOnce(Result<(), RecordError>) + Send>;
+/// Looks at the index, which holds everything decided before, and says what follows.
+type Decision = Box<dyn FnOnce(&Index) -> (Vec<Fact>, Answer) + Send>;
+
+enum Job {
+    Record(Vec<Fact>, Answer),
+    Decide(Decision),
+    Stop,
+}
+
+/// A handle to the catalogue.
+#[derive(Clone)]
+pub struct Catalogue {
+    index: Index,
+    jobs: SyncSender<Job>,
+}
+
+/// The writer's thread, to be stopped last.
+pub struct Writer {
+    jobs: SyncSender<Job>,
+    thread: JoinHandle<()>,
+}
+
+impl Catalogue {
+    /// Reads the journal in `files`, makes the index in `index_folder` from it, and starts the writer.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(
+        files: Arc<dyn Files>,
+        index_folder: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Writer, Option<Torn>), OpenError> {
+        let index = Index::create(index_folder)?;
+        let mut failed = None;
+        let (journal, torn) = Journal::open(files, |entry| {
+            if failed.is_none() {
+                failed = index.apply(&entry).err();
+            }
+            Ok(())
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let (jobs, queue) = sync_channel(QUEUE);
+        let worker = Worker {
+            journal,
+            index: index.clone(),
+            clock,
+            failed: None,
+        };
+        let thread = thread::Builder::new()
+            .name("catalogue".into())
+            .spawn(move || worker.run(&queue))?;
+        Ok((
+            Self {
+                index,
+                jobs: jobs.clone(),
+            },
+            Writer { jobs, thread },
+            torn,
+        ))
+    }
+
+    /// The index, for reading. Its calls do disk work: keep them off the network's threads.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Records facts; they are durable and in the index when this returns.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub async fn record(&self, facts: Vec<Fact>) -> Result<(), RecordError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Record(facts, Box::new(|result| drop(answer.send(result)))))?;
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Lets `decision` look at the index and records what it says, with nothing decided in between.
+    ///
+    /// # Errors
+    /// [`DecideError`].
+    pub async fn decide<T, E>(
+        &self,
+        decision: impl FnOnce(&Index) -> Result<Result<(Vec<Fact>, T), E>, IndexError> + Send + 'static,
+    ) -> Result<T, DecideError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let decision: Decision = Box::new(move |index| {
+            let (facts, outcome) = match decision(index) {
+                Ok(Ok((facts, value))) => (facts, Ok(value)),
+                Ok(Err(refused)) => (Vec::new(), Err(DecideError::Refused(refused))),
+                Err(error) => (Vec::new(), Err(DecideError::Index(error))),
+            };
+            let answer: Answer = Box::new(move |recorded| {
+                let outcome = outcome.and_then(|value| recorded.map(|()| value).map_err(DecideError::Record));
+                drop(answer.send(outcome));
+            });
+            (facts, answer)
+        });
+        self.send(Job::Decide(decision)).map_err(DecideError::Record)?;
+        answered.await.unwrap_or_else(|_| Err(DecideError::Record(stopped())))
+    }
+
+    fn send(&self, job: Job) -> Result<(), RecordError> {
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => RecordError::Busy,
+            TrySendError::Disconnected(_) => stopped(),
+        })
+    }
+}
+
+impl Writer {
+    /// Lets the writer finish what waits, and joins it.
+    pub fn stop(self) {
+        let _already_gone = self.jobs.send(Job::Stop);
+        let _panicked = self.thread.join();
+    }
+}
+
+fn stopped() -> RecordError {
+    RecordError::Failed("its writer has stopped".to_owned())
+}
+
+struct Worker {
+    journal: Journal,
+    index: Index,
+    clock: Arc<dyn Clock>,
+    failed: Option<String>,
+}
+
+impl Worker {
+    fn run(mut self, queue: &Receiver<Job>) {
+        let (mut facts, mut answers) = (Vec::new(), Vec::new());
+        while let Ok(first) = queue.recv() {
+            let mut next = Some(first);
+            while let Some(job) = next.take() {
+                match job {
+                    Job::Record(more, answer) => {
+                        facts.extend(more);
+                        answers.push(answer);
+                    }
+                    Job::Decide(decision) => {
+                        // A decision sees all that came before it.
+                        self.write(&mut facts, &mut answers);
+                        let (more, answer) = decision(&self.index);
+                        facts.extend(more);
+                        answers.push(answer);
+                    }
+                    Job::Stop => {
+                        self.write(&mut facts, &mut answers);
+                        if let Err(error) = self.index.flush() {
+                            tracing::warn!(%error, "the index could not be flushed");
+                        }
+                        return;
+                    }
+                }
+                if facts.len() < BATCH {
+                    next = queue.try_recv().ok();
+                }
+            }
+            self.write(&mut facts, &mut answers);
+        }
+    }
+
+    fn write(&mut self, facts: &mut Vec<Fact>, answers: &mut Vec<Answer>) {
+        let result = self.try_write(std::mem::take(facts));
+        for answer in answers.drain(..) {
+            answer(result.clone());
+        }
+    }
+
+    fn try_write(&mut self, facts: Vec<Fact>) -> Result<(), RecordError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        if self.failed.is_none() {
+            let now = self.clock.now();
+            match self.journal.append(now, facts) {
+                Ok(entries) => {
+                    let applied = entries.iter().try_for_each(|entry| self.index.apply(entry));
+                    self.failed = applied.err().map(|error| error.to_string());
+                }
+                Err(error) => self.failed = Some(error.to_string()),
+            }
+            if let Some(error) = &self.failed {
+                tracing::error!(%error, "the catalogue takes no more changes until the server is restarted");
+            }
+        }
+        self.failed
+            .clone()
+            .map_or(Ok(()), |error| Err(RecordError::Failed(error)))
+    }
+}

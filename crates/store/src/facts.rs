@@ -1,0 +1,84 @@
+//! What the journal is told: each a thing that happened, and needs no other file to be believed.
+
+use chrono::{DateTime, FixedOffset, Utc};
+use longshore_model::{Declared, Device, DeviceId, EnrolToken, Enrolment, EnrolmentId, RecordingId, Sha256, UploadId};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened. `by` is the account, or `uid N` of whoever used the local socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "snake_case")]
+pub enum Fact {
+    /// An admin made an enrolment token.
+    TokenIssued {
+        /// The token, its secret hashed.
+        token: EnrolToken,
+        /// Who did it.
+        by: String,
+    },
+    /// A device used a token and asks to be known.
+    EnrolmentRequested {
+        /// What it asks.
+        enrolment: Enrolment,
+    },
+    /// An admin completed the set-up of a device.
+    DeviceApproved {
+        /// The enrolment that this decides.
+        enrolment: EnrolmentId,
+        /// The device as it is from now on.
+        device: Device,
+        /// Who did it.
+        by: String,
+    },
+    /// A device called for the first time with the identity that it was given.
+    DeviceActivated {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A device said what it holds; only what is new or changed.
+    Declared {
+        /// Which device.
+        device: DeviceId,
+        /// What it holds.
+        items: Vec<Declared>,
+    },
+    /// All bytes of a recording arrived, and they were not those that were declared.
+    Mismatched {
+        /// Which device.
+        device: DeviceId,
+        /// Which recording.
+        rid: RecordingId,
+        /// The transfer, which is discarded.
+        upload: UploadId,
+        /// What was declared.
+        declared: Sha256,
+        /// What arrived.
+        found: Sha256,
+    },
+    /// A recording is verified and under its final name.
+    Stored {
+        /// Its manifest, byte for byte.
+        manifest: String,
+    },
+    /// A device deleted its copy on a receipt.
+    Deleted {
+        /// Which device.
+        device: DeviceId,
+        /// Which recording.
+        rid: RecordingId,
+        /// Which content of it.
+        revision: u32,
+        /// When, by the device's clock.
+        deleted_at: DateTime<FixedOffset>,
+    },
+}
+
+/// A fact with its place in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Counts from 1 without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub fact: Fact,
+}

@@ -1,0 +1,435 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Entry, File, Files, parent};
+
+/// Unit in which unsynced bytes survive a power cut or don't.
+const BLOCK: usize = 4096;
+
+/// What goes wrong, counted over all calls that change the disk, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// This call fails with this error, half of a write being done; later calls work.
+    Error(io::ErrorKind),
+    /// The power fails before this call: it and all later ones do nothing.
+    PowerCut,
+}
+
+/// A disk in memory that forgets at a power cut what was not synced: bytes by block, names by operation, each by the
+/// toss of a seeded coin. A rename is one operation; operations keep their order.
+#[derive(Clone, Default)]
+pub struct SimulatedDisk(Arc<Mutex<State>>);
+
+#[derive(Clone, Default)]
+struct State {
+    /// Contents, by inode; inode numbers are never reused.
+    contents: Vec<Content>,
+    /// Names as the running system sees them.
+    names: Names,
+    /// Names that survive any power cut.
+    durable_names: Names,
+    /// What leads from `durable_names` to `names`, in order; `true` once its folder was synced.
+    pending: Vec<(Operation, bool)>,
+    calls: usize,
+    faults: BTreeMap<usize, Fault>,
+    dark: bool,
+}
+
+#[derive(Clone, Default)]
+struct Content {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+/// Paths and what they name: an inode, or `None` for a folder.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Names(BTreeMap<String, Option<usize>>);
+
+#[derive(Clone)]
+enum Operation {
+    Create { path: String, node: Option<usize> },
+    Rename { from: String, to: String },
+    Remove { path: String },
+}
+
+impl Names {
+    fn is_folder(&self, path: &str) -> bool {
+        path.is_empty() || self.0.get(path) == Some(&None)
+    }
+
+    fn children<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, Option<usize>)> {
+        self.0
+            .iter()
+            .filter(move |(name, _)| parent(name) == path)
+            .map(|(name, node)| (name.rsplit('/').next().unwrap_or_default(), *node))
+    }
+
+    fn apply(&mut self, operation: &Operation) -> io::Result<()> {
+        match operation {
+            Operation::Create { path, node } => {
+                if !self.is_folder(parent(path)) {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                if self.0.contains_key(path) {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                self.0.insert(path.clone(), *node);
+            }
+            Operation::Rename { from, to } => {
+                if !self.0.contains_key(from) || !self.is_folder(parent(to)) {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                if self.0.contains_key(to) {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                let node = self.0.remove(from).flatten();
+                self.0.insert(to.clone(), node);
+            }
+            Operation::Remove { path } => {
+                if self.children(path).next().is_some() {
+                    return Err(io::ErrorKind::DirectoryNotEmpty.into());
+                }
+                self.0.remove(path).ok_or(io::ErrorKind::NotFound)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Operation {
+    fn touches(&self, folder: &str) -> bool {
+        match self {
+            Self::Create { path, .. } | Self::Remove { path } => parent(path) == folder,
+            Self::Rename { from, to } => parent(from) == folder || parent(to) == folder,
+        }
+    }
+}
+
+impl State {
+    /// Counts a call that changes the disk, and fails it if a fault is due. `Ok(Some(error))`: do half of it.
+    fn call(&mut self) -> io::Result<Option<io::Error>> {
+        let number = self.calls;
+        self.calls += 1;
+        if self.faults.get(&number) == Some(&Fault::PowerCut) {
+            self.dark = true;
+        }
+        self.powered()?;
+        match self.faults.get(&number) {
+            Some(Fault::Error(kind)) => Ok(Some((*kind).into())),
+            _ => Ok(None),
+        }
+    }
+
+    fn powered(&self) -> io::Result<()> {
+        if self.dark {
+            Err(io::Error::other("the simulated disk has no power"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn change_names(&mut self, operation: Operation) -> io::Result<()> {
+        if let Some(error) = self.call()? {
+            return Err(error);
+        }
+        self.names.apply(&operation)?;
+        self.pending.push((operation, false));
+        Ok(())
+    }
+}
+
+impl SimulatedDisk {
+    /// An empty disk without faults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets the call with this number go wrong.
+    pub fn fail(&self, call: usize, fault: Fault) {
+        self.state().faults.insert(call, fault);
+    }
+
+    /// How many calls have changed the disk, or tried to.
+    pub fn calls(&self) -> usize {
+        self.state().calls
+    }
+
+    /// The disk as it is found after a power cut: what was synced, and of the rest what the coin leaves.
+    pub fn after_power_cut(&self, seed: u64) -> Self {
+        let state = self.state();
+        let mut coin = Coin(seed);
+        let mut names = state.durable_names.clone();
+        for (operation, synced) in &state.pending {
+            if *synced || coin.toss() {
+                // One that builds on a lost one is lost with it.
+                let _lost = names.apply(operation);
+            }
+        }
+        let contents = state
+            .contents
+            .iter()
+            .map(|content| content.after_power_cut(&mut coin))
+            .collect();
+        Self(Arc::new(Mutex::new(State {
+            contents,
+            durable_names: names.clone(),
+            names,
+            ..State::default()
+        })))
+    }
+
+    /// All paths of files, for assertions.
+    pub fn paths(&self) -> BTreeSet<String> {
+        self.state()
+            .names
+            .0
+            .iter()
+            .filter(|(_, node)| node.is_some())
+            .map(|(path, _)| path.clone())
+            .collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content {
+    fn after_power_cut(&self, coin: &mut Coin) -> Self {
+        let len = if coin.toss() {
+            self.live.len()
+        } else {
+            self.durable.len()
+        };
+        let mut found = self.durable.clone();
+        found.resize(len, 0);
+        for (index, block) in found.chunks_mut(BLOCK).enumerate() {
+            let start = index * BLOCK;
+            if let Some(live) = self.live.get(start..self.live.len().min(start + block.len()))
+                && coin.toss()
+            {
+                block[..live.len()].copy_from_slice(live);
+            }
+        }
+        Self {
+            live: found.clone(),
+            durable: found,
+        }
+    }
+}
+
+/// SplitMix64: the same seed, the same tosses.
+struct Coin(u64);
+
+impl Coin {
+    fn toss(&mut self) -> bool {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) & 1 == 1
+    }
+}
+
+struct OpenFile {
+    disk: SimulatedDisk,
+    node: usize,
+}
+
+impl Files for SimulatedDisk {
+    fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        let mut state = self.state();
+        let node = state.contents.len();
+        state.change_names(Operation::Create {
+            path: path.to_owned(),
+            node: Some(node),
+        })?;
+        state.contents.push(Content::default());
+        Ok(Arc::new(OpenFile {
+            disk: self.clone(),
+            node,
+        }))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        let state = self.state();
+        state.powered()?;
+        match state.names.0.get(path) {
+            Some(Some(node)) => Ok(Arc::new(OpenFile {
+                disk: self.clone(),
+                node: *node,
+            })),
+            Some(None) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn create_folder(&self, path: &str) -> io::Result<()> {
+        self.state().change_names(Operation::Create {
+            path: path.to_owned(),
+            node: None,
+        })
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
+        let state = self.state();
+        state.powered()?;
+        if !state.names.is_folder(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(state
+            .names
+            .children(path)
+            .map(|(name, node)| Entry {
+                name: name.to_owned(),
+                folder: node.is_none(),
+            })
+            .collect())
+    }
+
+    fn exists(&self, path: &str) -> io::Result<bool> {
+        let state = self.state();
+        state.powered()?;
+        Ok(path.is_empty() || state.names.0.contains_key(path))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.state().change_names(Operation::Rename {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        })
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let mut state = self.state();
+        if state.names.is_folder(path) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        state.change_names(Operation::Remove { path: path.to_owned() })
+    }
+
+    fn remove_folder(&self, path: &str) -> io::Result<()> {
+        self.state().change_names(Operation::Remove { path: path.to_owned() })
+    }
+
+    fn sync_folder(&self, path: &str) -> io::Result<()> {
+        let mut state = self.state();
+        if let Some(error) = state.call()? {
+            return Err(error);
+        }
+        for (operation, mut synced) in std::mem::take(&mut state.pending) {
+            synced |= operation.touches(path);
+            // What was synced inside a folder counts from when the folder's own name is durable.
+            if !synced || state.durable_names.apply(&operation).is_err() {
+                state.pending.push((operation, synced));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl File for OpenFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.disk.state();
+        state.powered()?;
+        let live = &state.contents[self.node].live;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(live.len());
+        let read = buffer.len().min(live.len() - start);
+        buffer[..read].copy_from_slice(&live[start..start + read]);
+        Ok(read)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let error = state.call()?;
+        let done = if error.is_some() {
+            &bytes[..bytes.len() / 2]
+        } else {
+            bytes
+        };
+        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let live = &mut state.contents[self.node].live;
+        if live.len() < start + done.len() {
+            live.resize(start + done.len(), 0);
+        }
+        live[start..start + done.len()].copy_from_slice(done);
+        error.map_or(Ok(()), Err)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        if let Some(error) = state.call()? {
+            return Err(error);
+        }
+        let content = &mut state.contents[self.node];
+        content.durable.clone_from(&content.live);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        if let Some(error) = state.call()? {
+            return Err(error);
+        }
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        state.contents[self.node].live.resize(len, 0);
+        Ok(())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        let state = self.disk.state();
+        state.powered()?;
+        Ok(state.contents[self.node].live.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::replace;
+
+    #[test]
+    fn what_was_synced_survives_every_power_cut_and_the_rest_only_some() {
+        let mut survived = BTreeSet::new();
+        for seed in 0..64 {
+            let disk = SimulatedDisk::new();
+            replace(&disk, "kept", b"kept").unwrap();
+            disk.create("maybe").unwrap().write_at(b"maybe", 0).unwrap();
+            let found = disk.after_power_cut(seed);
+            assert!(found.exists("kept").unwrap());
+            let mut bytes = [0; 4];
+            assert_eq!(found.open("kept").unwrap().read_at(&mut bytes, 0).unwrap(), 4);
+            assert_eq!(&bytes, b"kept");
+            survived.insert(found.exists("maybe").unwrap());
+        }
+        assert_eq!(
+            survived.len(),
+            2,
+            "an unsynced name is sometimes there and sometimes not"
+        );
+    }
+
+    #[test]
+    fn after_the_power_cut_nothing_more_happens() {
+        let disk = SimulatedDisk::new();
+        disk.fail(1, Fault::PowerCut);
+        let file = disk.create("a").unwrap();
+        assert!(file.write_at(b"x", 0).is_err());
+        assert!(file.sync().is_err());
+        assert!(disk.exists("a").is_err());
+    }
+
+    #[test]
+    fn a_write_that_fails_is_half_done() {
+        let disk = SimulatedDisk::new();
+        disk.fail(1, Fault::Error(io::ErrorKind::StorageFull));
+        let file = disk.create("a").unwrap();
+        assert_eq!(
+            file.write_at(b"1234", 0).unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
+        assert_eq!(file.size().unwrap(), 2);
+        file.write_at(b"1234", 0).unwrap();
+    }
+}

@@ -1,0 +1,370 @@
+//! Uploads on their way: `.incoming/<upload>/{data,state}`, and which of them there are.
+//!
+//! The disk is the truth; the list in memory follows it. `data` is synced before `state` says how far it is.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use longshore_model::{DeviceId, RecordingId, UploadId};
+
+use crate::files::{self, File, Files};
+use crate::slots::{Committed, Identity, SLOT, Slot};
+
+/// Folder of uploads on their way; its dot keeps it out of sight on the share.
+const FOLDER: &str = ".incoming";
+
+/// Why an upload cannot be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum IncomingError {
+    /// There is no such upload.
+    #[error("there is no such upload")]
+    NotFound,
+    /// Writes of an earlier request are still on their way to the disk.
+    #[error("earlier writes of this upload have not ended yet")]
+    Busy,
+    /// What is on the disk is less than what was acknowledged. The upload is gone; the device offers it again.
+    #[error("the upload's file is damaged: {0}")]
+    Damaged(String),
+    /// The disk refused.
+    #[error("the storage refused: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// An upload that is not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What it is.
+    pub identity: Identity,
+    /// Bytes that are durable.
+    pub offset: u64,
+}
+
+/// All uploads on their way.
+#[derive(Clone)]
+pub struct Incoming {
+    files: Arc<dyn Files>,
+    known: Arc<Mutex<HashMap<UploadId, Known>>>,
+}
+
+struct Known {
+    identity: Identity,
+    offset: u64,
+    open: Weak<Transfer>,
+    opening: bool,
+}
+
+impl Known {
+    fn closed(identity: Identity, offset: u64) -> Self {
+        Self {
+            identity,
+            offset,
+            open: Weak::new(),
+            opening: false,
+        }
+    }
+}
+
+/// What was found in `.incoming/` at the start.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Uploads whose placing under their final name was interrupted.
+    pub interrupted: Vec<UploadId>,
+    /// Uploads whose file was shorter than acknowledged; they are gone.
+    pub damaged: Vec<Identity>,
+}
+
+/// The only handle by which an upload's bytes reach the disk.
+pub struct Transfer {
+    identity: Identity,
+    data: Arc<dyn File>,
+    state: Arc<dyn File>,
+    last: Mutex<Last>,
+    known: Arc<Mutex<HashMap<UploadId, Known>>>,
+}
+
+struct Last {
+    generation: u64,
+    committed: Committed,
+    /// A failed sync may have dropped what it was to write, and the next would say all is well; so there is no next.
+    failed: bool,
+}
+
+impl Incoming {
+    /// Walks `.incoming/`, removes what never became an upload, and lists the rest.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn open(files: Arc<dyn Files>) -> io::Result<(Self, Found)> {
+        files::create_folders(&*files, FOLDER)?;
+        let incoming = Self {
+            files,
+            known: Arc::default(),
+        };
+        let mut found = Found::default();
+        for entry in incoming.files.list(FOLDER)? {
+            let Ok(upload) = entry.name.parse::<UploadId>() else {
+                continue;
+            };
+            if incoming.files.exists(&record_path(upload))? {
+                found.interrupted.push(upload);
+                continue;
+            }
+            match incoming.read_state(upload)? {
+                Some((slot, data_len)) if data_len >= slot.committed.offset => {
+                    incoming
+                        .lock()
+                        .insert(upload, Known::closed(slot.identity, slot.committed.offset));
+                }
+                Some((slot, _)) => {
+                    found.damaged.push(slot.identity);
+                    incoming.remove(upload)?;
+                }
+                None => incoming.remove(upload)?,
+            }
+        }
+        Ok((incoming, found))
+    }
+
+    /// Makes a new, empty upload; when this returns, it survives a power cut.
+    ///
+    /// # Errors
+    /// The disk's; nothing is left behind then, or what is left goes at the next start.
+    pub fn create(&self, identity: Identity) -> io::Result<()> {
+        let folder = folder_path(identity.upload);
+        let made = self.make(&folder, &identity);
+        if made.is_err() {
+            let _goes_at_the_next_start = self.remove(identity.upload);
+        }
+        made?;
+        self.lock().insert(identity.upload, Known::closed(identity, 0));
+        Ok(())
+    }
+
+    fn make(&self, folder: &str, identity: &Identity) -> io::Result<()> {
+        self.files.create_folder(folder)?;
+        let data = self.files.create(&data_path(identity.upload))?;
+        let state = self.files.create(&state_path(identity.upload))?;
+        let slot = Slot {
+            generation: 0,
+            identity: identity.clone(),
+            committed: Committed::nothing(),
+        };
+        state.write_at(&slot.to_bytes(), slot.position())?;
+        data.sync()?;
+        state.sync()?;
+        self.files.sync_folder(folder)?;
+        self.files.sync_folder(FOLDER)
+    }
+
+    /// One upload of this device.
+    pub fn find(&self, device: DeviceId, upload: UploadId) -> Option<Unfinished> {
+        let known = self.lock();
+        let known = known.get(&upload).filter(|known| known.identity.device == device)?;
+        Some(Unfinished {
+            identity: known.identity.clone(),
+            offset: known.offset,
+        })
+    }
+
+    /// The upload of this device that brings this recording.
+    pub fn of_recording(&self, device: DeviceId, rid: RecordingId) -> Option<Unfinished> {
+        self.of_device(device)
+            .into_iter()
+            .find(|upload| upload.identity.rid == rid)
+    }
+
+    /// All uploads of this device.
+    pub fn of_device(&self, device: DeviceId) -> Vec<Unfinished> {
+        let known = self.lock();
+        known
+            .values()
+            .filter(|known| known.identity.device == device)
+            .map(|known| Unfinished {
+                identity: known.identity.clone(),
+                offset: known.offset,
+            })
+            .collect()
+    }
+
+    /// Opens an upload for writing, cut back to what was committed.
+    ///
+    /// # Errors
+    /// [`IncomingError::Busy`] while an earlier handle, or a write through it, lives.
+    pub fn resume(&self, upload: UploadId) -> Result<(Arc<Transfer>, Committed), IncomingError> {
+        {
+            let mut known = self.lock();
+            let entry = known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
+            if entry.opening || entry.open.strong_count() > 0 {
+                return Err(IncomingError::Busy);
+            }
+            // The lock is not held over the disk's work: whoever lists uploads must not wait for a slow disk.
+            entry.opening = true;
+        }
+        let opened = self.cut_back(upload);
+        let mut known = self.lock();
+        let entry = known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
+        entry.opening = false;
+        let (transfer, committed) = opened?;
+        entry.offset = committed.offset;
+        entry.open = Arc::downgrade(&transfer);
+        Ok((transfer, committed))
+    }
+
+    fn cut_back(&self, upload: UploadId) -> Result<(Arc<Transfer>, Committed), IncomingError> {
+        let Some((slot, data_len)) = self.read_state(upload)? else {
+            return Err(IncomingError::Damaged("its state cannot be read".to_owned()));
+        };
+        let Slot {
+            generation,
+            identity,
+            committed,
+        } = slot;
+        if data_len < committed.offset {
+            let lacking = format!("{} bytes were acknowledged, {data_len} are there", committed.offset);
+            return Err(IncomingError::Damaged(lacking));
+        }
+        let data = self.files.open(&data_path(upload))?;
+        let state = self.files.open(&state_path(upload))?;
+        data.set_len(committed.offset)?;
+        let last = Mutex::new(Last {
+            generation,
+            committed,
+            failed: false,
+        });
+        let transfer = Transfer {
+            identity,
+            data,
+            state,
+            last,
+            known: Arc::clone(&self.known),
+        };
+        Ok((Arc::new(transfer), committed))
+    }
+
+    /// Removes an upload and what it brought.
+    ///
+    /// # Errors
+    /// [`IncomingError::Busy`] while a handle to it lives. After an error of the disk the upload is gone from the list,
+    /// and what is left of it goes at the next start.
+    pub fn discard(&self, upload: UploadId) -> Result<(), IncomingError> {
+        {
+            let mut known = self.lock();
+            if known
+                .get(&upload)
+                .is_some_and(|known| known.opening || known.open.strong_count() > 0)
+            {
+                return Err(IncomingError::Busy);
+            }
+            known.remove(&upload);
+        }
+        Ok(self.remove(upload)?)
+    }
+
+    fn read_state(&self, upload: UploadId) -> io::Result<Option<(Slot, u64)>> {
+        let state = match files::read_all(&*self.files, &state_path(upload), 2 * SLOT as u64) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let Some(slot) = Slot::newest(&state).filter(|slot| slot.identity.upload == upload) else {
+            return Ok(None);
+        };
+        match self.files.open(&data_path(upload)) {
+            Ok(data) => Ok(Some((slot, data.size()?))),
+            // A power cut during its creation, which nobody was told of, can leave the one name without the other.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Some((slot, 0)).filter(|(slot, _)| slot.committed.offset > 0))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The state goes first: a folder without one is nothing, whatever else is left in it.
+    fn remove(&self, upload: UploadId) -> io::Result<()> {
+        files::remove_if_there(&*self.files, &state_path(upload))?;
+        for entry in self.files.list(&folder_path(upload))? {
+            // The record of a placing goes last: without it, nobody would know how far the placing was.
+            if entry.name != RECORD {
+                self.files.remove(&format!("{}/{}", folder_path(upload), entry.name))?;
+            }
+        }
+        files::remove_if_there(&*self.files, &record_path(upload))?;
+        self.files.remove_folder(&folder_path(upload))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transfer {
+    /// What it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Writes bytes that come after what is committed.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.data.write_at(bytes, offset)
+    }
+
+    /// Makes everything up to `to.offset` durable, then says so in the state, durably. After an error the handle is
+    /// of no more use: [`Incoming::resume`] goes back to the last commit.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn commit(&self, to: Committed) -> io::Result<()> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.failed {
+            return Err(io::Error::other("an earlier sync of this upload failed"));
+        }
+        if to.offset <= last.committed.offset {
+            return Ok(());
+        }
+        let slot = Slot {
+            generation: last.generation + 1,
+            identity: self.identity.clone(),
+            committed: to,
+        };
+        last.failed = true;
+        self.data.sync()?;
+        self.state.write_at(&slot.to_bytes(), slot.position())?;
+        self.state.sync()?;
+        *last = Last {
+            generation: slot.generation,
+            committed: to,
+            failed: false,
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(&self.identity.upload) {
+            known.offset = to.offset;
+        }
+        Ok(())
+    }
+}
+
+/// Name of the record of a placing.
+const RECORD: &str = "placing";
+
+pub(crate) fn folder_path(upload: UploadId) -> String {
+    format!("{FOLDER}/{upload}")
+}
+
+pub(crate) fn data_path(upload: UploadId) -> String {
+    format!("{FOLDER}/{upload}/data")
+}
+
+fn state_path(upload: UploadId) -> String {
+    format!("{FOLDER}/{upload}/state")
+}
+
+pub(crate) fn record_path(upload: UploadId) -> String {
+    format!("{FOLDER}/{upload}/{RECORD}")
+}
+
+pub(crate) fn manifest_path(upload: UploadId) -> String {
+    format!("{FOLDER}/{upload}/manifest")
+}

@@ -1,0 +1,184 @@
+//! The `state` file of an upload: two slots of 512 bytes, written in turn, so that one of them is always whole.
+
+use chrono::{DateTime, Utc};
+use longshore_model::{DeviceId, HashState, RecordingId, RunningHash, Sha256, UploadId};
+
+/// One slot: a sector of every disk, so that a power cut leaves it old or new.
+pub(crate) const SLOT: usize = 512;
+const MAGIC: &[u8; 8] = b"LSUPLD01";
+const CRC_AT: usize = SLOT - 4;
+
+/// What an upload is, fixed at its creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The upload.
+    pub upload: UploadId,
+    /// The device that sends it; nobody else may touch it.
+    pub device: DeviceId,
+    /// The recording that it brings.
+    pub rid: RecordingId,
+    /// Bytes of the whole recording.
+    pub length: u64,
+    /// Checksum that the device declared.
+    pub sha256: Option<Sha256>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// How far an upload is, durably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Bytes that are on the medium.
+    pub offset: u64,
+    /// State of the checksum after them.
+    pub hash: HashState,
+}
+
+impl Committed {
+    /// Nothing yet.
+    pub fn nothing() -> Self {
+        Self {
+            offset: 0,
+            hash: RunningHash::default().state(),
+        }
+    }
+}
+
+/// One slot's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) generation: u64,
+    pub(crate) identity: Identity,
+    pub(crate) committed: Committed,
+}
+
+impl Slot {
+    /// Where this generation is written: the slot that does not hold the one before it.
+    pub(crate) const fn position(&self) -> u64 {
+        (self.generation % 2) * SLOT as u64
+    }
+
+    pub(crate) fn to_bytes(&self) -> [u8; SLOT] {
+        let Self {
+            generation,
+            identity,
+            committed,
+        } = self;
+        let mut slot = [0; SLOT];
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            slot[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        put(MAGIC);
+        put(&generation.to_le_bytes());
+        put(&committed.offset.to_le_bytes());
+        put(&committed.hash);
+        put(identity.upload.as_bytes());
+        put(identity.device.as_bytes());
+        put(identity.rid.as_bytes());
+        put(&identity.length.to_le_bytes());
+        put(&[u8::from(identity.sha256.is_some())]);
+        put(identity.sha256.as_ref().map_or(&[0; 32], |sha256| sha256.as_bytes()));
+        put(&identity.created_at.timestamp_millis().to_le_bytes());
+        let crc = crc32fast::hash(&slot[..CRC_AT]);
+        slot[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+        slot
+    }
+
+    fn from_bytes(slot: &[u8]) -> Option<Self> {
+        let (body, crc) = slot.split_at_checked(CRC_AT)?;
+        if crc != crc32fast::hash(body).to_le_bytes() {
+            return None;
+        }
+        let mut rest = body.strip_prefix(MAGIC)?;
+        let generation = u64::from_le_bytes(take(&mut rest)?);
+        let committed = Committed {
+            offset: u64::from_le_bytes(take(&mut rest)?),
+            hash: take(&mut rest)?,
+        };
+        let upload = UploadId::from_bytes(take(&mut rest)?);
+        let device = DeviceId::from_bytes(take(&mut rest)?);
+        let rid = RecordingId::from_bytes(take(&mut rest)?);
+        let length = u64::from_le_bytes(take(&mut rest)?);
+        let [declared] = take(&mut rest)?;
+        let sha256 = Sha256::from_bytes(take(&mut rest)?);
+        let created_at = DateTime::from_timestamp_millis(i64::from_le_bytes(take(&mut rest)?))?;
+        let sha256 = (declared == 1).then_some(sha256);
+        let identity = Identity {
+            upload,
+            device,
+            rid,
+            length,
+            sha256,
+            created_at,
+        };
+        Some(Self {
+            generation,
+            identity,
+            committed,
+        })
+    }
+
+    /// The newest whole slot of a `state` file.
+    pub(crate) fn newest(file: &[u8]) -> Option<Self> {
+        file.chunks(SLOT)
+            .filter_map(Self::from_bytes)
+            .max_by_key(|slot| slot.generation)
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(generation: u64) -> Slot {
+        Slot {
+            generation,
+            identity: Identity {
+                upload: UploadId::from_bytes([1; 16]),
+                device: DeviceId::from_bytes([2; 16]),
+                rid: RecordingId::from_bytes([3; 16]),
+                length: 1 << 33,
+                sha256: Some(Sha256::of(b"x")),
+                created_at: "2026-11-21T14:03:22.123Z".parse().unwrap(),
+            },
+            committed: Committed {
+                offset: 77,
+                ..Committed::nothing()
+            },
+        }
+    }
+
+    #[test]
+    fn a_slot_reads_back_as_it_was_written() {
+        for sha256 in [None, Some(Sha256::of(b"y"))] {
+            let mut slot = slot(4);
+            slot.identity.sha256 = sha256;
+            assert_eq!(Slot::from_bytes(&slot.to_bytes()), Some(slot));
+        }
+    }
+
+    #[test]
+    fn the_newest_whole_slot_counts() {
+        let (old, new) = (slot(6), slot(7));
+        let mut file = [old.to_bytes(), new.to_bytes()].concat();
+        assert_eq!(Slot::newest(&file), Some(new));
+        for at in 0..SLOT {
+            file[SLOT + at] ^= 0x40;
+            assert_eq!(
+                Slot::newest(&file).as_ref(),
+                Some(&old),
+                "byte {at} of the newer slot is torn"
+            );
+            file[SLOT + at] ^= 0x40;
+        }
+        assert_eq!(Slot::newest(&file[..SLOT - 1]), None);
+    }
+}

@@ -1,0 +1,351 @@
+//! From the first byte to the final name, over the real and the simulated disk, with power cuts at every call.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use longshore_model::{DeviceId, Kind, ReceiptKey, Recording, RecordingId, RunningHash, Sha256, UploadId};
+use longshore_store::files::{Disk, Fault, Files, SimulatedDisk, read_all};
+use longshore_store::incoming::{Found, Incoming, IncomingError};
+use longshore_store::manifest::Manifest;
+use longshore_store::place::{place, roll_forward};
+use longshore_store::{Committed, Identity};
+
+const UPLOAD: UploadId = UploadId::from_bytes([7; 16]);
+const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
+const PATH: &str = "J. Smith/2026-11-21/2026-11-21 14-03-22 event.mp4";
+
+fn content() -> Vec<u8> {
+    (0..20_000_u32).flat_map(|n| n.to_le_bytes()).collect()
+}
+
+fn identity(upload: UploadId) -> Identity {
+    Identity {
+        upload,
+        device: DEVICE,
+        rid: RecordingId::from_bytes([2; 16]),
+        length: content().len() as u64,
+        sha256: Some(Sha256::of(&content())),
+        created_at: now(),
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    "2026-11-21T15:00:00Z".parse().unwrap()
+}
+
+fn key() -> ReceiptKey {
+    // A fixed key: a P-256 private key in PKCS #8 that exists for these tests only.
+    let der = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
+        .unwrap()
+        .serialize_der();
+    ReceiptKey::from_pkcs8(&der).unwrap()
+}
+
+fn manifest(upload: UploadId, key: &ReceiptKey) -> Manifest {
+    let identity = identity(upload);
+    let recording = Recording {
+        device: DEVICE,
+        rid: identity.rid,
+        revision: 1,
+        serial: "B-1".into(),
+        model: "BC4".into(),
+        assignee: Some("J. Smith".into()),
+        camera: String::new(),
+        kind: Kind::Event,
+        event_type: None,
+        start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
+        end: None,
+        clock_unset: false,
+        size: identity.length,
+        sha256: Sha256::of(&content()),
+        attested: true,
+        original_name: Some("a.mp4".into()),
+        verified_at: now(),
+        upload,
+        path: String::new(),
+    };
+    Manifest::sign(recording, now(), key).unwrap()
+}
+
+fn hash_after(bytes: &[u8]) -> Committed {
+    let mut hash = RunningHash::default();
+    hash.update(bytes);
+    Committed {
+        offset: bytes.len() as u64,
+        hash: hash.state(),
+    }
+}
+
+/// Sends everything in two commits, starting wherever the disk says.
+fn transfer(incoming: &Incoming) -> Result<(), IncomingError> {
+    let content = content();
+    let (transfer, committed) = incoming.resume(UPLOAD)?;
+    assert_eq!(
+        committed.hash,
+        hash_after(&content[..usize::try_from(committed.offset).unwrap()]).hash
+    );
+    for end in [content.len() / 2, content.len()] {
+        let start = usize::try_from(committed.offset).unwrap().min(end);
+        transfer.write(&content[start..end], start as u64)?;
+        transfer.commit(hash_after(&content[..end]))?;
+    }
+    Ok(())
+}
+
+fn open(files: &Arc<dyn Files>) -> (Incoming, Found) {
+    Incoming::open(Arc::clone(files)).unwrap()
+}
+
+fn read(files: &dyn Files, path: &str) -> Vec<u8> {
+    read_all(files, path, 1 << 20).unwrap()
+}
+
+fn over_both_disks(test: impl Fn(Arc<dyn Files>)) {
+    test(Arc::new(SimulatedDisk::new()));
+    let folder = tempfile::tempdir().unwrap();
+    test(Arc::new(Disk::open(folder.path()).unwrap()));
+}
+
+#[test]
+fn a_recording_gets_its_name_and_its_manifest_and_leaves_nothing_behind() {
+    over_both_disks(|files| {
+        let key = key();
+        let (incoming, found) = open(&files);
+        assert_eq!(found, Found::default());
+        incoming.create(identity(UPLOAD)).unwrap();
+        transfer(&incoming).unwrap();
+        let placed = place(&*files, manifest(UPLOAD, &key)).unwrap();
+        assert_eq!(placed.recording.path, PATH);
+        incoming.discard(UPLOAD).unwrap();
+        assert_eq!(read(&*files, PATH), content());
+        assert_eq!(
+            Manifest::parse(&read(&*files, &format!("{PATH}.json"))).unwrap(),
+            placed
+        );
+        assert_eq!(files.list(".incoming").unwrap(), []);
+    });
+}
+
+#[test]
+fn recordings_of_the_same_second_are_numbered_and_letter_case_makes_no_second_folder() {
+    over_both_disks(|files| {
+        let key = key();
+        let (incoming, _) = open(&files);
+        for (n, person, path) in [
+            (1, "J. Smith", PATH.to_owned()),
+            (2, "J. Smith", PATH.replace(".mp4", " (2).mp4")),
+            (3, "j. SMITH", PATH.replace(".mp4", " (3).mp4")),
+        ] {
+            let upload = UploadId::from_bytes([n; 16]);
+            incoming.create(identity(upload)).unwrap();
+            let mut manifest = manifest(upload, &key);
+            manifest.recording.assignee = Some(person.into());
+            assert_eq!(place(&*files, manifest).unwrap().recording.path, path);
+        }
+    });
+}
+
+#[test]
+fn a_foreign_file_under_the_manifests_name_is_left_alone() {
+    over_both_disks(|files| {
+        let (incoming, _) = open(&files);
+        incoming.create(identity(UPLOAD)).unwrap();
+        transfer(&incoming).unwrap();
+        let key = key();
+        let mut manifest = manifest(UPLOAD, &key);
+        manifest.recording.path = PATH.into();
+        // The name was free when it was chosen and recorded, and taken when the placing went on.
+        let record = manifest.to_text().unwrap();
+        files
+            .create(&format!(".incoming/{UPLOAD}/placing"))
+            .unwrap()
+            .write_at(record.as_bytes(), 0)
+            .unwrap();
+        files.create_folder("J. Smith").unwrap();
+        files.create_folder("J. Smith/2026-11-21").unwrap();
+        files
+            .create(&format!("{PATH}.json"))
+            .unwrap()
+            .write_at(b"notes", 0)
+            .unwrap();
+        let placed = roll_forward(&*files, UPLOAD).unwrap();
+        assert_eq!(placed.recording.path, PATH.replace(".mp4", " (2).mp4"));
+        assert_eq!(read(&*files, &format!("{PATH}.json")), b"notes");
+        assert_eq!(read(&*files, &placed.recording.path), content());
+        assert!(!files.exists(PATH).unwrap());
+    });
+}
+
+#[test]
+fn an_upload_goes_on_from_its_last_commit() {
+    over_both_disks(|files| {
+        let (incoming, _) = open(&files);
+        incoming.create(identity(UPLOAD)).unwrap();
+        let content = content();
+        {
+            let (transfer, _) = incoming.resume(UPLOAD).unwrap();
+            transfer.write(&content[..9000], 0).unwrap();
+            transfer.commit(hash_after(&content[..9000])).unwrap();
+            transfer.write(&content[9000..12_000], 9000).unwrap();
+            assert!(matches!(incoming.resume(UPLOAD), Err(IncomingError::Busy)));
+        }
+        let (incoming, _) = open(&files);
+        assert_eq!(incoming.find(DEVICE, UPLOAD).unwrap().offset, 9000);
+        let (_, committed) = incoming.resume(UPLOAD).unwrap();
+        assert_eq!(committed, hash_after(&content[..9000]));
+        assert_eq!(read(&*files, &format!(".incoming/{UPLOAD}/data")).len(), 9000);
+    });
+}
+
+#[test]
+fn another_device_finds_nothing() {
+    over_both_disks(|files| {
+        let (incoming, _) = open(&files);
+        incoming.create(identity(UPLOAD)).unwrap();
+        assert_eq!(incoming.find(DeviceId::from_bytes([9; 16]), UPLOAD), None);
+        assert!(incoming.find(DEVICE, UPLOAD).is_some());
+    });
+}
+
+#[test]
+fn a_file_shorter_than_acknowledged_is_reported_and_gone() {
+    over_both_disks(|files| {
+        let (incoming, _) = open(&files);
+        incoming.create(identity(UPLOAD)).unwrap();
+        transfer(&incoming).unwrap();
+        files
+            .open(&format!(".incoming/{UPLOAD}/data"))
+            .unwrap()
+            .set_len(100)
+            .unwrap();
+        assert!(matches!(incoming.resume(UPLOAD), Err(IncomingError::Damaged(_))));
+        let (incoming, found) = open(&files);
+        assert_eq!(found.damaged, [identity(UPLOAD)]);
+        assert_eq!(incoming.find(DEVICE, UPLOAD), None);
+    });
+}
+
+#[test]
+fn after_a_failed_sync_the_handle_commits_nothing_more() {
+    let disk = SimulatedDisk::new();
+    let files: Arc<dyn Files> = Arc::new(disk.clone());
+    let (incoming, _) = open(&files);
+    incoming.create(identity(UPLOAD)).unwrap();
+    let (transfer, _) = incoming.resume(UPLOAD).unwrap();
+    transfer.write(&content()[..5000], 0).unwrap();
+    disk.fail(disk.calls(), Fault::Error(std::io::ErrorKind::Other));
+    assert!(transfer.commit(hash_after(&content()[..5000])).is_err());
+    assert!(
+        transfer.commit(hash_after(&content()[..5000])).is_err(),
+        "a second sync would only seem to work"
+    );
+    drop(transfer);
+    assert_eq!(incoming.resume(UPLOAD).unwrap().1.offset, 0);
+}
+
+/// The whole way of one recording; `Ok` once the receipt may be sent.
+fn whole_way(files: &Arc<dyn Files>, manifest: &Manifest, acknowledged: &mut u64) -> Result<(), String> {
+    let (incoming, _) = Incoming::open(Arc::clone(files)).map_err(|e| e.to_string())?;
+    incoming.create(identity(UPLOAD)).map_err(|e| e.to_string())?;
+    let sent = transfer(&incoming);
+    *acknowledged = incoming.find(DEVICE, UPLOAD).map_or(0, |upload| upload.offset);
+    sent.map_err(|e| e.to_string())?;
+    place(&**files, manifest.clone()).map_err(|e| e.to_string())?;
+    Ok(())
+}
+
+#[test]
+fn whenever_the_power_fails_nothing_acknowledged_is_lost_and_the_next_start_completes_it() {
+    let key = key();
+    let manifest = manifest(UPLOAD, &key);
+    let calls = {
+        let disk = SimulatedDisk::new();
+        let files: Arc<dyn Files> = Arc::new(disk.clone());
+        whole_way(&files, &manifest, &mut 0).unwrap();
+        disk.calls()
+    };
+    assert!(calls > 20, "{calls}");
+    for call in 0..=calls {
+        for seed in 0..50 {
+            let context = format!("power cut at call {call}, seed {seed}");
+            let disk = SimulatedDisk::new();
+            disk.fail(call, Fault::PowerCut);
+            let files: Arc<dyn Files> = Arc::new(disk.clone());
+            let mut acknowledged = 0;
+            let receipted = whole_way(&files, &manifest, &mut acknowledged).is_ok();
+            recover(
+                &disk.after_power_cut(seed),
+                acknowledged,
+                receipted,
+                &manifest,
+                &context,
+            );
+        }
+    }
+}
+
+/// Starts on `disk`, cutting the power once more at each call of the recovery, and at last lets it finish.
+fn recover(disk: &SimulatedDisk, acknowledged: u64, receipted: bool, manifest: &Manifest, context: &str) {
+    for again in [Some(2), Some(5), Some(8), None] {
+        // Each recovery begins from the same state.
+        let disk = disk.after_power_cut(0);
+        if let Some(call) = again {
+            disk.fail(call, Fault::PowerCut);
+        }
+        let files: Arc<dyn Files> = Arc::new(disk.clone());
+        let interrupted = start(&files);
+        let (disk, files): (SimulatedDisk, Arc<dyn Files>) = if again.is_some() {
+            let found = disk.after_power_cut(1);
+            (found.clone(), Arc::new(found))
+        } else {
+            (disk, files)
+        };
+        if again.is_some() || interrupted.is_err() {
+            start(&files).unwrap_or_else(|error| panic!("{context}: {error}"));
+        }
+        let (incoming, _) = open(&files);
+        let unfinished = incoming.find(DEVICE, UPLOAD);
+        let stored = disk.paths().contains(PATH);
+        if receipted {
+            assert!(stored, "{context}: a receipted recording has no file");
+        }
+        if let Some(upload) = &unfinished {
+            assert!(
+                upload.offset >= acknowledged,
+                "{context}: {} < {acknowledged}",
+                upload.offset
+            );
+            let data = read(&*files, &format!(".incoming/{UPLOAD}/data"));
+            assert!(
+                data.starts_with(&content()[..usize::try_from(upload.offset).unwrap()]),
+                "{context}"
+            );
+        } else {
+            assert!(
+                stored || acknowledged == 0,
+                "{context}: {acknowledged} acknowledged bytes are gone"
+            );
+        }
+        if stored {
+            assert_eq!(
+                read(&*files, PATH),
+                content(),
+                "{context}: wrong bytes under a final name"
+            );
+            let beside = Manifest::parse(&read(&*files, &format!("{PATH}.json"))).unwrap();
+            assert_eq!(beside.receipt, manifest.receipt, "{context}");
+        }
+    }
+}
+
+/// What a start does: completes what was interrupted, and removes its folder.
+fn start(files: &Arc<dyn Files>) -> Result<(), String> {
+    let (incoming, found) = Incoming::open(Arc::clone(files)).map_err(|e| e.to_string())?;
+    for upload in found.interrupted {
+        roll_forward(&**files, upload).map_err(|e| e.to_string())?;
+        incoming.discard(upload).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
