@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+use std::error::Error;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -245,14 +246,23 @@ fn after_a_failed_sync_the_handle_commits_nothing_more() {
     assert_eq!(incoming.resume(UPLOAD).unwrap().1.offset, 0);
 }
 
-/// The whole way of one recording; `Ok` once the receipt may be sent.
-fn whole_way(files: &Arc<dyn Files>, manifest: &Manifest, acknowledged: &mut u64) -> Result<(), String> {
-    let (incoming, _) = Incoming::open(Arc::clone(files)).map_err(|e| e.to_string())?;
-    incoming.create(identity(UPLOAD)).map_err(|e| e.to_string())?;
+/// What the device was told before the power failed.
+#[derive(Default)]
+struct Told {
+    acknowledged: u64,
+    receipted: bool,
+}
+
+/// The whole way of one recording.
+fn whole_way(files: &Arc<dyn Files>, manifest: &Manifest, told: &mut Told) -> Result<(), Box<dyn Error>> {
+    let (incoming, _) = Incoming::open(Arc::clone(files))?;
+    incoming.create(identity(UPLOAD))?;
     let sent = transfer(&incoming);
-    *acknowledged = incoming.find(DEVICE, UPLOAD).map_or(0, |upload| upload.offset);
-    sent.map_err(|e| e.to_string())?;
-    place(&**files, manifest.clone()).map_err(|e| e.to_string())?;
+    told.acknowledged = incoming.find(DEVICE, UPLOAD).map_or(0, |upload| upload.offset);
+    sent?;
+    place(&**files, manifest.clone())?;
+    told.receipted = true;
+    incoming.discard(UPLOAD)?;
     Ok(())
 }
 
@@ -263,7 +273,7 @@ fn whenever_the_power_fails_nothing_acknowledged_is_lost_and_the_next_start_comp
     let calls = {
         let disk = SimulatedDisk::new();
         let files: Arc<dyn Files> = Arc::new(disk.clone());
-        whole_way(&files, &manifest, &mut 0).unwrap();
+        whole_way(&files, &manifest, &mut Told::default()).unwrap();
         disk.calls()
     };
     assert!(calls > 20, "{calls}");
@@ -273,21 +283,19 @@ fn whenever_the_power_fails_nothing_acknowledged_is_lost_and_the_next_start_comp
             let disk = SimulatedDisk::new();
             disk.fail(call, Fault::PowerCut);
             let files: Arc<dyn Files> = Arc::new(disk.clone());
-            let mut acknowledged = 0;
-            let receipted = whole_way(&files, &manifest, &mut acknowledged).is_ok();
-            recover(
-                &disk.after_power_cut(seed),
-                acknowledged,
-                receipted,
-                &manifest,
-                &context,
-            );
+            let mut told = Told::default();
+            let _cut_short = whole_way(&files, &manifest, &mut told);
+            recover(&disk.after_power_cut(seed), &told, &manifest, &context);
         }
     }
 }
 
 /// Starts on `disk`, cutting the power once more at each call of the recovery, and at last lets it finish.
-fn recover(disk: &SimulatedDisk, acknowledged: u64, receipted: bool, manifest: &Manifest, context: &str) {
+fn recover(disk: &SimulatedDisk, told: &Told, manifest: &Manifest, context: &str) {
+    let Told {
+        acknowledged,
+        receipted,
+    } = *told;
     for again in [Some(2), Some(5), Some(8), None] {
         // Each recovery begins from the same state.
         let disk = disk.after_power_cut(0);
