@@ -100,7 +100,7 @@ fn open(files: &Arc<dyn Files>) -> (Incoming, Found) {
 }
 
 fn read(files: &dyn Files, path: &str) -> Vec<u8> {
-    read_all(files, path, 1 << 20).unwrap()
+    read_all(files, path, 1 << 20).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn over_both_disks(test: impl Fn(Arc<dyn Files>)) {

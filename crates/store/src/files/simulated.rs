@@ -48,9 +48,19 @@ struct Names(BTreeMap<String, Option<usize>>);
 
 #[derive(Clone)]
 enum Operation {
-    Create { path: String, node: Option<usize> },
-    Rename { from: String, to: String },
-    Remove { path: String },
+    Create {
+        path: String,
+        node: Option<usize>,
+    },
+    /// Carries what it renames: synced in its new folder, it is there whether the old name ever was durable or not.
+    Rename {
+        from: String,
+        to: String,
+        node: usize,
+    },
+    Remove {
+        path: String,
+    },
 }
 
 impl Names {
@@ -76,15 +86,15 @@ impl Names {
                 }
                 self.0.insert(path.clone(), *node);
             }
-            Operation::Rename { from, to } => {
-                if !self.0.contains_key(from) || !self.is_folder(parent(to)) {
+            Operation::Rename { from, to, node } => {
+                if !self.is_folder(parent(to)) {
                     return Err(io::ErrorKind::NotFound.into());
                 }
                 if self.0.contains_key(to) {
                     return Err(io::ErrorKind::AlreadyExists.into());
                 }
-                let node = self.0.remove(from).flatten();
-                self.0.insert(to.clone(), node);
+                self.0.remove(from);
+                self.0.insert(to.clone(), Some(*node));
             }
             Operation::Remove { path } => {
                 if self.children(path).next().is_some() {
@@ -101,7 +111,7 @@ impl Operation {
     fn touches(&self, folder: &str) -> bool {
         match self {
             Self::Create { path, .. } | Self::Remove { path } => parent(path) == folder,
-            Self::Rename { from, to } => parent(from) == folder || parent(to) == folder,
+            Self::Rename { from, to, .. } => parent(from) == folder || parent(to) == folder,
         }
     }
 }
@@ -295,9 +305,14 @@ impl Files for SimulatedDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.state().change_names(Operation::Rename {
+        let mut state = self.state();
+        let Some(Some(node)) = state.names.0.get(from).copied() else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        state.change_names(Operation::Rename {
             from: from.to_owned(),
             to: to.to_owned(),
+            node,
         })
     }
 
