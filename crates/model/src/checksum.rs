@@ -57,8 +57,7 @@ impl Serialize for Sha256 {
 impl<'de> Deserialize<'de> for Sha256 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|_| de::Error::custom("a SHA-256 is 64 hexadecimal digits"))
+        text.parse().map_err(|_| de::Error::custom("a SHA-256 is 64 hexadecimal digits"))
     }
 }
 
@@ -90,9 +89,7 @@ impl RunningHash {
     /// # Errors
     /// [`DamagedHashState`] if it is none.
     pub fn resume(state: &HashState) -> Result<Self, DamagedHashState> {
-        sha2::Sha256::deserialize(&(*state).into())
-            .map(Self)
-            .map_err(|_| DamagedHashState)
+        sha2::Sha256::deserialize(&(*state).into()).map(Self).map_err(|_| DamagedHashState)
     }
 
     /// The checksum of all that was taken in.

@@ -15,10 +15,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that asks the operating system"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the operating system")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }

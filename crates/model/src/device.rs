@@ -125,14 +125,8 @@ mod tests {
             state: DeviceState::Active,
             key: Sha256::of(b""),
             assignments: vec![
-                Assignment {
-                    assignee: "J. Smith".into(),
-                    from: at("2026-03-01T00:00:00Z"),
-                },
-                Assignment {
-                    assignee: "A. Jones".into(),
-                    from: at("2026-06-01T00:00:00Z"),
-                },
+                Assignment { assignee: "J. Smith".into(), from: at("2026-03-01T00:00:00Z") },
+                Assignment { assignee: "A. Jones".into(), from: at("2026-06-01T00:00:00Z") },
             ],
             profile: "default".into(),
             approved_at: at("2026-03-01T00:00:00Z"),

@@ -128,11 +128,7 @@ impl ReceiptKey {
     /// The public half.
     pub fn jwks(&self) -> Jwks {
         let point = self.pair.public_key().as_ref();
-        let (x, y) = point
-            .get(1..POINT_LEN)
-            .unwrap_or_default()
-            .split_at_checked(32)
-            .unwrap_or_default();
+        let (x, y) = point.get(1..POINT_LEN).unwrap_or_default().split_at_checked(32).unwrap_or_default();
         Jwks {
             keys: vec![Jwk {
                 kty: "EC".into(),
@@ -151,18 +147,12 @@ impl ReceiptKey {
     /// # Errors
     /// [`ReceiptError::CannotSign`] when the operating system has no randomness to give.
     pub fn sign(&self, claims: &ReceiptClaims) -> Result<String, ReceiptError> {
-        let header = Header {
-            alg: "ES256".into(),
-            kid: self.server.clone(),
-        };
+        let header = Header { alg: "ES256".into(), kid: self.server.clone() };
         let part = |json: serde_json::Result<Vec<u8>>| json.map(|bytes| BASE64URL.encode(bytes));
         let header = part(serde_json::to_vec(&header)).map_err(|_| ReceiptError::Malformed)?;
         let payload = part(serde_json::to_vec(claims)).map_err(|_| ReceiptError::Malformed)?;
         let input = format!("{header}.{payload}");
-        let signature = self
-            .pair
-            .sign(&self.random, input.as_bytes())
-            .map_err(|_| ReceiptError::CannotSign)?;
+        let signature = self.pair.sign(&self.random, input.as_bytes()).map_err(|_| ReceiptError::CannotSign)?;
         Ok(format!("{input}.{}", BASE64URL.encode(signature)))
     }
 }
@@ -179,13 +169,8 @@ impl ReceiptVerifier {
     /// [`ReceiptError::BadKey`] if one is no P-256 key or carries a foreign id.
     pub fn new(jwks: &Jwks) -> Result<Self, ReceiptError> {
         let read = |jwk: &Jwk| {
-            let coordinate = |text: &str| {
-                BASE64URL
-                    .decode(text)
-                    .ok()
-                    .filter(|bytes| bytes.len() == 32)
-                    .ok_or(ReceiptError::BadKey)
-            };
+            let coordinate =
+                |text: &str| BASE64URL.decode(text).ok().filter(|bytes| bytes.len() == 32).ok_or(ReceiptError::BadKey);
             let mut point = [0; POINT_LEN];
             point[0] = 4;
             point[1..33].copy_from_slice(&coordinate(&jwk.x)?);
@@ -195,9 +180,7 @@ impl ReceiptVerifier {
             }
             Ok((jwk.kid.clone(), point))
         };
-        Ok(Self {
-            keys: jwks.keys.iter().map(read).collect::<Result<_, _>>()?,
-        })
+        Ok(Self { keys: jwks.keys.iter().map(read).collect::<Result<_, _>>()? })
     }
 
     /// Checks the signature and returns what the receipt says.
@@ -218,11 +201,7 @@ impl ReceiptVerifier {
             .verify(input.as_bytes(), &decode(signature)?)
             .map_err(|_| ReceiptError::BadSignature)?;
         let claims: ReceiptClaims = serde_json::from_slice(&decode(payload)?).map_err(|_| ReceiptError::Malformed)?;
-        if claims.server == *kid {
-            Ok(claims)
-        } else {
-            Err(ReceiptError::UnknownKey)
-        }
+        if claims.server == *kid { Ok(claims) } else { Err(ReceiptError::UnknownKey) }
     }
 }
 
@@ -269,15 +248,9 @@ mod tests {
     fn a_receipt_of_another_server_is_refused() {
         let (ours, theirs) = (key(), key());
         let receipt = theirs.sign(&claims(theirs.server_id())).unwrap();
-        assert_eq!(
-            ReceiptVerifier::new(&ours.jwks()).unwrap().verify(&receipt),
-            Err(ReceiptError::UnknownKey)
-        );
+        assert_eq!(ReceiptVerifier::new(&ours.jwks()).unwrap().verify(&receipt), Err(ReceiptError::UnknownKey));
         let in_our_name = theirs.sign(&claims(ours.server_id())).unwrap();
-        assert_eq!(
-            ReceiptVerifier::new(&theirs.jwks()).unwrap().verify(&in_our_name),
-            Err(ReceiptError::UnknownKey)
-        );
+        assert_eq!(ReceiptVerifier::new(&theirs.jwks()).unwrap().verify(&in_our_name), Err(ReceiptError::UnknownKey));
     }
 
     #[test]
@@ -289,10 +262,7 @@ mod tests {
         for at in 0..receipt.len() {
             let mut altered = receipt.clone().into_bytes();
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
-            assert!(
-                verifier.verify(&String::from_utf8(altered).unwrap()).is_err(),
-                "byte {at}"
-            );
+            assert!(verifier.verify(&String::from_utf8(altered).unwrap()).is_err(), "byte {at}");
         }
         assert!(verifier.verify("").is_err());
         assert!(verifier.verify("..").is_err());

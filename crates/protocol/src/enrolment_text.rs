@@ -42,11 +42,7 @@ pub enum InvalidEnrolmentText {
 impl EnrolmentText {
     /// `<token-id>.<secret>`, as it follows the scheme in `Authorization`.
     pub fn credentials(&self) -> String {
-        format!(
-            "{}.{}",
-            BASE64URL.encode(self.token.as_bytes()),
-            BASE64URL.encode(self.secret)
-        )
+        format!("{}.{}", BASE64URL.encode(self.token.as_bytes()), BASE64URL.encode(self.secret))
     }
 
     /// Reads what [`Self::credentials`] wrote.
@@ -127,18 +123,9 @@ mod tests {
     fn what_is_no_enrolment_text_is_refused_with_a_reason() {
         let refused = |text: &str| text.parse::<EnrolmentText>().unwrap_err();
         assert_eq!(refused("hello"), InvalidEnrolmentText::NotAnEnrolmentUrl);
-        assert_eq!(
-            refused(&TEXT.replace("https", "http")),
-            InvalidEnrolmentText::NotAnEnrolmentUrl
-        );
-        assert_eq!(
-            refused(&TEXT.replace("/e#", "/x#")),
-            InvalidEnrolmentText::NotAnEnrolmentUrl
-        );
-        assert_eq!(
-            refused(&TEXT.replace("#1.", "#2.")),
-            InvalidEnrolmentText::UnknownVersion
-        );
+        assert_eq!(refused(&TEXT.replace("https", "http")), InvalidEnrolmentText::NotAnEnrolmentUrl);
+        assert_eq!(refused(&TEXT.replace("/e#", "/x#")), InvalidEnrolmentText::NotAnEnrolmentUrl);
+        assert_eq!(refused(&TEXT.replace("#1.", "#2.")), InvalidEnrolmentText::UnknownVersion);
         assert_eq!(refused(&TEXT[..TEXT.len() - 4]), InvalidEnrolmentText::Damaged);
     }
 

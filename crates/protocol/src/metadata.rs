@@ -66,10 +66,7 @@ mod tests {
         assert_eq!(metadata.text("is_confidential"), Some(""));
         assert_eq!(metadata.text("rid"), Some("abc"));
         assert_eq!(metadata.text("other"), None);
-        assert_eq!(
-            Metadata::parse(&Metadata::pair("rid", "ü")).unwrap().text("rid"),
-            Some("ü")
-        );
+        assert_eq!(Metadata::parse(&Metadata::pair("rid", "ü")).unwrap().text("rid"), Some("ü"));
         assert_eq!(Metadata::parse(""), Ok(Metadata::default()));
     }
 

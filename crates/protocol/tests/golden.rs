@@ -39,17 +39,11 @@ fn every_body_agrees_with_its_golden_example() {
     let mut seen = BTreeSet::new();
     for (name, round_trip) in bodies {
         let text = fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
-        assert_eq!(
-            round_trip(&text),
-            serde_json::from_str::<Value>(&text).unwrap(),
-            "{name}"
-        );
+        assert_eq!(round_trip(&text), serde_json::from_str::<Value>(&text).unwrap(), "{name}");
         seen.insert(format!("{name}.json"));
     }
-    let on_disk: BTreeSet<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let on_disk: BTreeSet<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(on_disk, seen, "each golden example is checked");
 }
 

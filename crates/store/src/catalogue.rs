@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use longshore_model::Clock;
@@ -74,6 +74,7 @@ enum Job {
 pub struct Catalogue {
     index: Index,
     jobs: SyncSender<Job>,
+    failed: Arc<OnceLock<String>>,
 }
 
 /// The writer's thread, to be stopped last.
@@ -104,28 +105,23 @@ impl Catalogue {
             return Err(error.into());
         }
         let (jobs, queue) = sync_channel(QUEUE);
-        let worker = Worker {
-            journal,
-            index: index.clone(),
-            clock,
-            failed: None,
-        };
-        let thread = thread::Builder::new()
-            .name("catalogue".into())
-            .spawn(move || worker.run(&queue))?;
-        Ok((
-            Self {
-                index,
-                jobs: jobs.clone(),
-            },
-            Writer { jobs, thread },
-            torn,
-        ))
+        let failed = Arc::default();
+        let worker = Worker { journal, index: index.clone(), clock, failed: Arc::clone(&failed) };
+        let thread = thread::Builder::new().name("catalogue".into()).spawn(move || worker.run(&queue))?;
+        Ok((Self { index, jobs: jobs.clone(), failed }, Writer { jobs, thread }, torn))
     }
 
     /// The index, for reading. Its calls do disk work: keep them off the network's threads.
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// Whether facts can still be recorded.
+    ///
+    /// # Errors
+    /// [`RecordError::Failed`], and why.
+    pub fn check(&self) -> Result<(), RecordError> {
+        check(&self.failed)
     }
 
     /// Records facts; they are durable and in the index when this returns.
@@ -191,7 +187,8 @@ struct Worker {
     journal: Journal,
     index: Index,
     clock: Arc<dyn Clock>,
-    failed: Option<String>,
+    /// Why nothing may be written any more.
+    failed: Arc<OnceLock<String>>,
 }
 
 impl Worker {
@@ -239,21 +236,21 @@ impl Worker {
         if facts.is_empty() {
             return Ok(());
         }
-        if self.failed.is_none() {
+        if self.failed.get().is_none() {
             let now = self.clock.now();
-            match self.journal.append(now, facts) {
-                Ok(entries) => {
-                    let applied = entries.iter().try_for_each(|entry| self.index.apply(entry));
-                    self.failed = applied.err().map(|error| error.to_string());
-                }
-                Err(error) => self.failed = Some(error.to_string()),
-            }
-            if let Some(error) = &self.failed {
+            let written = self.journal.append(now, facts).map_err(|error| error.to_string()).and_then(|entries| {
+                let applied = entries.iter().try_for_each(|entry| self.index.apply(entry));
+                applied.map_err(|error| error.to_string())
+            });
+            if let Err(error) = written {
                 tracing::error!(%error, "the catalogue takes no more changes until the server is restarted");
+                let _only_this_thread_sets_it = self.failed.set(error);
             }
         }
-        self.failed
-            .clone()
-            .map_or(Ok(()), |error| Err(RecordError::Failed(error)))
+        check(&self.failed)
     }
+}
+
+fn check(failed: &OnceLock<String>) -> Result<(), RecordError> {
+    failed.get().map_or(Ok(()), |error| Err(RecordError::Failed(error.clone())))
 }

@@ -23,6 +23,9 @@ pub enum IncomingError {
     /// Writes of an earlier request are still on their way to the disk.
     #[error("earlier writes of this upload have not ended yet")]
     Busy,
+    /// It is complete, and an earlier try began to put it under its final name: roll it forward.
+    #[error("the recording is on its way to its final name")]
+    Placing,
     /// What is on the disk is less than what was acknowledged. The upload is gone; the device offers it again.
     #[error("the upload's file is damaged: {0}")]
     Damaged(String),
@@ -56,12 +59,7 @@ struct Known {
 
 impl Known {
     fn closed(identity: Identity, offset: u64) -> Self {
-        Self {
-            identity,
-            offset,
-            open: Weak::new(),
-            opening: false,
-        }
+        Self { identity, offset, open: Weak::new(), opening: false }
     }
 }
 
@@ -97,10 +95,7 @@ impl Incoming {
     /// The disk's.
     pub fn open(files: Arc<dyn Files>) -> io::Result<(Self, Found)> {
         files::create_folders(&*files, FOLDER)?;
-        let incoming = Self {
-            files,
-            known: Arc::default(),
-        };
+        let incoming = Self { files, known: Arc::default() };
         let mut found = Found::default();
         for entry in incoming.files.list(FOLDER)? {
             let Ok(upload) = entry.name.parse::<UploadId>() else {
@@ -112,9 +107,7 @@ impl Incoming {
             }
             match incoming.read_state(upload)? {
                 Some((slot, data_len)) if data_len >= slot.committed.offset => {
-                    incoming
-                        .lock()
-                        .insert(upload, Known::closed(slot.identity, slot.committed.offset));
+                    incoming.lock().insert(upload, Known::closed(slot.identity, slot.committed.offset));
                 }
                 Some((slot, _)) => {
                     found.damaged.push(slot.identity);
@@ -145,11 +138,7 @@ impl Incoming {
         self.files.create_folder(folder)?;
         let data = self.files.create(&data_path(identity.upload))?;
         let state = self.files.create(&state_path(identity.upload))?;
-        let slot = Slot {
-            generation: 0,
-            identity: identity.clone(),
-            committed: Committed::nothing(),
-        };
+        let slot = Slot { generation: 0, identity: identity.clone(), committed: Committed::nothing() };
         state.write_at(&slot.to_bytes(), slot.position())?;
         data.sync()?;
         state.sync()?;
@@ -161,17 +150,12 @@ impl Incoming {
     pub fn find(&self, device: DeviceId, upload: UploadId) -> Option<Unfinished> {
         let known = self.lock();
         let known = known.get(&upload).filter(|known| known.identity.device == device)?;
-        Some(Unfinished {
-            identity: known.identity.clone(),
-            offset: known.offset,
-        })
+        Some(Unfinished { identity: known.identity.clone(), offset: known.offset })
     }
 
     /// The upload of this device that brings this recording.
     pub fn of_recording(&self, device: DeviceId, rid: RecordingId) -> Option<Unfinished> {
-        self.of_device(device)
-            .into_iter()
-            .find(|upload| upload.identity.rid == rid)
+        self.of_device(device).into_iter().find(|upload| upload.identity.rid == rid)
     }
 
     /// All uploads of this device.
@@ -180,10 +164,7 @@ impl Incoming {
         known
             .values()
             .filter(|known| known.identity.device == device)
-            .map(|known| Unfinished {
-                identity: known.identity.clone(),
-                offset: known.offset,
-            })
+            .map(|known| Unfinished { identity: known.identity.clone(), offset: known.offset })
             .collect()
     }
 
@@ -212,14 +193,13 @@ impl Incoming {
     }
 
     fn cut_back(&self, upload: UploadId) -> Result<(Arc<Transfer>, Committed), IncomingError> {
+        if self.files.exists(&record_path(upload))? {
+            return Err(IncomingError::Placing);
+        }
         let Some((slot, data_len)) = self.read_state(upload)? else {
             return Err(IncomingError::Damaged("its state cannot be read".to_owned()));
         };
-        let Slot {
-            generation,
-            identity,
-            committed,
-        } = slot;
+        let Slot { generation, identity, committed } = slot;
         if data_len < committed.offset {
             let lacking = format!("{} bytes were acknowledged, {data_len} are there", committed.offset);
             return Err(IncomingError::Damaged(lacking));
@@ -227,18 +207,8 @@ impl Incoming {
         let data = self.files.open(&data_path(upload))?;
         let state = self.files.open(&state_path(upload))?;
         data.set_len(committed.offset)?;
-        let last = Mutex::new(Last {
-            generation,
-            committed,
-            failed: false,
-        });
-        let transfer = Transfer {
-            identity,
-            data,
-            state,
-            last,
-            known: Arc::clone(&self.known),
-        };
+        let last = Mutex::new(Last { generation, committed, failed: false });
+        let transfer = Transfer { identity, data, state, last, known: Arc::clone(&self.known) };
         Ok((Arc::new(transfer), committed))
     }
 
@@ -250,10 +220,7 @@ impl Incoming {
     pub fn discard(&self, upload: UploadId) -> Result<(), IncomingError> {
         {
             let mut known = self.lock();
-            if known
-                .get(&upload)
-                .is_some_and(|known| known.opening || known.open.strong_count() > 0)
-            {
+            if known.get(&upload).is_some_and(|known| known.opening || known.open.strong_count() > 0) {
                 return Err(IncomingError::Busy);
             }
             known.remove(&upload);
@@ -324,20 +291,12 @@ impl Transfer {
         if to.offset <= last.committed.offset {
             return Ok(());
         }
-        let slot = Slot {
-            generation: last.generation + 1,
-            identity: self.identity.clone(),
-            committed: to,
-        };
+        let slot = Slot { generation: last.generation + 1, identity: self.identity.clone(), committed: to };
         last.failed = true;
         self.data.sync()?;
         self.state.write_at(&slot.to_bytes(), slot.position())?;
         self.state.sync()?;
-        *last = Last {
-            generation: slot.generation,
-            committed: to,
-            failed: false,
-        };
+        *last = Last { generation: slot.generation, committed: to, failed: false };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get_mut(&self.identity.upload) {
             known.offset = to.offset;

@@ -81,9 +81,8 @@ impl Index {
             _ => {}
         }
         // sled panics rather than errs over some of what a disk can hold.
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).open()
-        }));
+        let opened =
+            catch_unwind(AssertUnwindSafe(|| sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).open()));
         let db = opened.map_err(|_| IndexError::Panicked)??;
         Ok(Self {
             devices: db.open_tree("devices")?,
@@ -132,11 +131,7 @@ impl Index {
                 Ok(())
             }
             Fact::Declared { device, items } => items.iter().try_for_each(|declared| {
-                let row = DeclaredRow {
-                    declared: declared.clone(),
-                    mismatches: 0,
-                    last_mismatch: None,
-                };
+                let row = DeclaredRow { declared: declared.clone(), mismatches: 0, last_mismatch: None };
                 put(&self.declared, &recording_key(*device, declared.rid), &row)
             }),
             Fact::Mismatched { device, rid, .. } => {
@@ -148,12 +143,9 @@ impl Index {
                 Ok(())
             }
             Fact::Stored { manifest } => self.apply_stored(manifest),
-            Fact::Deleted {
-                device,
-                rid,
-                revision,
-                deleted_at,
-            } => put(&self.deleted, &revision_key(*device, *rid, *revision), deleted_at),
+            Fact::Deleted { device, rid, revision, deleted_at } => {
+                put(&self.deleted, &revision_key(*device, *rid, *revision), deleted_at)
+            }
         }
     }
 
@@ -238,10 +230,7 @@ impl Index {
         let mut recordings = Vec::new();
         for row in &self.stored {
             let (key, text) = row?;
-            recordings.push(StoredRow {
-                manifest: read_manifest(&text)?,
-                deleted_at: get(&self.deleted, &key)?,
-            });
+            recordings.push(StoredRow { manifest: read_manifest(&text)?, deleted_at: get(&self.deleted, &key)? });
         }
         recordings.sort_by(|a, b| {
             let (a, b) = (&a.manifest.recording, &b.manifest.recording);

@@ -97,12 +97,7 @@ impl Journal {
         mut replay: impl FnMut(Entry) -> Result<(), JournalError>,
     ) -> Result<(Self, Option<Torn>), JournalError> {
         files::create_folders(&*files, FOLDER)?;
-        let mut journal = Self {
-            files,
-            segment: None,
-            next_seq: 1,
-            prev: String::new(),
-        };
+        let mut journal = Self { files, segment: None, next_seq: 1, prev: String::new() };
         let mut torn = None;
         let names: Vec<String> = journal
             .files
@@ -115,20 +110,13 @@ impl Journal {
             let text = files::read_all(&*journal.files, name, MAX_READ)?;
             let good = journal.read_segment(name, &text, &mut replay)?;
             if good == text.len() {
-                journal.segment = Some(Segment {
-                    file: journal.files.open(name)?,
-                    len: good as u64,
-                });
+                journal.segment = Some(Segment { file: journal.files.open(name)?, len: good as u64 });
                 continue;
             }
             if index + 1 < names.len() || later_batch(&text[good..], journal.next_seq) {
                 let line = text[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
                 let what = "it does not follow from the line before, or its hash is wrong";
-                return Err(JournalError::Damaged {
-                    segment: name.clone(),
-                    line,
-                    what,
-                });
+                return Err(JournalError::Damaged { segment: name.clone(), line, what });
             }
             torn = Some(journal.cut(name, good, &text[good..])?);
         }
@@ -171,10 +159,7 @@ impl Journal {
         file.set_len(good as u64)?;
         file.sync()?;
         self.segment = Some(Segment { file, len: good as u64 });
-        Ok(Torn {
-            bytes: tail.len(),
-            aside,
-        })
+        Ok(Torn { bytes: tail.len(), aside })
     }
 
     /// Writes `facts` and syncs once; they are durable when this returns. After an error nothing more may be written:
@@ -187,37 +172,21 @@ impl Journal {
         let mut text = String::new();
         let mut entries = Vec::with_capacity(facts.len());
         for fact in facts {
-            let line = Line {
-                seq: self.next_seq,
-                batch,
-                at,
-                prev: std::mem::take(&mut self.prev),
-                fact,
-            };
+            let line = Line { seq: self.next_seq, batch, at, prev: std::mem::take(&mut self.prev), fact };
             self.prev = seal(&line, &mut text)?;
             self.next_seq += 1;
-            entries.push(Entry {
-                seq: line.seq,
-                at,
-                fact: line.fact,
-            });
+            entries.push(Entry { seq: line.seq, at, fact: line.fact });
         }
         let segment = match self.segment.take() {
             Some(segment) if segment.len < SEGMENT_BYTES => segment,
-            _ => Segment {
-                file: self.files.create(&format!("{FOLDER}/{batch:020}.jsonl"))?,
-                len: 0,
-            },
+            _ => Segment { file: self.files.create(&format!("{FOLDER}/{batch:020}.jsonl"))?, len: 0 },
         };
         segment.file.write_at(text.as_bytes(), segment.len)?;
         segment.file.sync()?;
         if segment.len == 0 {
             self.files.sync_folder(FOLDER)?;
         }
-        self.segment = Some(Segment {
-            len: segment.len + text.len() as u64,
-            ..segment
-        });
+        self.segment = Some(Segment { len: segment.len + text.len() as u64, ..segment });
         Ok(entries)
     }
 }
@@ -256,9 +225,7 @@ mod tests {
     use crate::files::SimulatedDisk;
 
     fn fact(n: u8) -> Fact {
-        Fact::DeviceActivated {
-            device: DeviceId::from_bytes([n; 16]),
-        }
+        Fact::DeviceActivated { device: DeviceId::from_bytes([n; 16]) }
     }
 
     fn at() -> DateTime<Utc> {
@@ -336,9 +303,7 @@ mod tests {
         journal.append(at(), vec![fact(2)]).unwrap();
         journal.append(at(), vec![fact(3)]).unwrap();
         segment(&disk).write_at(b"9", 8).unwrap();
-        let Err(JournalError::Damaged { line, .. }) = read(&disk) else {
-            panic!("read a damaged journal")
-        };
+        let Err(JournalError::Damaged { line, .. }) = read(&disk) else { panic!("read a damaged journal") };
         assert_eq!(line, 1);
     }
 }

@@ -42,11 +42,8 @@ impl Place {
             || safe_name(&format!("{} ({})", recording.model, recording.serial), PERSON_CHARS),
             |assignee| safe_name(assignee, PERSON_CHARS),
         );
-        let start: DateTime<FixedOffset> = if recording.clock_unset {
-            recording.verified_at.fixed_offset()
-        } else {
-            recording.start
-        };
+        let start: DateTime<FixedOffset> =
+            if recording.clock_unset { recording.verified_at.fixed_offset() } else { recording.start };
         let day = start.format("%Y-%m-%d").to_string();
         let mut stem = start.format("%Y-%m-%d %H-%M-%S").to_string();
         if !recording.camera.is_empty() {
@@ -57,12 +54,7 @@ impl Place {
         if recording.clock_unset {
             stem.push_str(" clock-unset");
         }
-        Self {
-            person,
-            day,
-            stem,
-            ending: ending(recording.original_name.as_deref()),
-        }
+        Self { person, day, stem, ending: ending(recording.original_name.as_deref()) }
     }
 
     /// Path of the video below `person`, which may have been found in another case; `number` 1 is the plain name, then
@@ -85,10 +77,7 @@ pub(crate) fn same_name(a: &str, b: &str) -> bool {
 fn ending(original: Option<&str>) -> &'static str {
     let Some(name) = original else { return "mp4" };
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let given = last
-        .rsplit_once('.')
-        .map(|(_, ending)| ending.to_ascii_lowercase())
-        .unwrap_or_default();
+    let given = last.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
     ENDINGS.into_iter().find(|known| *known == given).unwrap_or("bin")
 }
 
@@ -100,11 +89,7 @@ fn safe_name(name: &str, max_chars: usize) -> String {
     let plain = words.join(" ");
     let plain = plain.trim_matches([' ', '.']);
     let allowed = |c: char| c.is_alphanumeric() || is_combining_mark(c) || " -_.,'()&+@#=[]!".contains(c);
-    let mut safe: String = plain
-        .chars()
-        .map(|c| if allowed(c) { c } else { '_' })
-        .take(max_chars)
-        .collect();
+    let mut safe: String = plain.chars().map(|c| if allowed(c) { c } else { '_' }).take(max_chars).collect();
     while safe.len() > NAME_BYTES {
         safe.pop();
     }
@@ -172,33 +157,18 @@ mod tests {
         let mut recording = recording();
         assert_eq!(path(&recording, 1), "J. Smith/2026-11-21/2026-11-21 14-03-22 event.mp4");
         recording.camera = "Front".into();
-        assert_eq!(
-            path(&recording, 2),
-            "J. Smith/2026-11-21/2026-11-21 14-03-22 front event (2).mp4"
-        );
+        assert_eq!(path(&recording, 2), "J. Smith/2026-11-21/2026-11-21 14-03-22 front event (2).mp4");
     }
 
     #[test]
     fn without_an_assignee_the_device_gives_the_folder() {
-        let path = path(
-            &Recording {
-                assignee: None,
-                ..recording()
-            },
-            1,
-        );
+        let path = path(&Recording { assignee: None, ..recording() }, 1);
         assert_eq!(path, "BC4 (B-1)/2026-11-21/2026-11-21 14-03-22 event.mp4");
     }
 
     #[test]
     fn an_unset_clock_gives_way_to_the_time_of_receipt() {
-        let path = path(
-            &Recording {
-                clock_unset: true,
-                ..recording()
-            },
-            1,
-        );
+        let path = path(&Recording { clock_unset: true, ..recording() }, 1);
         assert_eq!(path, "J. Smith/2026-11-22/2026-11-22 01-02-03 event clock-unset.mp4");
     }
 

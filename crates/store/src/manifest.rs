@@ -49,13 +49,7 @@ impl Manifest {
             delete_after,
         };
         let receipt = key.sign(&claims)?;
-        Ok(Self {
-            form: FORM.to_owned(),
-            recording,
-            server: claims.server,
-            delete_after,
-            receipt,
-        })
+        Ok(Self { form: FORM.to_owned(), recording, server: claims.server, delete_after, receipt })
     }
 
     /// The file's text.
@@ -74,10 +68,6 @@ impl Manifest {
     /// [`NoManifest`] if it is of another form.
     pub fn parse(text: &[u8]) -> Result<Self, NoManifest> {
         let manifest: Self = serde_json::from_slice(text).map_err(|error| NoManifest(error.to_string()))?;
-        if manifest.form == FORM {
-            Ok(manifest)
-        } else {
-            Err(NoManifest(format!("its form is {:?}", manifest.form)))
-        }
+        if manifest.form == FORM { Ok(manifest) } else { Err(NoManifest(format!("its form is {:?}", manifest.form))) }
     }
 }

@@ -77,11 +77,7 @@ fn move_video(files: &dyn Files, upload: UploadId, path: &str) -> Result<bool, P
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // An earlier try moved it.
-            if files.exists(path)? {
-                Ok(true)
-            } else {
-                Err(PlaceError::Vanished(upload, path.to_owned()))
-            }
+            if files.exists(path)? { Ok(true) } else { Err(PlaceError::Vanished(upload, path.to_owned())) }
         }
         Err(error) => Err(error.into()),
     }
@@ -111,17 +107,11 @@ fn publish_manifest(files: &dyn Files, manifest: &Manifest, path: &str) -> Resul
 }
 
 fn write_record(files: &dyn Files, manifest: &Manifest) -> Result<(), PlaceError> {
-    Ok(files::replace(
-        files,
-        &record_path(manifest.recording.upload),
-        text_of(manifest)?.as_bytes(),
-    )?)
+    Ok(files::replace(files, &record_path(manifest.recording.upload), text_of(manifest)?.as_bytes())?)
 }
 
 fn text_of(manifest: &Manifest) -> Result<String, PlaceError> {
-    manifest
-        .to_text()
-        .map_err(|error| PlaceError::Record(manifest.recording.upload, error.to_string()))
+    manifest.to_text().map_err(|error| PlaceError::Record(manifest.recording.upload, error.to_string()))
 }
 
 fn choose_name(files: &dyn Files, recording: &mut Recording) -> Result<(), PlaceError> {

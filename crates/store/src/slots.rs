@@ -37,10 +37,7 @@ pub struct Committed {
 impl Committed {
     /// Nothing yet.
     pub fn nothing() -> Self {
-        Self {
-            offset: 0,
-            hash: RunningHash::default().state(),
-        }
+        Self { offset: 0, hash: RunningHash::default().state() }
     }
 }
 
@@ -59,11 +56,7 @@ impl Slot {
     }
 
     pub(crate) fn to_bytes(&self) -> [u8; SLOT] {
-        let Self {
-            generation,
-            identity,
-            committed,
-        } = self;
+        let Self { generation, identity, committed } = self;
         let mut slot = [0; SLOT];
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
@@ -93,10 +86,7 @@ impl Slot {
         }
         let mut rest = body.strip_prefix(MAGIC)?;
         let generation = u64::from_le_bytes(take(&mut rest)?);
-        let committed = Committed {
-            offset: u64::from_le_bytes(take(&mut rest)?),
-            hash: take(&mut rest)?,
-        };
+        let committed = Committed { offset: u64::from_le_bytes(take(&mut rest)?), hash: take(&mut rest)? };
         let upload = UploadId::from_bytes(take(&mut rest)?);
         let device = DeviceId::from_bytes(take(&mut rest)?);
         let rid = RecordingId::from_bytes(take(&mut rest)?);
@@ -105,26 +95,13 @@ impl Slot {
         let sha256 = Sha256::from_bytes(take(&mut rest)?);
         let created_at = DateTime::from_timestamp_millis(i64::from_le_bytes(take(&mut rest)?))?;
         let sha256 = (declared == 1).then_some(sha256);
-        let identity = Identity {
-            upload,
-            device,
-            rid,
-            length,
-            sha256,
-            created_at,
-        };
-        Some(Self {
-            generation,
-            identity,
-            committed,
-        })
+        let identity = Identity { upload, device, rid, length, sha256, created_at };
+        Some(Self { generation, identity, committed })
     }
 
     /// The newest whole slot of a `state` file.
     pub(crate) fn newest(file: &[u8]) -> Option<Self> {
-        file.chunks(SLOT)
-            .filter_map(Self::from_bytes)
-            .max_by_key(|slot| slot.generation)
+        file.chunks(SLOT).filter_map(Self::from_bytes).max_by_key(|slot| slot.generation)
     }
 }
 
@@ -149,10 +126,7 @@ mod tests {
                 sha256: Some(Sha256::of(b"x")),
                 created_at: "2026-11-21T14:03:22.123Z".parse().unwrap(),
             },
-            committed: Committed {
-                offset: 77,
-                ..Committed::nothing()
-            },
+            committed: Committed { offset: 77, ..Committed::nothing() },
         }
     }
 
@@ -172,11 +146,7 @@ mod tests {
         assert_eq!(Slot::newest(&file), Some(new));
         for at in 0..SLOT {
             file[SLOT + at] ^= 0x40;
-            assert_eq!(
-                Slot::newest(&file).as_ref(),
-                Some(&old),
-                "byte {at} of the newer slot is torn"
-            );
+            assert_eq!(Slot::newest(&file).as_ref(), Some(&old), "byte {at} of the newer slot is torn");
             file[SLOT + at] ^= 0x40;
         }
         assert_eq!(Slot::newest(&file[..SLOT - 1]), None);

@@ -27,10 +27,7 @@ fn token(n: u8) -> Fact {
         expires: "2026-11-22T15:00:00Z".parse().unwrap(),
         uses_left: 1,
     };
-    Fact::TokenIssued {
-        token,
-        by: "uid 0".into(),
-    }
+    Fact::TokenIssued { token, by: "uid 0".into() }
 }
 
 #[tokio::test]
@@ -50,16 +47,7 @@ async fn what_was_recorded_is_in_the_index_and_there_again_after_a_start() {
         clock_unset: false,
     };
     let (catalogue, writer) = open(folder.path());
-    catalogue
-        .record(vec![
-            token(1),
-            Fact::Declared {
-                device,
-                items: vec![declared.clone()],
-            },
-        ])
-        .await
-        .unwrap();
+    catalogue.record(vec![token(1), Fact::Declared { device, items: vec![declared.clone()] }]).await.unwrap();
     let before = catalogue.index().declared(device, declared.rid).unwrap().unwrap();
     assert_eq!(before.declared, declared);
     writer.stop();
@@ -82,10 +70,5 @@ async fn a_decision_sees_every_earlier_one_even_when_they_are_made_at_once() {
     });
     let outcomes = futures_util::future::join_all(decisions).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    assert!(
-        outcomes
-            .iter()
-            .skip(1)
-            .all(|outcome| matches!(outcome, Err(DecideError::Refused("taken"))))
-    );
+    assert!(outcomes.iter().skip(1).all(|outcome| matches!(outcome, Err(DecideError::Refused("taken")))));
 }

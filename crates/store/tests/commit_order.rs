@@ -38,9 +38,7 @@ fn now() -> DateTime<Utc> {
 
 fn key() -> ReceiptKey {
     // A fixed key: a P-256 private key in PKCS #8 that exists for these tests only.
-    let der = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
-        .unwrap()
-        .serialize_der();
+    let der = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_der();
     ReceiptKey::from_pkcs8(&der).unwrap()
 }
 
@@ -73,20 +71,14 @@ fn manifest(upload: UploadId, key: &ReceiptKey) -> Manifest {
 fn hash_after(bytes: &[u8]) -> Committed {
     let mut hash = RunningHash::default();
     hash.update(bytes);
-    Committed {
-        offset: bytes.len() as u64,
-        hash: hash.state(),
-    }
+    Committed { offset: bytes.len() as u64, hash: hash.state() }
 }
 
 /// Sends everything in two commits, starting wherever the disk says.
 fn transfer(incoming: &Incoming) -> Result<(), IncomingError> {
     let content = content();
     let (transfer, committed) = incoming.resume(UPLOAD)?;
-    assert_eq!(
-        committed.hash,
-        hash_after(&content[..usize::try_from(committed.offset).unwrap()]).hash
-    );
+    assert_eq!(committed.hash, hash_after(&content[..usize::try_from(committed.offset).unwrap()]).hash);
     for end in [content.len() / 2, content.len()] {
         let start = usize::try_from(committed.offset).unwrap().min(end);
         transfer.write(&content[start..end], start as u64)?;
@@ -121,10 +113,7 @@ fn a_recording_gets_its_name_and_its_manifest_and_leaves_nothing_behind() {
         assert_eq!(placed.recording.path, PATH);
         incoming.discard(UPLOAD).unwrap();
         assert_eq!(read(&*files, PATH), content());
-        assert_eq!(
-            Manifest::parse(&read(&*files, &format!("{PATH}.json"))).unwrap(),
-            placed
-        );
+        assert_eq!(Manifest::parse(&read(&*files, &format!("{PATH}.json"))).unwrap(), placed);
         assert_eq!(files.list(".incoming").unwrap(), []);
     });
 }
@@ -159,18 +148,10 @@ fn a_foreign_file_under_the_manifests_name_is_left_alone() {
         manifest.recording.path = PATH.into();
         // The name was free when it was chosen and recorded, and taken when the placing went on.
         let record = manifest.to_text().unwrap();
-        files
-            .create(&format!(".incoming/{UPLOAD}/placing"))
-            .unwrap()
-            .write_at(record.as_bytes(), 0)
-            .unwrap();
+        files.create(&format!(".incoming/{UPLOAD}/placing")).unwrap().write_at(record.as_bytes(), 0).unwrap();
         files.create_folder("J. Smith").unwrap();
         files.create_folder("J. Smith/2026-11-21").unwrap();
-        files
-            .create(&format!("{PATH}.json"))
-            .unwrap()
-            .write_at(b"notes", 0)
-            .unwrap();
+        files.create(&format!("{PATH}.json")).unwrap().write_at(b"notes", 0).unwrap();
         let placed = roll_forward(&*files, UPLOAD).unwrap();
         assert_eq!(placed.recording.path, PATH.replace(".mp4", " (2).mp4"));
         assert_eq!(read(&*files, &format!("{PATH}.json")), b"notes");
@@ -216,11 +197,7 @@ fn a_file_shorter_than_acknowledged_is_reported_and_gone() {
         let (incoming, _) = open(&files);
         incoming.create(identity(UPLOAD)).unwrap();
         transfer(&incoming).unwrap();
-        files
-            .open(&format!(".incoming/{UPLOAD}/data"))
-            .unwrap()
-            .set_len(100)
-            .unwrap();
+        files.open(&format!(".incoming/{UPLOAD}/data")).unwrap().set_len(100).unwrap();
         assert!(matches!(incoming.resume(UPLOAD), Err(IncomingError::Damaged(_))));
         let (incoming, found) = open(&files);
         assert_eq!(found.damaged, [identity(UPLOAD)]);
@@ -238,10 +215,7 @@ fn after_a_failed_sync_the_handle_commits_nothing_more() {
     transfer.write(&content()[..5000], 0).unwrap();
     disk.fail(disk.calls(), Fault::Error(std::io::ErrorKind::Other));
     assert!(transfer.commit(hash_after(&content()[..5000])).is_err());
-    assert!(
-        transfer.commit(hash_after(&content()[..5000])).is_err(),
-        "a second sync would only seem to work"
-    );
+    assert!(transfer.commit(hash_after(&content()[..5000])).is_err(), "a second sync would only seem to work");
     drop(transfer);
     assert_eq!(incoming.resume(UPLOAD).unwrap().1.offset, 0);
 }
@@ -292,10 +266,7 @@ fn whenever_the_power_fails_nothing_acknowledged_is_lost_and_the_next_start_comp
 
 /// Starts on `disk`, cutting the power once more at each call of the recovery, and at last lets it finish.
 fn recover(disk: &SimulatedDisk, told: &Told, manifest: &Manifest, context: &str) {
-    let Told {
-        acknowledged,
-        receipted,
-    } = *told;
+    let Told { acknowledged, receipted } = *told;
     for again in [Some(2), Some(5), Some(8), None] {
         // Each recovery begins from the same state.
         let disk = disk.after_power_cut(0);
@@ -320,28 +291,14 @@ fn recover(disk: &SimulatedDisk, told: &Told, manifest: &Manifest, context: &str
             assert!(stored, "{context}: a receipted recording has no file");
         }
         if let Some(upload) = &unfinished {
-            assert!(
-                upload.offset >= acknowledged,
-                "{context}: {} < {acknowledged}",
-                upload.offset
-            );
+            assert!(upload.offset >= acknowledged, "{context}: {} < {acknowledged}", upload.offset);
             let data = read(&*files, &format!(".incoming/{UPLOAD}/data"));
-            assert!(
-                data.starts_with(&content()[..usize::try_from(upload.offset).unwrap()]),
-                "{context}"
-            );
+            assert!(data.starts_with(&content()[..usize::try_from(upload.offset).unwrap()]), "{context}");
         } else {
-            assert!(
-                stored || acknowledged == 0,
-                "{context}: {acknowledged} acknowledged bytes are gone"
-            );
+            assert!(stored || acknowledged == 0, "{context}: {acknowledged} acknowledged bytes are gone");
         }
         if stored {
-            assert_eq!(
-                read(&*files, PATH),
-                content(),
-                "{context}: wrong bytes under a final name"
-            );
+            assert_eq!(read(&*files, PATH), content(), "{context}: wrong bytes under a final name");
             let beside = Manifest::parse(&read(&*files, &format!("{PATH}.json"))).unwrap();
             assert_eq!(beside.receipt, manifest.receipt, "{context}");
         }

@@ -36,11 +36,7 @@ impl Disk {
 
     fn at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let path = if path.is_empty() { "." } else { path };
-        let mode = if flags.contains(OFlags::CREATE) {
-            FILE_MODE
-        } else {
-            Mode::empty()
-        };
+        let mode = if flags.contains(OFlags::CREATE) { FILE_MODE } else { Mode::empty() };
         // The kernel asks to be called again when a rename elsewhere raced with the walk (openat2(2), EAGAIN).
         loop {
             match rustix::fs::openat2(
@@ -76,11 +72,7 @@ impl Files for Disk {
     }
 
     fn create_folder(&self, path: &str) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(
-            self.folder(parent(path))?,
-            name(path),
-            FOLDER_MODE,
-        )?)
+        Ok(rustix::fs::mkdirat(self.folder(parent(path))?, name(path), FOLDER_MODE)?)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
@@ -97,10 +89,7 @@ impl Files for Disk {
                 let stat = rustix::fs::statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
                 kind = FileType::from_raw_mode(stat.st_mode);
             }
-            entries.push(Entry {
-                name: name.to_owned(),
-                folder: kind == FileType::Directory,
-            });
+            entries.push(Entry { name: name.to_owned(), folder: kind == FileType::Directory });
         }
         entries.sort();
         Ok(entries)
@@ -120,29 +109,15 @@ impl Files for Disk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (source, target) = (self.folder(parent(from))?, self.folder(parent(to))?);
-        Ok(rustix::fs::renameat_with(
-            source,
-            name(from),
-            target,
-            name(to),
-            RenameFlags::NOREPLACE,
-        )?)
+        Ok(rustix::fs::renameat_with(source, name(from), target, name(to), RenameFlags::NOREPLACE)?)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(
-            self.folder(parent(path))?,
-            name(path),
-            AtFlags::empty(),
-        )?)
+        Ok(rustix::fs::unlinkat(self.folder(parent(path))?, name(path), AtFlags::empty())?)
     }
 
     fn remove_folder(&self, path: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(
-            self.folder(parent(path))?,
-            name(path),
-            AtFlags::REMOVEDIR,
-        )?)
+        Ok(rustix::fs::unlinkat(self.folder(parent(path))?, name(path), AtFlags::REMOVEDIR)?)
     }
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {

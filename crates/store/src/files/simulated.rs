@@ -132,11 +132,7 @@ impl State {
     }
 
     fn powered(&self) -> io::Result<()> {
-        if self.dark {
-            Err(io::Error::other("the simulated disk has no power"))
-        } else {
-            Ok(())
-        }
+        if self.dark { Err(io::Error::other("the simulated disk has no power")) } else { Ok(()) }
     }
 
     fn change_names(&mut self, operation: Operation) -> io::Result<()> {
@@ -176,28 +172,13 @@ impl SimulatedDisk {
                 let _lost = names.apply(operation);
             }
         }
-        let contents = state
-            .contents
-            .iter()
-            .map(|content| content.after_power_cut(&mut coin))
-            .collect();
-        Self(Arc::new(Mutex::new(State {
-            contents,
-            durable_names: names.clone(),
-            names,
-            ..State::default()
-        })))
+        let contents = state.contents.iter().map(|content| content.after_power_cut(&mut coin)).collect();
+        Self(Arc::new(Mutex::new(State { contents, durable_names: names.clone(), names, ..State::default() })))
     }
 
     /// All paths of files, for assertions.
     pub fn paths(&self) -> BTreeSet<String> {
-        self.state()
-            .names
-            .0
-            .iter()
-            .filter(|(_, node)| node.is_some())
-            .map(|(path, _)| path.clone())
-            .collect()
+        self.state().names.0.iter().filter(|(_, node)| node.is_some()).map(|(path, _)| path.clone()).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -207,11 +188,7 @@ impl SimulatedDisk {
 
 impl Content {
     fn after_power_cut(&self, coin: &mut Coin) -> Self {
-        let len = if coin.toss() {
-            self.live.len()
-        } else {
-            self.durable.len()
-        };
+        let len = if coin.toss() { self.live.len() } else { self.durable.len() };
         let mut found = self.durable.clone();
         found.resize(len, 0);
         for (index, block) in found.chunks_mut(BLOCK).enumerate() {
@@ -222,10 +199,7 @@ impl Content {
                 block[..live.len()].copy_from_slice(live);
             }
         }
-        Self {
-            live: found.clone(),
-            durable: found,
-        }
+        Self { live: found.clone(), durable: found }
     }
 }
 
@@ -251,35 +225,23 @@ impl Files for SimulatedDisk {
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
         let mut state = self.state();
         let node = state.contents.len();
-        state.change_names(Operation::Create {
-            path: path.to_owned(),
-            node: Some(node),
-        })?;
+        state.change_names(Operation::Create { path: path.to_owned(), node: Some(node) })?;
         state.contents.push(Content::default());
-        Ok(Arc::new(OpenFile {
-            disk: self.clone(),
-            node,
-        }))
+        Ok(Arc::new(OpenFile { disk: self.clone(), node }))
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
         let state = self.state();
         state.powered()?;
         match state.names.0.get(path) {
-            Some(Some(node)) => Ok(Arc::new(OpenFile {
-                disk: self.clone(),
-                node: *node,
-            })),
+            Some(Some(node)) => Ok(Arc::new(OpenFile { disk: self.clone(), node: *node })),
             Some(None) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     fn create_folder(&self, path: &str) -> io::Result<()> {
-        self.state().change_names(Operation::Create {
-            path: path.to_owned(),
-            node: None,
-        })
+        self.state().change_names(Operation::Create { path: path.to_owned(), node: None })
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
@@ -291,10 +253,7 @@ impl Files for SimulatedDisk {
         Ok(state
             .names
             .children(path)
-            .map(|(name, node)| Entry {
-                name: name.to_owned(),
-                folder: node.is_none(),
-            })
+            .map(|(name, node)| Entry { name: name.to_owned(), folder: node.is_none() })
             .collect())
     }
 
@@ -309,11 +268,7 @@ impl Files for SimulatedDisk {
         let Some(Some(node)) = state.names.0.get(from).copied() else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        state.change_names(Operation::Rename {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            node,
-        })
+        state.change_names(Operation::Rename { from: from.to_owned(), to: to.to_owned(), node })
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
@@ -358,11 +313,7 @@ impl File for OpenFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         let error = state.call()?;
-        let done = if error.is_some() {
-            &bytes[..bytes.len() / 2]
-        } else {
-            bytes
-        };
+        let done = if error.is_some() { &bytes[..bytes.len() / 2] } else { bytes };
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let live = &mut state.contents[self.node].live;
         if live.len() < start + done.len() {
@@ -418,11 +369,7 @@ mod tests {
             assert_eq!(&bytes, b"kept");
             survived.insert(found.exists("maybe").unwrap());
         }
-        assert_eq!(
-            survived.len(),
-            2,
-            "an unsynced name is sometimes there and sometimes not"
-        );
+        assert_eq!(survived.len(), 2, "an unsynced name is sometimes there and sometimes not");
     }
 
     #[test]
@@ -440,10 +387,7 @@ mod tests {
         let disk = SimulatedDisk::new();
         disk.fail(1, Fault::Error(io::ErrorKind::StorageFull));
         let file = disk.create("a").unwrap();
-        assert_eq!(
-            file.write_at(b"1234", 0).unwrap_err().kind(),
-            io::ErrorKind::StorageFull
-        );
+        assert_eq!(file.write_at(b"1234", 0).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(file.size().unwrap(), 2);
         file.write_at(b"1234", 0).unwrap();
     }

@@ -1,0 +1,339 @@
+//! Composition: which actors there are, in the order in which they start, and the one face that they show.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_rt::{Arbiter, ArbiterHandle};
+use chrono::{DateTime, FixedOffset, Utc};
+use longshore_model::{
+    Clock, Declared, Device, DeviceId, DeviceState, Enrolment as EnrolmentRecord, EnrolmentId, ReceiptClaims,
+    ReceiptError, ReceiptKey, ReceiptVerifier, RecordingId, Sha256, UploadId,
+};
+use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
+use longshore_store::facts::Fact;
+use longshore_store::files::Files;
+use longshore_store::incoming::Incoming;
+use longshore_store::index::IndexError;
+use tokio::sync::{oneshot, watch};
+
+use crate::enrolment::{
+    self, Approval, Approve, ApproveRefused, Claim, ClaimRefused, EnrolError, Enrolment, Issue, IssuedToken, Request,
+    Watch,
+};
+use crate::kit::{ASK_DEADLINE, ask};
+use crate::sessions::{
+    AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, DrainAll, Find, Hold, Holding,
+    Limits, Offer, OfferAgain, OfferError, SessionParts, Verdict,
+};
+use crate::storage::{OTHER_BLOCKING, POOL, StorageWriter};
+use crate::upload::{Attach, Attachment, Completer, SegmentPool, blocking};
+
+/// How long a request waits to get hold of a transfer: the take-over gives up after one second, opening a file on a
+/// slow share may take longer.
+const ATTACH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What the engine is made of.
+pub struct Parts {
+    /// The storage folder.
+    pub files: Arc<dyn Files>,
+    /// Uploads on their way in it.
+    pub incoming: Incoming,
+    /// Journal and index.
+    pub catalogue: Catalogue,
+    /// Signs receipts.
+    pub receipt_key: Arc<ReceiptKey>,
+    /// Dates what people read.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds on one device.
+    pub limits: Limits,
+}
+
+/// A part of the engine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The journal.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The engine's thread.
+    #[error("the engine cannot be started: {0}")]
+    Start(#[from] io::Error),
+    /// Its own receipt key.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
+    /// An actor does not answer.
+    #[error("a part of the server is not available now")]
+    Unavailable,
+}
+
+impl From<DecideError<Infallible>> for EngineError {
+    fn from(error: DecideError<Infallible>) -> Self {
+        match error {
+            DecideError::Refused(never) => match never {},
+            DecideError::Index(error) => Self::Index(error),
+            DecideError::Record(error) => Self::Record(error),
+        }
+    }
+}
+
+/// What a request holds after it attached.
+pub enum Held {
+    /// A transfer.
+    Transfer(Box<Attachment>),
+    /// Nothing more to do: the recording is in the store.
+    Stored {
+        /// Bytes of the recording.
+        length: u64,
+        /// The signed receipt.
+        receipt: String,
+    },
+}
+
+/// The engine's face: cheap to clone, usable from any thread that has a runtime.
+#[derive(Clone)]
+pub struct Engine {
+    sessions: Addr<DeviceSessions>,
+    enrolment: Addr<Enrolment>,
+    catalogue: Catalogue,
+    incoming: Incoming,
+    verifier: Arc<ReceiptVerifier>,
+    arbiter: ArbiterHandle,
+}
+
+impl Engine {
+    /// Starts the actors on a thread of their own. Must be called inside an actix system.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn start(parts: Parts) -> Result<Self, EngineError> {
+        let Parts { files, incoming, catalogue, receipt_key, clock, limits } = parts;
+        let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
+        // Built here, where its failure can be told.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(POOL + OTHER_BLOCKING)
+            .thread_name("storage")
+            .build()?;
+        let arbiter = Arbiter::with_tokio_rt(move || runtime);
+        let (sender, started) = oneshot::channel();
+        let (engine_catalogue, engine_incoming) = (catalogue.clone(), incoming.clone());
+        arbiter.spawn_fn(move || {
+            let writer = StorageWriter::new(files, incoming.clone()).start();
+            let enrolment = Enrolment::new(catalogue.clone(), Arc::clone(&clock)).start();
+            let completer = Completer { writer, catalogue, key: receipt_key, clock };
+            let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits };
+            let sessions = DeviceSessions::new(parts).start();
+            let _starter_gone = sender.send((sessions, enrolment));
+        });
+        let (sessions, enrolment) = started.await.map_err(|_| EngineError::Unavailable)?;
+        Ok(Self {
+            sessions,
+            enrolment,
+            catalogue: engine_catalogue,
+            incoming: engine_incoming,
+            verifier,
+            arbiter: arbiter.handle(),
+        })
+    }
+
+    /// Asks every transfer to commit and let go; from now on none is begun.
+    pub fn drain(&self) {
+        self.sessions.do_send(DrainAll);
+    }
+
+    /// Stops the actors. What they were doing goes on from the disk at the next start.
+    pub fn stop(&self) {
+        self.arbiter.stop();
+    }
+
+    /// Makes an enrolment token for one device.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn issue_token(
+        &self,
+        serial: String,
+        model: String,
+        valid_for: Duration,
+        by: String,
+    ) -> Result<IssuedToken, EnrolError<Infallible>> {
+        let issue = Issue { serial, model, valid_for, by };
+        ask(&self.enrolment, issue, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Takes a device's request to be known.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn request_enrolment(&self, claim: Claim) -> Result<EnrolmentRecord, EnrolError<ClaimRefused>> {
+        ask(&self.enrolment, Request(claim), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Completes the set-up of a device that waits.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn approve(&self, approval: Approval) -> Result<Device, EnrolError<ApproveRefused>> {
+        ask(&self.enrolment, Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// The enrolment with this id, if this key made it.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn enrolment(&self, enrolment: EnrolmentId, key: Sha256) -> Result<Option<EnrolmentRecord>, EngineError> {
+        Ok(enrolment::find(&self.catalogue, enrolment, key).await?)
+    }
+
+    /// A receiver that changes when this enrolment is decided; `None` when too many wait. Take it before looking.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn watch_enrolment(&self, enrolment: EnrolmentId) -> Result<Option<watch::Receiver<()>>, EngineError> {
+        ask(&self.enrolment, Watch(enrolment), ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)
+    }
+
+    /// The device that holds this key. Its first call puts it in service.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn identify(&self, key: Sha256) -> Result<Option<Device>, EngineError> {
+        let index = self.catalogue.index().clone();
+        let Some(mut device) = blocking(move || index.device_by_key(key)).await? else {
+            return Ok(None);
+        };
+        if device.state == DeviceState::Approved {
+            self.catalogue.record(vec![Fact::DeviceActivated { device: device.id }]).await?;
+            device.state = DeviceState::Active;
+        }
+        Ok(Some(device))
+    }
+
+    /// Answers what a device offers, item by item; `wall` is what its clock showed.
+    ///
+    /// # Errors
+    /// [`OfferError`].
+    pub async fn offer(
+        &self,
+        device: DeviceId,
+        items: Vec<Declared>,
+        wall: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Verdict>, OfferError> {
+        let session = self.session(device).await.ok_or(OfferError::Unavailable)?;
+        ask(&session, Offer { items, wall }, ASK_DEADLINE).await.unwrap_or(Err(OfferError::Unavailable))
+    }
+
+    /// Makes an upload for an offered recording, or finds the one that was made before.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    pub async fn create_upload(&self, device: DeviceId, rid: RecordingId, length: u64) -> Result<Created, CreateError> {
+        let session = self.session(device).await.ok_or(CreateError::Unavailable)?;
+        ask(&session, CreateUpload { rid, length }, ASK_DEADLINE).await.unwrap_or(Err(CreateError::Unavailable))
+    }
+
+    /// Gets hold of a transfer; an older request on it has to let go, and what it brought is committed first.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub async fn attach(&self, device: DeviceId, upload: UploadId, with_body: bool) -> Result<Held, AttachError> {
+        let session = self.session(device).await.ok_or(AttachError::Unavailable)?;
+        // The transfer may end between the two questions, because it became a recording; then the answer is new.
+        for _ in 0..2 {
+            let hold = Hold { upload, with_body };
+            let holding = ask(&session, hold, ASK_DEADLINE).await.unwrap_or(Err(AttachError::Unavailable))?;
+            let (stream, permit) = match holding {
+                Holding::Stored(stored) => {
+                    return Ok(Held::Stored { length: stored.length, receipt: stored.receipt });
+                }
+                Holding::Stream(stream, permit) => (stream, permit),
+            };
+            let (reply, answer) = oneshot::channel();
+            if stream.try_send(Attach { permit, reply }).is_err() {
+                continue;
+            }
+            match tokio::time::timeout(ATTACH_DEADLINE, answer).await {
+                Ok(Ok(attached)) => return attached.map(|attachment| Held::Transfer(Box::new(attachment))),
+                Ok(Err(_)) => {}
+                Err(_) => return Err(AttachError::Unavailable),
+            }
+        }
+        Err(AttachError::Unavailable)
+    }
+
+    /// Bytes of this upload that are durable, without touching the transfer, and the length of the whole.
+    pub fn durable_offset(&self, device: DeviceId, upload: UploadId) -> Option<(u64, u64)> {
+        self.incoming.find(device, upload).map(|upload| (upload.offset, upload.identity.length))
+    }
+
+    /// How often this device was to offer again since the server started.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn offer_again(&self, device: DeviceId) -> Result<u64, EngineError> {
+        let session = self.session(device).await.ok_or(EngineError::Unavailable)?;
+        ask(&session, OfferAgain, ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)
+    }
+
+    /// Checks receipts that a device deleted on, and records those that are ours and its own. One result for each.
+    ///
+    /// # Errors
+    /// [`EngineError`] if nothing could be recorded.
+    pub async fn record_deletions(
+        &self,
+        device: DeviceId,
+        deletions: Vec<(String, DateTime<FixedOffset>)>,
+    ) -> Result<Vec<Result<RecordingId, ReceiptError>>, EngineError> {
+        let mut results = Vec::with_capacity(deletions.len());
+        let mut claims = Vec::new();
+        for (receipt, deleted_at) in deletions {
+            // Another device's receipt is to this one like an unknown key's: it proves nothing.
+            let checked = self.verifier.verify(&receipt);
+            let checked =
+                checked.and_then(|said| if said.device == device { Ok(said) } else { Err(ReceiptError::UnknownKey) });
+            results.push(checked.as_ref().map(|claims| claims.rid).map_err(|error| *error));
+            claims.extend(checked.map(|claims| (claims, deleted_at)));
+        }
+        let index = self.catalogue.index().clone();
+        let news = blocking(move || {
+            let mut facts = Vec::new();
+            for (ReceiptClaims { device, rid, revision, .. }, deleted_at) in claims {
+                if index.deleted(device, rid, revision)?.is_none() {
+                    facts.push(Fact::Deleted { device, rid, revision, deleted_at });
+                }
+            }
+            Ok(facts)
+        });
+        let news = news.await?;
+        if !news.is_empty() {
+            self.catalogue.record(news).await?;
+        }
+        Ok(results)
+    }
+
+    /// Whether the journal takes facts and the actors answer.
+    ///
+    /// # Errors
+    /// [`EngineError`], if not.
+    pub async fn check(&self) -> Result<(), EngineError> {
+        self.catalogue.check()?;
+        ask(&self.enrolment, Watch(EnrolmentId::from_bytes([0; 16])), Duration::from_secs(2))
+            .await
+            .map_err(|_| EngineError::Unavailable)?;
+        Ok(())
+    }
+
+    /// Journal and index, for reading.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    async fn session(&self, device: DeviceId) -> Option<Addr<DeviceSession>> {
+        ask(&self.sessions, Find(device), ASK_DEADLINE).await.ok()
+    }
+}

@@ -1,0 +1,190 @@
+//! Enrolment: from a token in an admin's hand to a device that the server knows.
+
+mod rules;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use longshore_model::{Clock, Device, DeviceId, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId};
+use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
+use longshore_store::facts::Fact;
+use longshore_store::index::IndexError;
+use tokio::sync::watch;
+
+use crate::upload::blocking;
+pub use rules::{Approval, ApproveRefused, Claim, ClaimRefused};
+
+/// Enrolments that may be waited for at once: each parked poll holds a place. A dock room enrols a few dozen at once.
+const MAX_WATCHED: usize = 1024;
+
+/// Why an enrolment call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError<R> {
+    /// The rules say no.
+    #[error("{0}")]
+    Refused(R),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The journal.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The operating system has no randomness to give.
+    #[error("no random numbers can be had from the operating system")]
+    NoRandomness,
+    /// The actor does not answer.
+    #[error("enrolment does not answer")]
+    Unavailable,
+}
+
+impl<R> From<DecideError<R>> for EnrolError<R> {
+    fn from(error: DecideError<R>) -> Self {
+        match error {
+            DecideError::Refused(refused) => Self::Refused(refused),
+            DecideError::Index(error) => Self::Index(error),
+            DecideError::Record(error) => Self::Record(error),
+        }
+    }
+}
+
+/// The actor; it holds who waits, and nothing that the catalogue lacks.
+pub(crate) struct Enrolment {
+    catalogue: Catalogue,
+    clock: Arc<dyn Clock>,
+    watched: HashMap<EnrolmentId, watch::Sender<()>>,
+}
+
+/// A token that an admin asked for; its secret is told once, here.
+#[derive(Clone)]
+pub struct IssuedToken {
+    /// What the server keeps.
+    pub token: EnrolToken,
+    /// The secret half.
+    pub secret: [u8; 16],
+}
+
+/// Make a token for one device.
+#[derive(Message)]
+#[rtype(result = "Result<IssuedToken, EnrolError<Infallible>>")]
+pub(crate) struct Issue {
+    pub(crate) serial: String,
+    pub(crate) model: String,
+    pub(crate) valid_for: Duration,
+    pub(crate) by: String,
+}
+
+/// A device asks to be known. Asking again with the same token and key finds the same enrolment.
+#[derive(Message)]
+#[rtype(result = "Result<Record, EnrolError<ClaimRefused>>")]
+pub(crate) struct Request(pub(crate) Claim);
+
+/// Complete the set-up of a device.
+#[derive(Message)]
+#[rtype(result = "Result<Device, EnrolError<ApproveRefused>>")]
+pub(crate) struct Approve(pub(crate) Approval);
+
+/// Be told when this enrolment changes.
+#[derive(Message)]
+#[rtype(result = "Option<watch::Receiver<()>>")]
+pub(crate) struct Watch(pub(crate) EnrolmentId);
+
+impl Enrolment {
+    pub(crate) fn new(catalogue: Catalogue, clock: Arc<dyn Clock>) -> Self {
+        Self { catalogue, clock, watched: HashMap::new() }
+    }
+}
+
+impl Actor for Enrolment {
+    type Context = Context<Self>;
+}
+
+impl Handler<Issue> for Enrolment {
+    type Result = ResponseFuture<Result<IssuedToken, EnrolError<Infallible>>>;
+
+    fn handle(&mut self, Issue { serial, model, valid_for, by }: Issue, _: &mut Self::Context) -> Self::Result {
+        let (catalogue, now) = (self.catalogue.clone(), self.clock.now());
+        Box::pin(async move {
+            // Drawn as an id is: 128 random bits.
+            let random = || TokenId::random().map_err(|_| EnrolError::NoRandomness);
+            let (id, secret) = (random()?, *random()?.as_bytes());
+            let token = EnrolToken {
+                id,
+                secret_hash: Sha256::of(&secret),
+                serial,
+                model,
+                expires: now + valid_for,
+                uses_left: 1,
+            };
+            catalogue.record(vec![Fact::TokenIssued { token: token.clone(), by }]).await?;
+            Ok(IssuedToken { token, secret })
+        })
+    }
+}
+
+impl Handler<Request> for Enrolment {
+    type Result = ResponseFuture<Result<Record, EnrolError<ClaimRefused>>>;
+
+    fn handle(&mut self, Request(claim): Request, _: &mut Self::Context) -> Self::Result {
+        let (catalogue, now) = (self.catalogue.clone(), self.clock.now());
+        Box::pin(async move {
+            let id = EnrolmentId::random().map_err(|_| EnrolError::NoRandomness)?;
+            let decided = catalogue.decide(move |index| {
+                let token = index.token(claim.token)?;
+                let earlier = index.enrolments()?.into_iter().find(|known| known.token == claim.token);
+                Ok(rules::claim(claim, token.as_ref(), earlier, id, now))
+            });
+            Ok(decided.await?)
+        })
+    }
+}
+
+impl Handler<Approve> for Enrolment {
+    type Result = ResponseActFuture<Self, Result<Device, EnrolError<ApproveRefused>>>;
+
+    fn handle(&mut self, Approve(approval): Approve, _: &mut Self::Context) -> Self::Result {
+        let (catalogue, now) = (self.catalogue.clone(), self.clock.now());
+        let deciding = async move {
+            let id = DeviceId::random().map_err(|_| EnrolError::<ApproveRefused>::NoRandomness)?;
+            let decided = catalogue.decide(move |index| {
+                let enrolments = index.enrolments()?;
+                let known = index.device_by_serial(&approval.serial)?;
+                Ok(rules::approve(approval, &enrolments, known.as_ref(), id, now))
+            });
+            decided.await.map_err(EnrolError::from)
+        };
+        let deciding = deciding.into_actor(self).map(|result: Result<(EnrolmentId, Device), _>, actor, _| {
+            let (enrolment, device) = result?;
+            if let Some(watched) = actor.watched.remove(&enrolment) {
+                watched.send_replace(());
+            }
+            Ok(device)
+        });
+        Box::pin(deciding)
+    }
+}
+
+impl Handler<Watch> for Enrolment {
+    type Result = MessageResult<Watch>;
+
+    fn handle(&mut self, Watch(enrolment): Watch, _: &mut Self::Context) -> Self::Result {
+        self.watched.retain(|_, sender| sender.receiver_count() > 0);
+        if self.watched.len() >= MAX_WATCHED && !self.watched.contains_key(&enrolment) {
+            return MessageResult(None);
+        }
+        MessageResult(Some(self.watched.entry(enrolment).or_insert_with(|| watch::Sender::new(())).subscribe()))
+    }
+}
+
+/// The enrolment with this id, if this key made it.
+pub(crate) async fn find(
+    catalogue: &Catalogue,
+    enrolment: EnrolmentId,
+    key: Sha256,
+) -> Result<Option<Record>, IndexError> {
+    let index = catalogue.index().clone();
+    let found = blocking(move || index.enrolment(enrolment)).await?;
+    Ok(found.filter(|enrolment| enrolment.key == key))
+}

@@ -1,0 +1,232 @@
+//! Who may be known, under which conditions. Pure.
+
+use chrono::{DateTime, Utc};
+use longshore_model::{
+    Assignment, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Sha256, TokenId,
+};
+use longshore_store::facts::Fact;
+
+/// Letters of a code; none that is read as another.
+const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// Letters in a code: enough to tell the devices on one table apart; it is no secret.
+const CODE_LEN: usize = 4;
+
+/// What a device brings to be known.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Public half of its token.
+    pub token: TokenId,
+    /// Secret half.
+    pub secret: [u8; 16],
+    /// Its serial, if it says one.
+    pub serial: Option<String>,
+    /// Its model, if it says one.
+    pub model: Option<String>,
+    /// SHA-256 of the key that it proved to hold.
+    pub key: Sha256,
+    /// That key (DER SubjectPublicKeyInfo, base64url).
+    pub spki: String,
+}
+
+/// Why a device may not ask to be known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimRefused {
+    /// No such token, or another secret. Which of the two, nobody is told.
+    #[error("the enrolment token is unknown; ask for a new enrolment text")]
+    Unknown,
+    /// Its time is over.
+    #[error("the enrolment token expired at {0}; ask for a new enrolment text")]
+    Expired(DateTime<Utc>),
+    /// Another key used it.
+    #[error("the enrolment token was used by another device or key; ask for a new enrolment text")]
+    UsedUp,
+    /// It is for another device.
+    #[error("the enrolment token is for {model} {serial}")]
+    AnotherDevice {
+        /// Its serial.
+        serial: String,
+        /// Its model.
+        model: String,
+    },
+}
+
+/// An admin's decision.
+#[derive(Debug, Clone)]
+pub struct Approval {
+    /// Serial of the device that waits.
+    pub serial: String,
+    /// The officer or vehicle that it belongs to.
+    pub assignee: String,
+    /// Name of its config profile.
+    pub profile: String,
+    /// Who decides.
+    pub by: String,
+}
+
+/// Why a set-up cannot be completed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApproveRefused {
+    /// No device with this serial waits.
+    #[error("no device with the serial {0} is waiting; `longshore device list` shows which are")]
+    NotWaiting(String),
+    /// There is a device with this serial.
+    #[error("a device with the serial {0} is enrolled already")]
+    AlreadyEnrolled(String),
+}
+
+pub(super) fn claim(
+    claim: Claim,
+    token: Option<&EnrolToken>,
+    earlier: Option<Enrolment>,
+    id: EnrolmentId,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Fact>, Enrolment), ClaimRefused> {
+    let token = token.filter(|token| token.secret_hash == Sha256::of(&claim.secret)).ok_or(ClaimRefused::Unknown)?;
+    let other = |said: &Option<String>, bound: &str| said.as_deref().is_some_and(|said| said != bound);
+    if other(&claim.serial, &token.serial) || other(&claim.model, &token.model) {
+        return Err(ClaimRefused::AnotherDevice { serial: token.serial.clone(), model: token.model.clone() });
+    }
+    // The answer to its first request may have been lost.
+    if let Some(earlier) = earlier.filter(|earlier| earlier.key == claim.key) {
+        return Ok((Vec::new(), earlier));
+    }
+    if token.uses_left == 0 {
+        return Err(ClaimRefused::UsedUp);
+    }
+    if now >= token.expires {
+        return Err(ClaimRefused::Expired(token.expires));
+    }
+    let enrolment = Enrolment {
+        id,
+        token: token.id,
+        serial: token.serial.clone(),
+        model: token.model.clone(),
+        key: claim.key,
+        spki: claim.spki,
+        code: code(claim.key),
+        state: EnrolmentState::Pending,
+        requested_at: now,
+        device: None,
+    };
+    Ok((vec![Fact::EnrolmentRequested { enrolment: enrolment.clone() }], enrolment))
+}
+
+pub(super) fn approve(
+    approval: Approval,
+    enrolments: &[Enrolment],
+    known: Option<&Device>,
+    id: DeviceId,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Fact>, (EnrolmentId, Device)), ApproveRefused> {
+    let Approval { serial, assignee, profile, by } = approval;
+    if known.is_some() {
+        return Err(ApproveRefused::AlreadyEnrolled(serial));
+    }
+    let waiting = |enrolment: &&Enrolment| enrolment.serial == serial && enrolment.state == EnrolmentState::Pending;
+    // The newest: an older one of the same serial was given up by its device.
+    let Some(enrolment) = enrolments.iter().rev().find(waiting) else {
+        return Err(ApproveRefused::NotWaiting(serial));
+    };
+    let device = Device {
+        id,
+        serial,
+        model: enrolment.model.clone(),
+        state: DeviceState::Approved,
+        key: enrolment.key,
+        assignments: vec![Assignment { assignee, from: now }],
+        profile,
+        approved_at: now,
+    };
+    let fact = Fact::DeviceApproved { enrolment: enrolment.id, device: device.clone(), by };
+    Ok((vec![fact], (enrolment.id, device)))
+}
+
+/// The code follows from the key, so that a device can show it without asking.
+fn code(key: Sha256) -> String {
+    key.as_bytes().iter().take(CODE_LEN).map(|byte| char::from(CODE_LETTERS[usize::from(byte % 32)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: [u8; 16] = [5; 16];
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-21T15:00:00Z".parse().unwrap()
+    }
+
+    fn token() -> EnrolToken {
+        EnrolToken {
+            id: TokenId::from_bytes([1; 16]),
+            secret_hash: Sha256::of(&SECRET),
+            serial: "B-1".into(),
+            model: "BC4".into(),
+            expires: now() + chrono::TimeDelta::hours(24),
+            uses_left: 1,
+        }
+    }
+
+    fn asks() -> Claim {
+        Claim {
+            token: TokenId::from_bytes([1; 16]),
+            secret: SECRET,
+            serial: None,
+            model: None,
+            key: Sha256::of(b"key"),
+            spki: String::new(),
+        }
+    }
+
+    fn claimed(
+        asks: Claim,
+        token: Option<&EnrolToken>,
+        earlier: Option<Enrolment>,
+    ) -> Result<(Vec<Fact>, Enrolment), ClaimRefused> {
+        claim(asks, token, earlier, EnrolmentId::from_bytes([2; 16]), now())
+    }
+
+    fn approval() -> Approval {
+        Approval { serial: "B-1".into(), assignee: "J. Smith".into(), profile: "default".into(), by: "uid 0".into() }
+    }
+
+    #[test]
+    fn a_device_with_a_good_token_waits_under_the_tokens_serial() {
+        let (facts, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
+        assert_eq!(facts.len(), 1);
+        assert_eq!((enrolment.serial.as_str(), enrolment.state), ("B-1", EnrolmentState::Pending));
+        assert_eq!(enrolment.code.len(), CODE_LEN);
+    }
+
+    #[test]
+    fn a_repeated_request_finds_the_same_enrolment_even_when_the_token_is_used_up() {
+        let (_, first) = claimed(asks(), Some(&token()), None).unwrap();
+        let used = EnrolToken { uses_left: 0, expires: now(), ..token() };
+        assert_eq!(claimed(asks(), Some(&used), Some(first.clone())), Ok((Vec::new(), first.clone())));
+        let another_key = Claim { key: Sha256::of(b"other"), ..asks() };
+        assert_eq!(claimed(another_key, Some(&used), Some(first)), Err(ClaimRefused::UsedUp));
+    }
+
+    #[test]
+    fn a_token_that_is_unknown_expired_or_of_another_device_is_refused() {
+        assert_eq!(claimed(asks(), None, None), Err(ClaimRefused::Unknown));
+        let guess = Claim { secret: [6; 16], ..asks() };
+        assert_eq!(claimed(guess, Some(&token()), None), Err(ClaimRefused::Unknown));
+        let late = EnrolToken { expires: now(), ..token() };
+        assert_eq!(claimed(asks(), Some(&late), None), Err(ClaimRefused::Expired(now())));
+        let other = Claim { serial: Some("B-2".into()), ..asks() };
+        assert!(matches!(claimed(other, Some(&token()), None), Err(ClaimRefused::AnotherDevice { .. })));
+    }
+
+    #[test]
+    fn only_a_waiting_device_can_be_approved_and_only_once() {
+        let decide = |enrolments: &[Enrolment], known| {
+            approve(approval(), enrolments, known, DeviceId::from_bytes([3; 16]), now())
+        };
+        assert_eq!(decide(&[], None), Err(ApproveRefused::NotWaiting("B-1".into())));
+        let (_, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
+        let (_, (_, device)) = decide(std::slice::from_ref(&enrolment), None).unwrap();
+        assert_eq!(device.assignee_at(now()), Some("J. Smith"));
+        assert_eq!(decide(&[enrolment], Some(&device)), Err(ApproveRefused::AlreadyEnrolled("B-1".into())));
+    }
+}

@@ -1,0 +1,226 @@
+//! What a device should do next with what it offers. Pure: the same offer and the same knowledge, the same answer.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use longshore_model::{Declared, Kind, UploadId};
+use longshore_store::incoming::Unfinished;
+use longshore_store::index::DeclaredRow;
+use longshore_store::manifest::Manifest;
+
+/// Items of one answer that say `upload` or `resume`; the others wait for the next offer, so that the order can
+/// change meanwhile.
+const PER_ANSWER: u32 = 16;
+/// Transfers with a wrong checksum after which a recording has to wait.
+const MAX_MISMATCHES: u32 = 3;
+/// How long it has to wait then: long enough that a failing card does not fill the network, short enough for a shift.
+const MISMATCH_PAUSE: TimeDelta = TimeDelta::hours(1);
+
+/// What the server knows of an offered recording.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    pub(crate) stored: Option<Manifest>,
+    pub(crate) unfinished: Option<Unfinished>,
+    pub(crate) declared: Option<DeclaredRow>,
+}
+
+/// What to do with an offered recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Create an upload; lower numbers first.
+    Upload {
+        /// From 1.
+        priority: u32,
+    },
+    /// Continue an upload; lower numbers first.
+    Resume {
+        /// The upload.
+        upload: UploadId,
+        /// Where it continues.
+        offset: u64,
+        /// From 1.
+        priority: u32,
+    },
+    /// It is stored.
+    Have {
+        /// The signed receipt.
+        receipt: String,
+    },
+    /// Others go first.
+    Queued,
+    /// It is no event, and nobody asked for it.
+    NotRequested,
+    /// Its checksum was wrong too often.
+    Mismatched {
+        /// Try again then.
+        not_before: DateTime<Utc>,
+    },
+    /// The device has begun more uploads than it may.
+    TooManyUnfinished,
+    /// Compute the checksum and offer again.
+    Rehash,
+    /// Another content is stored under this id.
+    Conflict,
+}
+
+/// Decides over one offer. `may_begin` is how many more uploads the device may begin.
+pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, now: DateTime<Utc>) -> Vec<Verdict> {
+    let mut verdicts: Vec<Option<Verdict>> =
+        offer.iter().map(|(declared, known)| settled(declared, known, now)).collect();
+    let mut open: Vec<usize> = (0..offer.len()).filter(|index| verdicts[*index].is_none()).collect();
+    open.sort_by_key(|index| {
+        let declared = &offer[*index].0;
+        (declared.start, declared.rid)
+    });
+    let (mut priority, mut may_begin) = (0, may_begin);
+    for index in open {
+        let (declared, known) = &offer[index];
+        let resumable = known.unfinished.as_ref().filter(|upload| same_source(declared, upload));
+        verdicts[index] = Some(match resumable {
+            _ if priority == PER_ANSWER => Verdict::Queued,
+            Some(upload) => {
+                priority += 1;
+                Verdict::Resume { upload: upload.identity.upload, offset: upload.offset, priority }
+            }
+            // A changed source takes the place of its unfinished upload.
+            None if may_begin == 0 && known.unfinished.is_none() => Verdict::TooManyUnfinished,
+            None => {
+                priority += 1;
+                may_begin -= usize::from(known.unfinished.is_none());
+                Verdict::Upload { priority }
+            }
+        });
+    }
+    verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Queued)).collect()
+}
+
+/// Verdicts that do not depend on the other items; `None`: it should come.
+fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
+    if let Some(stored) = &known.stored {
+        return Some(match declared.sha256 {
+            Some(sha256) if sha256 == stored.recording.sha256 => Verdict::Have { receipt: stored.receipt.clone() },
+            None if declared.size == stored.recording.size => Verdict::Rehash,
+            _ => Verdict::Conflict,
+        });
+    }
+    if declared.kind != Kind::Event {
+        return Some(Verdict::NotRequested);
+    }
+    let row = known.declared.as_ref().filter(|row| row.mismatches >= MAX_MISMATCHES)?;
+    let not_before = row.last_mismatch? + MISMATCH_PAUSE;
+    (now < not_before).then_some(Verdict::Mismatched { not_before })
+}
+
+/// Whether an unfinished upload brings what is offered now.
+pub(crate) fn same_source(declared: &Declared, upload: &Unfinished) -> bool {
+    upload.identity.length == declared.size && upload.identity.sha256 == declared.sha256
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_model::{DeviceId, RecordingId, Sha256};
+    use longshore_store::Identity;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-21T15:00:00Z".parse().unwrap()
+    }
+
+    fn declared(n: u8, minute: u32) -> Declared {
+        Declared {
+            rid: RecordingId::from_bytes([n; 16]),
+            camera: String::new(),
+            kind: Kind::Event,
+            event_type: None,
+            start: (now() - TimeDelta::hours(9) + TimeDelta::minutes(i64::from(minute))).fixed_offset(),
+            end: None,
+            size: 100,
+            sha256: Some(Sha256::of(&[n])),
+            filename: None,
+            clock_unset: false,
+        }
+    }
+
+    fn unfinished(declared: &Declared, offset: u64) -> Unfinished {
+        let identity = Identity {
+            upload: UploadId::from_bytes([9; 16]),
+            device: DeviceId::from_bytes([1; 16]),
+            rid: declared.rid,
+            length: declared.size,
+            sha256: declared.sha256,
+            created_at: now(),
+        };
+        Unfinished { identity, offset }
+    }
+
+    #[test]
+    fn events_go_oldest_first_whatever_the_order_of_the_offer() {
+        let offer = [
+            (declared(1, 30), Known::default()),
+            (declared(2, 10), Known::default()),
+            (declared(3, 20), Known::default()),
+        ];
+        let priorities = [3, 1, 2].map(|priority| Verdict::Upload { priority });
+        assert_eq!(plan(&offer, 64, now()), priorities);
+    }
+
+    #[test]
+    fn what_nobody_asked_for_waits() {
+        for kind in [Kind::Continuous, Kind::Snapshot] {
+            let offer = [(Declared { kind, ..declared(1, 0) }, Known::default())];
+            assert_eq!(plan(&offer, 64, now()), [Verdict::NotRequested]);
+        }
+    }
+
+    #[test]
+    fn an_unfinished_upload_of_the_same_source_goes_on_and_of_another_begins_anew() {
+        let item = declared(1, 0);
+        let known = Known { unfinished: Some(unfinished(&item, 40)), ..Known::default() };
+        let resume = Verdict::Resume { upload: UploadId::from_bytes([9; 16]), offset: 40, priority: 1 };
+        assert_eq!(plan(&[(item.clone(), known.clone())], 0, now()), [resume]);
+        let changed = Declared { sha256: Some(Sha256::of(b"other")), ..item };
+        assert_eq!(plan(&[(changed, known)], 0, now()), [Verdict::Upload { priority: 1 }]);
+    }
+
+    #[test]
+    fn a_recording_that_failed_its_checksum_three_times_waits_an_hour() {
+        let item = declared(1, 0);
+        let row = |mismatches, minutes_ago| DeclaredRow {
+            declared: item.clone(),
+            mismatches,
+            last_mismatch: Some(now() - TimeDelta::minutes(minutes_ago)),
+        };
+        let verdict = |row| plan(&[(item.clone(), Known { declared: Some(row), ..Known::default() })], 64, now());
+        assert_eq!(verdict(row(2, 1)), [Verdict::Upload { priority: 1 }]);
+        assert_eq!(verdict(row(3, 1)), [Verdict::Mismatched { not_before: now() + TimeDelta::minutes(59) }]);
+        assert_eq!(verdict(row(3, 61)), [Verdict::Upload { priority: 1 }]);
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_never_begins_more_than_it_may_and_keeps_the_order(
+            minutes in prop::collection::vec(0..500_u32, 0..60),
+            may_begin in 0..70_usize,
+        ) {
+            let offer: Vec<_> = minutes
+                .iter()
+                .enumerate()
+                .map(|(n, minute)| (declared(u8::try_from(n).unwrap(), *minute), Known::default()))
+                .collect();
+            let verdicts = plan(&offer, may_begin, now());
+            prop_assert_eq!(verdicts.len(), offer.len());
+            let mut begun: Vec<_> = verdicts
+                .iter()
+                .zip(&minutes)
+                .filter_map(|(verdict, minute)| match verdict { Verdict::Upload { priority } => Some((*priority, *minute)), _ => None })
+                .collect();
+            begun.sort_unstable();
+            prop_assert_eq!(begun.len(), offer.len().min(may_begin).min(16));
+            prop_assert!(begun.iter().enumerate().all(|(n, (priority, _))| *priority == u32::try_from(n).unwrap() + 1));
+            prop_assert!(begun.windows(2).all(|pair| pair[0].1 <= pair[1].1));
+            let latest = begun.last().map_or(0, |(_, minute)| *minute);
+            let waiting = verdicts.iter().zip(&minutes).filter(|(verdict, _)| !matches!(verdict, Verdict::Upload { .. }));
+            prop_assert!(begun.is_empty() || waiting.clone().all(|(_, minute)| *minute >= latest), "nothing older waits");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! StorageWriter: the one actor through which bytes reach the storage, on a pool of threads of its own.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use longshore_model::UploadId;
+use longshore_store::files::Files;
+use longshore_store::incoming::{Incoming, IncomingError, Transfer};
+use longshore_store::manifest::Manifest;
+use longshore_store::place::{self, PlaceError};
+use longshore_store::{Committed, Identity};
+use tokio::sync::Semaphore;
+
+use crate::upload::Segment;
+
+/// Threads that may wait for the disk at once. Four stalled writes must not hold up the others; a pool of four did.
+pub(crate) const POOL: usize = 32;
+/// Threads besides, for reads of the index.
+pub(crate) const OTHER_BLOCKING: usize = 8;
+
+/// Why the storage did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// No room is left.
+    #[error("the storage is full")]
+    Full,
+    /// The disk refused.
+    #[error("the storage refused: {0}")]
+    Io(String),
+    /// There is no such upload.
+    #[error("there is no such upload")]
+    NotFound,
+    /// Earlier writes of the upload are still on their way to the disk.
+    #[error("earlier writes of this upload have not ended yet")]
+    Busy,
+    /// The upload is complete and on its way to its final name.
+    #[error("the recording is on its way to its final name")]
+    Placing,
+    /// What was acknowledged is not there any more.
+    #[error("{0}")]
+    Damaged(String),
+    /// The disk takes longer than a request should wait.
+    #[error("the disk has not answered yet")]
+    Slow,
+    /// The writer is gone.
+    #[error("the storage does not answer")]
+    Unavailable,
+}
+
+impl From<io::Error> for StorageError {
+    fn from(error: io::Error) -> Self {
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::Full
+        } else {
+            Self::Io(error.to_string())
+        }
+    }
+}
+
+impl From<IncomingError> for StorageError {
+    fn from(error: IncomingError) -> Self {
+        match error {
+            IncomingError::Io(error) => error.into(),
+            IncomingError::NotFound => Self::NotFound,
+            IncomingError::Busy => Self::Busy,
+            IncomingError::Placing => Self::Placing,
+            IncomingError::Damaged(what) => Self::Damaged(what),
+        }
+    }
+}
+
+impl From<PlaceError> for StorageError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::Io(error) => error.into(),
+            other => Self::Io(other.to_string()),
+        }
+    }
+}
+
+/// The actor; it holds no state of its own but the way to the disk.
+pub(crate) struct StorageWriter {
+    files: Arc<dyn Files>,
+    incoming: Incoming,
+    pool: Arc<Semaphore>,
+}
+
+/// Make a new upload, durably.
+#[derive(Message)]
+#[rtype(result = "Result<(), StorageError>")]
+pub(crate) struct Reserve(pub(crate) Identity);
+
+/// Open an upload, cut back to its last commit.
+#[derive(Message)]
+#[rtype(result = "Result<(Arc<Transfer>, Committed), StorageError>")]
+pub(crate) struct Open(pub(crate) UploadId);
+
+/// Write a segment.
+#[derive(Message)]
+#[rtype(result = "Result<(), StorageError>")]
+pub(crate) struct Write {
+    pub(crate) transfer: Arc<Transfer>,
+    pub(crate) segment: Segment,
+    pub(crate) offset: u64,
+}
+
+/// Make what is written durable.
+#[derive(Message)]
+#[rtype(result = "Result<(), StorageError>")]
+pub(crate) struct Commit {
+    pub(crate) transfer: Arc<Transfer>,
+    pub(crate) to: Committed,
+}
+
+/// Put a complete upload under its final name; answers the manifest with its path.
+#[derive(Message)]
+#[rtype(result = "Result<Manifest, StorageError>")]
+pub(crate) struct Place(pub(crate) Manifest);
+
+/// Complete a placing that was interrupted; answers the manifest.
+#[derive(Message)]
+#[rtype(result = "Result<Manifest, StorageError>")]
+pub(crate) struct RollForward(pub(crate) UploadId);
+
+/// Remove an upload from the incoming folder.
+#[derive(Message)]
+#[rtype(result = "Result<(), StorageError>")]
+pub(crate) struct Discard(pub(crate) UploadId);
+
+impl StorageWriter {
+    pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming) -> Self {
+        Self { files, incoming, pool: Arc::new(Semaphore::new(POOL)) }
+    }
+
+    /// Runs `job` on the pool. The job owns all it needs: it ends even if nobody waits for it any more.
+    fn run<T, E>(&self, job: impl FnOnce() -> Result<T, E> + Send + 'static) -> ResponseFuture<Result<T, StorageError>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        StorageError: From<E>,
+    {
+        let pool = Arc::clone(&self.pool);
+        boxed(async move {
+            let Ok(_permit) = pool.acquire_owned().await else {
+                return Err(StorageError::Unavailable);
+            };
+            match tokio::task::spawn_blocking(job).await {
+                Ok(result) => result.map_err(StorageError::from),
+                Err(_) => Err(StorageError::Unavailable),
+            }
+        })
+    }
+}
+
+fn boxed<T>(future: impl Future<Output = T> + 'static) -> ResponseFuture<T> {
+    Box::pin(future)
+}
+
+impl Actor for StorageWriter {
+    type Context = Context<Self>;
+}
+
+impl Handler<Reserve> for StorageWriter {
+    type Result = ResponseFuture<Result<(), StorageError>>;
+
+    fn handle(&mut self, Reserve(identity): Reserve, _: &mut Self::Context) -> Self::Result {
+        let incoming = self.incoming.clone();
+        self.run(move || incoming.create(identity))
+    }
+}
+
+impl Handler<Open> for StorageWriter {
+    type Result = ResponseFuture<Result<(Arc<Transfer>, Committed), StorageError>>;
+
+    fn handle(&mut self, Open(upload): Open, _: &mut Self::Context) -> Self::Result {
+        let incoming = self.incoming.clone();
+        self.run(move || incoming.resume(upload))
+    }
+}
+
+impl Handler<Write> for StorageWriter {
+    type Result = ResponseFuture<Result<(), StorageError>>;
+
+    fn handle(&mut self, Write { transfer, segment, offset }: Write, _: &mut Self::Context) -> Self::Result {
+        self.run(move || transfer.write(&segment, offset))
+    }
+}
+
+impl Handler<Commit> for StorageWriter {
+    type Result = ResponseFuture<Result<(), StorageError>>;
+
+    fn handle(&mut self, Commit { transfer, to }: Commit, _: &mut Self::Context) -> Self::Result {
+        self.run(move || transfer.commit(to))
+    }
+}
+
+impl Handler<Place> for StorageWriter {
+    type Result = ResponseFuture<Result<Manifest, StorageError>>;
+
+    fn handle(&mut self, Place(manifest): Place, _: &mut Self::Context) -> Self::Result {
+        let files = Arc::clone(&self.files);
+        self.run(move || place::place(&*files, manifest))
+    }
+}
+
+impl Handler<RollForward> for StorageWriter {
+    type Result = ResponseFuture<Result<Manifest, StorageError>>;
+
+    fn handle(&mut self, RollForward(upload): RollForward, _: &mut Self::Context) -> Self::Result {
+        let files = Arc::clone(&self.files);
+        self.run(move || place::roll_forward(&*files, upload))
+    }
+}
+
+impl Handler<Discard> for StorageWriter {
+    type Result = ResponseFuture<Result<(), StorageError>>;
+
+    fn handle(&mut self, Discard(upload): Discard, _: &mut Self::Context) -> Self::Result {
+        let incoming = self.incoming.clone();
+        self.run(move || incoming.discard(upload))
+    }
+}

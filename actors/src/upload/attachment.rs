@@ -1,0 +1,205 @@
+//! A request's hold on a transfer, on the connection's own thread: it hashes the bytes while they are hot, fills
+//! segments, and hands them to the transfer's actor.
+
+use std::collections::VecDeque;
+
+use actix::Addr;
+use longshore_model::{HashState, RunningHash};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::completion::CompleteError;
+use super::ledger::{Epoch, IN_FLIGHT};
+use super::segment::{Segment, SegmentPool};
+use super::stream::{Append, Detached, Tail, UploadStream};
+use crate::storage::StorageError;
+
+/// Why a request has to let go of its transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evicted {
+    /// A newer request wants it.
+    Superseded,
+    /// The server is stopping.
+    Draining,
+}
+
+/// Why bytes were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// A newer request holds the transfer.
+    #[error("a newer request took this upload over")]
+    Superseded,
+    /// They reach beyond the end of the recording.
+    #[error("the body is longer than the upload")]
+    TooLong,
+    /// The disk refused; the transfer is back at its last commit.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The transfer's actor is gone; what it committed is kept.
+    #[error("the transfer was interrupted inside the server")]
+    Unavailable,
+}
+
+/// How a request's hold on a transfer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Durable bytes.
+    pub offset: u64,
+    /// The receipt, if the recording is complete.
+    pub receipt: Option<String>,
+}
+
+/// Why the end of a request is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// The last bytes were not taken.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// All bytes are there, and no recording came of them.
+    #[error(transparent)]
+    Complete(#[from] CompleteError),
+}
+
+/// A request's hold on a transfer. Dropping it, at whatever await the connection dies, sends on what arrived.
+pub struct Attachment {
+    stream: Addr<UploadStream>,
+    epoch: Epoch,
+    length: u64,
+    /// Offset after the last segment that was handed over.
+    handed: u64,
+    hash: RunningHash,
+    filling: Segment,
+    pool: SegmentPool,
+    answers: VecDeque<oneshot::Receiver<Result<(), WriteError>>>,
+    evicted: oneshot::Receiver<Evicted>,
+    ended: bool,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What an [`Attachment`] begins with.
+pub(super) struct Grant {
+    pub(super) stream: Addr<UploadStream>,
+    pub(super) epoch: Epoch,
+    pub(super) length: u64,
+    pub(super) offset: u64,
+    pub(super) hash: RunningHash,
+    pub(super) pool: SegmentPool,
+    pub(super) evicted: oneshot::Receiver<Evicted>,
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Attachment {
+    pub(super) fn new(grant: Grant) -> Self {
+        let Grant { stream, epoch, length, offset, hash, pool, evicted, permit } = grant;
+        Self {
+            stream,
+            epoch,
+            length,
+            handed: offset,
+            hash,
+            filling: pool.take(),
+            pool,
+            answers: VecDeque::with_capacity(IN_FLIGHT),
+            evicted,
+            ended: false,
+            _permit: permit,
+        }
+    }
+
+    /// Where the next byte belongs.
+    pub fn offset(&self) -> u64 {
+        self.handed + self.filling.len() as u64
+    }
+
+    /// Bytes of the whole recording.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Waits until this request has to let go. Then call [`Self::end`].
+    pub async fn evicted(&mut self) -> Evicted {
+        (&mut self.evicted).await.unwrap_or(Evicted::Superseded)
+    }
+
+    /// Takes in the next bytes. While two segments are on their way to the disk this waits, and with it the connection.
+    ///
+    /// # Errors
+    /// [`WriteError`]; what was taken before is kept as far as it was committed.
+    pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
+        if bytes.len() as u64 > self.length - self.offset() {
+            return Err(WriteError::TooLong);
+        }
+        while !bytes.is_empty() {
+            let taken = self.filling.fill(bytes);
+            self.hash.update(&bytes[..taken]);
+            bytes = &bytes[taken..];
+            if self.filling.is_full() {
+                // No await between here and the hand-over: the state of the checksum belongs to the segment's end.
+                let segment = std::mem::replace(&mut self.filling, self.pool.take());
+                self.hand_over(segment)?;
+                while self.answers.len() >= IN_FLIGHT {
+                    self.oldest_answer().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, segment: Segment) -> Result<(), WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let tail = self.tail(segment);
+        self.handed += tail.segment.len() as u64;
+        let append = Append { epoch: self.epoch, tail, reply };
+        // Not `send`: its message would be taken back when the connection dies while it waits.
+        self.stream.try_send(append).map_err(|_| WriteError::Unavailable)?;
+        self.answers.push_back(answer);
+        Ok(())
+    }
+
+    fn tail(&self, segment: Segment) -> Tail {
+        Tail { offset: self.handed, segment, hash_after: self.hash.state() }
+    }
+
+    async fn oldest_answer(&mut self) -> Result<(), WriteError> {
+        let Some(answer) = self.answers.front_mut() else {
+            return Ok(());
+        };
+        let answer = answer.await;
+        self.answers.pop_front();
+        answer.unwrap_or(Err(WriteError::Unavailable))
+    }
+
+    /// Lets go: what arrived is committed, and if that is everything, the recording is completed. Dropping the future
+    /// only gives up the answer.
+    ///
+    /// # Errors
+    /// [`EndError`].
+    pub async fn end(mut self) -> Result<Ended, EndError> {
+        while !self.answers.is_empty() {
+            self.oldest_answer().await?;
+        }
+        let (reply, answer) = oneshot::channel();
+        self.detach(Some(reply)).map_err(EndError::Write)?;
+        answer.await.unwrap_or(Err(EndError::Write(WriteError::Unavailable)))
+    }
+
+    fn detach(&mut self, reply: Option<oneshot::Sender<Result<Ended, EndError>>>) -> Result<(), WriteError> {
+        self.ended = true;
+        let segment = std::mem::replace(&mut self.filling, self.pool.take());
+        let tail = (!segment.is_empty()).then(|| self.tail(segment));
+        let detached = Detached { epoch: self.epoch, tail, reply };
+        self.stream.try_send(detached).map_err(|_| WriteError::Unavailable)
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        if !self.ended {
+            // The actor may be gone; then what it committed is all there is.
+            let _nobody_listens = self.detach(None);
+        }
+    }
+}
+
+pub(super) fn resume_hash(state: &HashState) -> Result<RunningHash, StorageError> {
+    RunningHash::resume(state).map_err(|error| StorageError::Damaged(error.to_string()))
+}

@@ -1,0 +1,170 @@
+//! From the last byte to the receipt.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use chrono::{DateTime, Utc};
+use longshore_model::{Clock, Device, ReceiptError, ReceiptKey, Recording, Sha256, UploadId};
+use longshore_store::Identity;
+use longshore_store::catalogue::{Catalogue, RecordError};
+use longshore_store::facts::Fact;
+use longshore_store::index::{DeclaredRow, IndexError};
+use longshore_store::manifest::Manifest;
+
+use crate::storage::{Discard, Place, RollForward, StorageError, StorageWriter};
+
+/// Why no recording came of a complete transfer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CompleteError {
+    /// The bytes are not those that the device declared; the upload is discarded.
+    #[error("{declared} was declared, {found} arrived")]
+    Mismatch {
+        /// What the device declared.
+        declared: Sha256,
+        /// What arrived.
+        found: Sha256,
+    },
+    /// The disk refused; the upload is whole and the next request on it tries again.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The journal refused; likewise.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The server's own fault.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<IndexError> for CompleteError {
+    fn from(error: IndexError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<ReceiptError> for CompleteError {
+    fn from(error: ReceiptError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// A recording that is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Receipted {
+    /// Bytes of the recording.
+    pub(crate) length: u64,
+    /// The signed receipt.
+    pub(crate) receipt: String,
+}
+
+/// What completing needs.
+#[derive(Clone)]
+pub(crate) struct Completer {
+    pub(crate) writer: Addr<StorageWriter>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) key: Arc<ReceiptKey>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Completer {
+    /// Compares the checksum, signs, places, records; the receipt may be sent when this returns.
+    pub(crate) async fn complete(&self, identity: Identity, found: Sha256) -> Result<Receipted, CompleteError> {
+        if let Some(declared) = identity.sha256.filter(|declared| *declared != found) {
+            return Err(self.mismatch(&identity, declared, found).await);
+        }
+        let index = self.catalogue.index().clone();
+        let (device, rid) = (identity.device, identity.rid);
+        let known =
+            blocking(move || Ok((index.device(device)?, index.declared(device, rid)?, index.stored(device, rid)?)));
+        let (Some(device), Some(row), stored) = known.await? else {
+            return Err(CompleteError::Internal("the upload's device or declaration is not in the index".to_owned()));
+        };
+        let revision = stored.map_or(1, |stored| stored.recording.revision + 1);
+        let now = self.clock.now();
+        let recording = recording_of(&device, row, &identity, found, revision, now);
+        let manifest = Manifest::sign(recording, now, &self.key)?;
+        let manifest = self.writer.send(Place(manifest)).await.map_err(|_| StorageError::Unavailable)??;
+        self.record(manifest).await
+    }
+
+    /// Completes what an earlier try had begun to place.
+    pub(crate) async fn roll_forward(&self, upload: UploadId) -> Result<Receipted, CompleteError> {
+        let manifest = self.writer.send(RollForward(upload)).await.map_err(|_| StorageError::Unavailable)??;
+        self.record(manifest).await
+    }
+
+    async fn record(&self, manifest: Manifest) -> Result<Receipted, CompleteError> {
+        let text = manifest.to_text().map_err(|error| CompleteError::Internal(error.to_string()))?;
+        let Manifest { recording, receipt, .. } = manifest;
+        let (index, upload) = (self.catalogue.index().clone(), recording.upload);
+        // An earlier try may have come as far as the journal.
+        if blocking(move || index.stored_by_upload(upload)).await?.is_none() {
+            self.catalogue.record(vec![Fact::Stored { manifest: text }]).await?;
+        }
+        tracing::info!(
+            recording.path, recording.size, recording.sha256 = %recording.sha256, device.serial = recording.serial,
+            "recording stored"
+        );
+        self.discard(recording.upload).await;
+        Ok(Receipted { length: recording.size, receipt })
+    }
+
+    async fn mismatch(&self, identity: &Identity, declared: Sha256, found: Sha256) -> CompleteError {
+        let Identity { device, rid, upload, .. } = *identity;
+        tracing::warn!(%device, %rid, %declared, %found, "the bytes that arrived are not those that were declared");
+        if let Err(error) = self.catalogue.record(vec![Fact::Mismatched { device, rid, upload, declared, found }]).await
+        {
+            return error.into();
+        }
+        self.discard(upload).await;
+        CompleteError::Mismatch { declared, found }
+    }
+
+    /// What is left of an upload is removed at the next start at the latest.
+    async fn discard(&self, upload: UploadId) {
+        match self.writer.send(Discard(upload)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%upload, %error, "an upload's incoming folder could not be removed"),
+            Err(_) => tracing::warn!(%upload, "an upload's incoming folder could not be removed: no writer"),
+        }
+    }
+}
+
+/// Reads from the index on the engine's own blocking threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, IndexError> + Send + 'static,
+) -> Result<T, IndexError> {
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(IndexError::Damaged(error.to_string())))
+}
+
+fn recording_of(
+    device: &Device,
+    row: DeclaredRow,
+    identity: &Identity,
+    sha256: Sha256,
+    revision: u32,
+    now: DateTime<Utc>,
+) -> Recording {
+    let declared = row.declared;
+    let start = if declared.clock_unset { now } else { declared.start.to_utc() };
+    Recording {
+        device: device.id,
+        rid: identity.rid,
+        revision,
+        serial: device.serial.clone(),
+        model: device.model.clone(),
+        assignee: device.assignee_at(start).map(str::to_owned),
+        camera: declared.camera,
+        kind: declared.kind,
+        event_type: declared.event_type,
+        start: declared.start,
+        end: declared.end,
+        clock_unset: declared.clock_unset,
+        size: identity.length,
+        sha256,
+        attested: identity.sha256.is_some(),
+        original_name: declared.filename,
+        verified_at: now,
+        upload: identity.upload,
+        path: String::new(),
+    }
+}

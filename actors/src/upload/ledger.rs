@@ -1,0 +1,208 @@
+//! The pure part of a transfer: which bytes may come, which are written, which are durable.
+
+use std::collections::VecDeque;
+
+use longshore_model::HashState;
+use longshore_store::Committed;
+
+/// Bytes after which a commit is due in the middle of a request (flash; slower storage wants more).
+pub(crate) const COMMIT_BYTES: u64 = 8 * 1024 * 1024;
+/// Writes of one transfer that may be on their way to the disk: one being written, one being filled behind it.
+pub(crate) const IN_FLIGHT: usize = 2;
+
+/// Counts the requests that have held a transfer; only the newest may append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Epoch(u64);
+
+/// Why bytes are not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A newer request holds the transfer.
+    Superseded,
+    /// They do not follow what was accepted before.
+    WrongOffset,
+    /// They reach beyond the end of the recording.
+    TooLong,
+    /// More are on their way than the bound allows.
+    TooManyInFlight,
+}
+
+/// Offsets of one transfer: `durable <= written <= accepted <= length`.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    length: u64,
+    epoch: Epoch,
+    in_flight: VecDeque<Piece>,
+    accepted: Committed,
+    written: Committed,
+    durable: Committed,
+}
+
+#[derive(Debug)]
+struct Piece {
+    after: Committed,
+    done: bool,
+}
+
+impl Ledger {
+    /// A transfer of `length` bytes that stands at `durable`.
+    pub(crate) fn new(length: u64, durable: Committed) -> Self {
+        Self { length, epoch: Epoch(0), in_flight: VecDeque::new(), accepted: durable, written: durable, durable }
+    }
+
+    /// Hands the transfer to a new request. What is still on its way must have settled.
+    pub(crate) fn attach(&mut self) -> (Epoch, Committed) {
+        debug_assert!(self.is_settled());
+        self.epoch.0 += 1;
+        (self.epoch, self.accepted)
+    }
+
+    /// Takes `len` bytes at `offset`, after which the checksum's state is `hash`.
+    pub(crate) fn accept(&mut self, epoch: Epoch, offset: u64, len: u64, hash: HashState) -> Result<(), Refusal> {
+        if epoch != self.epoch {
+            return Err(Refusal::Superseded);
+        }
+        if offset != self.accepted.offset {
+            return Err(Refusal::WrongOffset);
+        }
+        let end = offset.checked_add(len).filter(|end| *end <= self.length).ok_or(Refusal::TooLong)?;
+        // One more than the bound: the tail of a request that ends follows its full segments without waiting.
+        if self.in_flight.len() > IN_FLIGHT {
+            return Err(Refusal::TooManyInFlight);
+        }
+        self.accepted = Committed { offset: end, hash };
+        self.in_flight.push_back(Piece { after: self.accepted, done: false });
+        Ok(())
+    }
+
+    /// The write that ends at `end` is done. Writes may end in any order; `written` advances over whole prefixes only.
+    pub(crate) fn wrote(&mut self, end: u64) {
+        if let Some(piece) = self.in_flight.iter_mut().find(|piece| piece.after.offset == end) {
+            piece.done = true;
+        }
+        while self.in_flight.front().is_some_and(|piece| piece.done) {
+            if let Some(piece) = self.in_flight.pop_front() {
+                self.written = piece.after;
+            }
+        }
+    }
+
+    /// A commit up to `to` is durable.
+    pub(crate) fn committed(&mut self, to: Committed) {
+        if to.offset > self.durable.offset {
+            self.durable = to;
+        }
+    }
+
+    /// What a commit now would make durable, if that is anything.
+    pub(crate) fn uncommitted(&self) -> Option<Committed> {
+        (self.written.offset > self.durable.offset).then_some(self.written)
+    }
+
+    /// Whether so much is written that a commit should not wait for the end of the request.
+    pub(crate) fn commit_due(&self) -> bool {
+        self.written.offset - self.durable.offset >= COMMIT_BYTES
+    }
+
+    /// Nothing is on its way to the disk.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// Everything is durable.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.durable.offset == self.length
+    }
+
+    /// The durable offset and the checksum's state there.
+    pub(crate) fn durable(&self) -> Committed {
+        self.durable
+    }
+
+    /// Bytes of the whole recording.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ledger(length: u64) -> Ledger {
+        Ledger::new(length, Committed::nothing())
+    }
+
+    #[test]
+    fn bytes_are_accepted_in_order_within_the_length_and_from_the_newest_request() {
+        let mut ledger = ledger(10);
+        let (old, _) = ledger.attach();
+        let (new, _) = ledger.attach();
+        assert_eq!(ledger.accept(old, 0, 4, [0; 104]), Err(Refusal::Superseded));
+        assert_eq!(ledger.accept(new, 1, 4, [0; 104]), Err(Refusal::WrongOffset));
+        assert_eq!(ledger.accept(new, 0, 11, [0; 104]), Err(Refusal::TooLong));
+        assert_eq!(ledger.accept(new, 0, u64::MAX, [0; 104]), Err(Refusal::TooLong));
+        assert_eq!(ledger.accept(new, 0, 4, [1; 104]), Ok(()));
+        assert_eq!(ledger.accept(new, 0, 4, [1; 104]), Err(Refusal::WrongOffset));
+    }
+
+    #[test]
+    fn writes_that_end_out_of_order_count_only_as_a_whole_prefix() {
+        let mut ledger = ledger(10);
+        let (epoch, _) = ledger.attach();
+        ledger.accept(epoch, 0, 4, [1; 104]).unwrap();
+        ledger.accept(epoch, 4, 4, [2; 104]).unwrap();
+        ledger.wrote(8);
+        assert_eq!(ledger.uncommitted(), None);
+        ledger.wrote(4);
+        assert_eq!(ledger.uncommitted(), Some(Committed { offset: 8, hash: [2; 104] }));
+        assert!(ledger.is_settled());
+    }
+
+    #[test]
+    fn more_writes_than_the_bound_are_refused() {
+        let mut ledger = ledger(100);
+        let (epoch, _) = ledger.attach();
+        for n in 0..=IN_FLIGHT as u64 {
+            ledger.accept(epoch, n, 1, [0; 104]).unwrap();
+        }
+        assert_eq!(ledger.accept(epoch, IN_FLIGHT as u64 + 1, 1, [0; 104]), Err(Refusal::TooManyInFlight));
+    }
+
+    proptest! {
+        /// Whatever the order of events, what is durable was written, in order, with the checksum's state of its end.
+        #[test]
+        fn the_durable_offset_never_runs_ahead(steps in prop::collection::vec((0..5_u8, 0..30_u64, 1..30_u64), 1..200)) {
+            let length = 200;
+            let mut ledger = ledger(length);
+            let (mut epoch, _) = ledger.attach();
+            let mut on_the_way: Vec<u64> = Vec::new();
+            let mut done = 0_u64;
+            let state = |offset: u64| { let mut state = [0; 104]; state[..8].copy_from_slice(&offset.to_le_bytes()); state };
+            for (step, jitter, len) in steps {
+                match step {
+                    0 | 1 => {
+                        let offset = ledger.accepted.offset + if jitter > 25 { jitter } else { 0 };
+                        if ledger.accept(epoch, offset, len, state(offset + len)).is_ok() {
+                            prop_assert_eq!(offset, on_the_way.last().copied().unwrap_or(done));
+                            on_the_way.push(offset + len);
+                        }
+                    }
+                    2 if !on_the_way.is_empty() => {
+                        let index = usize::try_from(jitter).unwrap() % on_the_way.len();
+                        ledger.wrote(on_the_way[index]);
+                        if ledger.is_settled() { done = on_the_way.last().copied().unwrap_or(done); on_the_way.clear(); }
+                    }
+                    3 => if let Some(to) = ledger.uncommitted() { ledger.committed(to); },
+                    _ => if ledger.is_settled() { epoch = ledger.attach().0; },
+                }
+                let durable = ledger.durable();
+                prop_assert!(durable.offset <= ledger.written.offset);
+                prop_assert!(ledger.written.offset <= ledger.accepted.offset && ledger.accepted.offset <= length);
+                if durable.offset > 0 { prop_assert_eq!(durable.hash, state(durable.offset)); }
+            }
+        }
+    }
+}

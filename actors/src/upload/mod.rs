@@ -1,0 +1,13 @@
+//! One transfer of one recording.
+
+mod attachment;
+mod completion;
+mod ledger;
+mod segment;
+mod stream;
+
+pub use attachment::{Attachment, EndError, Ended, Evicted, WriteError};
+pub use completion::CompleteError;
+pub(crate) use completion::{Completer, Receipted, blocking};
+pub(crate) use segment::{Segment, SegmentPool};
+pub(crate) use stream::{Attach, Drain, UploadStream};

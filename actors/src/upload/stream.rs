@@ -1,0 +1,406 @@
+//! UploadStream: one transfer. It holds the only handle to the transfer's file and the ledger of its bytes; requests
+//! attach to it one at a time, the newest wins, and what a request leaves behind is committed before the next begins.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use longshore_model::{HashState, UploadId};
+use longshore_store::incoming::Transfer;
+use longshore_store::{Committed, Identity};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::attachment::{Attachment, EndError, Ended, Evicted, Grant, WriteError, resume_hash};
+use super::completion::{CompleteError, Completer, Receipted};
+use super::ledger::{Epoch, Ledger, Refusal};
+use super::segment::{Segment, SegmentPool};
+use crate::sessions::{AttachError, DeviceSession, UploadEnded};
+use crate::storage::{Commit, Open, StorageError, Write};
+
+/// How long a newer request waits for what an older one left on its way to the disk. Then this actor ends, and the
+/// next one starts from what is durable.
+const TAKEOVER: Duration = Duration::from_secs(1);
+/// How long a transfer that nobody holds keeps its files open.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Bytes on their way: a full segment, or what a request's end left in one.
+pub(super) struct Tail {
+    pub(super) offset: u64,
+    pub(super) segment: Segment,
+    pub(super) hash_after: HashState,
+}
+
+/// Hold the transfer; the newest request wins.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Attach {
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) reply: oneshot::Sender<Result<Attachment, AttachError>>,
+}
+
+/// Take a full segment.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Append {
+    pub(super) epoch: Epoch,
+    pub(super) tail: Tail,
+    pub(super) reply: oneshot::Sender<Result<(), WriteError>>,
+}
+
+/// The request is over; this is what it left.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Detached {
+    pub(super) epoch: Epoch,
+    pub(super) tail: Option<Tail>,
+    pub(super) reply: Option<oneshot::Sender<Result<Ended, EndError>>>,
+}
+
+/// The server is stopping: commit, let go, take nobody in.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Drain;
+
+struct Holder {
+    epoch: Epoch,
+    evict: Option<oneshot::Sender<Evicted>>,
+}
+
+struct OpenFile {
+    transfer: Arc<Transfer>,
+    identity: Identity,
+    ledger: Ledger,
+}
+
+/// The actor.
+pub(crate) struct UploadStream {
+    upload: UploadId,
+    session: Addr<DeviceSession>,
+    completer: Completer,
+    pool: SegmentPool,
+    /// `None` before the file is open, and again while the complete file gets its name.
+    file: Option<OpenFile>,
+    holder: Option<Holder>,
+    /// The newest request; it waits until what came before it is durable.
+    waiting: Option<Attach>,
+    /// Requests that ended and wait for their commit, or for the receipt.
+    ending: Vec<oneshot::Sender<Result<Ended, EndError>>>,
+    committing: bool,
+    completing: bool,
+    draining: bool,
+    /// Counts events; a timer that finds another count than its own is void.
+    events: u64,
+}
+
+impl UploadStream {
+    pub(crate) fn new(
+        upload: UploadId,
+        session: Addr<DeviceSession>,
+        completer: Completer,
+        pool: SegmentPool,
+        draining: bool,
+    ) -> Self {
+        Self {
+            upload,
+            session,
+            completer,
+            pool,
+            file: None,
+            holder: None,
+            waiting: None,
+            ending: Vec::new(),
+            committing: false,
+            completing: false,
+            draining,
+            events: 0,
+        }
+    }
+
+    /// Does whatever can be done next.
+    fn advance(&mut self, ctx: &mut Context<Self>) {
+        let Some(file) = &self.file else { return };
+        let between_requests = self.holder.is_none() && file.ledger.is_settled();
+        if self.committing {
+            return;
+        }
+        match file.ledger.uncommitted() {
+            Some(to) if between_requests || file.ledger.commit_due() => return self.commit(to, ctx),
+            _ if !between_requests => return,
+            _ => {}
+        }
+        if file.ledger.is_complete() && self.waiting.is_none() {
+            return self.complete(ctx);
+        }
+        let offset = file.ledger.durable().offset;
+        for reply in self.ending.drain(..) {
+            let _gone = reply.send(Ok(Ended { offset, receipt: None }));
+        }
+        if self.waiting.is_some() {
+            self.grant(ctx);
+        } else {
+            self.stop_when_idle(ctx);
+        }
+    }
+
+    fn commit(&mut self, to: Committed, ctx: &mut Context<Self>) {
+        let Some(file) = &self.file else { return };
+        self.committing = true;
+        let commit = Commit { transfer: Arc::clone(&file.transfer), to };
+        let committed = self.completer.writer.send(commit).into_actor(self).map(move |result, actor, ctx| {
+            actor.committing = false;
+            match flatten(result) {
+                Ok(()) => {
+                    if let Some(file) = &mut actor.file {
+                        file.ledger.committed(to);
+                    }
+                    actor.advance(ctx);
+                }
+                Err(error) => actor.fail(error, None, ctx),
+            }
+        });
+        ctx.spawn(committed);
+    }
+
+    fn grant(&mut self, ctx: &mut Context<Self>) {
+        let (Some(file), Some(Attach { permit, reply })) = (&mut self.file, self.waiting.take()) else {
+            return;
+        };
+        let (epoch, at) = file.ledger.attach();
+        let hash = match resume_hash(&at.hash) {
+            Ok(hash) => hash,
+            Err(error) => return self.fail(error, None, ctx),
+        };
+        let (evict, evicted) = oneshot::channel();
+        self.holder = Some(Holder { epoch, evict: Some(evict) });
+        let grant = Grant {
+            stream: ctx.address(),
+            epoch,
+            length: file.ledger.length(),
+            offset: at.offset,
+            hash,
+            pool: self.pool.clone(),
+            evicted,
+            permit,
+        };
+        // If the request is gone, the attachment is dropped here, and detaches.
+        let _gone = reply.send(Ok(Attachment::new(grant)));
+    }
+
+    fn complete(&mut self, ctx: &mut Context<Self>) {
+        let Some(OpenFile { transfer, identity, ledger }) = self.file.take() else {
+            return;
+        };
+        // The last handle: the file is about to change its name, or to go.
+        drop(transfer);
+        let found = match resume_hash(&ledger.durable().hash) {
+            Ok(hash) => hash.finish(),
+            Err(error) => return self.fail(error, None, ctx),
+        };
+        let completer = self.completer.clone();
+        self.follow(async move { completer.complete(identity, found).await }, ctx);
+    }
+
+    fn follow(
+        &mut self,
+        completing: impl Future<Output = Result<Receipted, CompleteError>> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        self.completing = true;
+        ctx.spawn(completing.into_actor(self).map(|result, actor, ctx| actor.completed(&result, ctx)));
+    }
+
+    fn completed(&mut self, result: &Result<Receipted, CompleteError>, ctx: &mut Context<Self>) {
+        let mut delivered = false;
+        for reply in self.ending.drain(..) {
+            let ended = match result {
+                Ok(Receipted { length, receipt }) => Ok(Ended { offset: *length, receipt: Some(receipt.clone()) }),
+                Err(error) => Err(EndError::Complete(error.clone())),
+            };
+            delivered |= reply.send(ended).is_ok();
+        }
+        if let Err(error) = result {
+            tracing::warn!(upload = %self.upload, %error, "a complete transfer did not become a recording");
+        }
+        let offer_again = result.is_ok() && !delivered;
+        self.session.do_send(UploadEnded { upload: self.upload, offer_again });
+        ctx.stop();
+    }
+
+    /// Ends this actor; the next one starts from the last commit. A failed write or sync is never tried again on the
+    /// same handle: the second sync would say that all is well.
+    fn fail(
+        &mut self,
+        error: StorageError,
+        first: Option<oneshot::Sender<Result<(), WriteError>>>,
+        ctx: &mut Context<Self>,
+    ) {
+        tracing::warn!(upload = %self.upload, %error, "a transfer goes back to its last commit");
+        if let Some(waiting) = self.waiting.take() {
+            let _gone = waiting.reply.send(Err(AttachError::Storage(error.clone())));
+        }
+        for reply in self.ending.drain(..) {
+            let _gone = reply.send(Err(EndError::Write(error.clone().into())));
+        }
+        if let Some(reply) = first {
+            let _gone = reply.send(Err(error.into()));
+        }
+        self.session.do_send(UploadEnded { upload: self.upload, offer_again: false });
+        ctx.stop();
+    }
+
+    fn append(
+        &mut self,
+        epoch: Epoch,
+        tail: Tail,
+        reply: Option<oneshot::Sender<Result<(), WriteError>>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(file) = &mut self.file else { return };
+        let Tail { offset, segment, hash_after } = tail;
+        let len = segment.len() as u64;
+        if let Err(refusal) = file.ledger.accept(epoch, offset, len, hash_after) {
+            if let Some(reply) = reply {
+                let _gone = reply.send(Err(refusal.into()));
+            }
+            return;
+        }
+        let write = Write { transfer: Arc::clone(&file.transfer), segment, offset };
+        let written =
+            self.completer.writer.send(write).into_actor(self).map(move |result, actor, ctx| match flatten(result) {
+                Ok(()) => {
+                    if let Some(file) = &mut actor.file {
+                        file.ledger.wrote(offset + len);
+                    }
+                    if let Some(reply) = reply {
+                        let _gone = reply.send(Ok(()));
+                    }
+                    actor.advance(ctx);
+                }
+                Err(error) => actor.fail(error, reply, ctx),
+            });
+        ctx.spawn(written);
+    }
+
+    fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
+        let events = self.events;
+        ctx.run_later(IDLE, move |actor, ctx| {
+            if actor.events == events {
+                actor.session.do_send(UploadEnded { upload: actor.upload, offer_again: false });
+                ctx.stop();
+            }
+        });
+    }
+}
+
+fn flatten<T>(result: Result<Result<T, StorageError>, MailboxError>) -> Result<T, StorageError> {
+    result.unwrap_or(Err(StorageError::Unavailable))
+}
+
+impl From<Refusal> for WriteError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::TooLong => Self::TooLong,
+            Refusal::Superseded => Self::Superseded,
+            // The attachment counts offsets and segments itself; if they differ, one of the two is wrong.
+            Refusal::WrongOffset | Refusal::TooManyInFlight => Self::Unavailable,
+        }
+    }
+}
+
+impl Actor for UploadStream {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let opened = self.completer.writer.send(Open(self.upload)).into_actor(self).map(|result, actor, ctx| {
+            match flatten(result) {
+                Ok((transfer, committed)) => {
+                    let identity = transfer.identity().clone();
+                    let ledger = Ledger::new(identity.length, committed);
+                    actor.file = Some(OpenFile { transfer, identity, ledger });
+                    actor.advance(ctx);
+                }
+                Err(StorageError::Placing) => {
+                    let (completer, upload) = (actor.completer.clone(), actor.upload);
+                    actor.follow(async move { completer.roll_forward(upload).await }, ctx);
+                }
+                Err(error) => actor.fail(error, None, ctx),
+            }
+        });
+        ctx.spawn(opened);
+    }
+}
+
+impl Handler<Attach> for UploadStream {
+    type Result = ();
+
+    fn handle(&mut self, attach: Attach, ctx: &mut Self::Context) {
+        self.events += 1;
+        if self.draining {
+            let _gone = attach.reply.send(Err(AttachError::Draining));
+            return;
+        }
+        if let Some(older) = self.waiting.replace(attach) {
+            let _gone = older.reply.send(Err(AttachError::Superseded));
+        }
+        if let Some(evict) = self.holder.as_mut().and_then(|holder| holder.evict.take()) {
+            let _gone = evict.send(Evicted::Superseded);
+        }
+        let events = self.events;
+        ctx.run_later(TAKEOVER, move |actor, ctx| {
+            if actor.events != events {
+                return;
+            }
+            if actor.completing {
+                // Ending this actor now would interrupt the placing; the request comes again.
+                if let Some(waiting) = actor.waiting.take() {
+                    let _gone = waiting.reply.send(Err(AttachError::Storage(StorageError::Slow)));
+                }
+            } else if actor.waiting.is_some() {
+                actor.fail(StorageError::Slow, None, ctx);
+            }
+        });
+        self.advance(ctx);
+    }
+}
+
+impl Handler<Append> for UploadStream {
+    type Result = ();
+
+    fn handle(&mut self, Append { epoch, tail, reply }: Append, ctx: &mut Self::Context) {
+        self.append(epoch, tail, Some(reply), ctx);
+    }
+}
+
+impl Handler<Detached> for UploadStream {
+    type Result = ();
+
+    fn handle(&mut self, Detached { epoch, tail, reply }: Detached, ctx: &mut Self::Context) {
+        if self.waiting.is_none() {
+            self.events += 1;
+        }
+        if let Some(tail) = tail {
+            self.append(epoch, tail, None, ctx);
+        }
+        if self.holder.as_ref().is_some_and(|holder| holder.epoch == epoch) {
+            self.holder = None;
+        }
+        self.ending.extend(reply);
+        self.advance(ctx);
+    }
+}
+
+impl Handler<Drain> for UploadStream {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.draining = true;
+        if let Some(waiting) = self.waiting.take() {
+            let _gone = waiting.reply.send(Err(AttachError::Draining));
+        }
+        if let Some(evict) = self.holder.as_mut().and_then(|holder| holder.evict.take()) {
+            let _gone = evict.send(Evicted::Draining);
+        }
+        self.advance(ctx);
+    }
+}
