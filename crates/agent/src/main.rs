@@ -1,2 +1,114 @@
-//! x
-fn main() {}
+//! `longshore-agent`: offloads a folder to a Longshore server.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use longshore_agent::backoff::Pace;
+use longshore_agent::device_clock::DeviceClock;
+use longshore_agent::enrol::{About, enrol};
+use longshore_agent::offload::{Offload, Options};
+use longshore_agent::progress;
+use longshore_agent::state::State;
+use longshore_model::SystemClock;
+use longshore_protocol::EnrolmentText;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Offloads any folder, card or USB camera to a Longshore server, and deletes only what the server has proved to hold.
+#[derive(Debug, Parser)]
+#[command(name = "longshore-agent", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask a server to be known as one of its devices, and wait for its admin to approve.
+    Enrol {
+        /// The enrolment text that the server's admin gave: https://HOST:PORT/e#…
+        #[arg(long, value_name = "TEXT")]
+        url: String,
+        /// Folder for this device's key and identity; made if it is missing.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Serial number of this device; without it, the one that the text was made for.
+        #[arg(long)]
+        serial: Option<String>,
+        /// Model of this device; without it, the one that the text was made for.
+        #[arg(long)]
+        model: Option<String>,
+    },
+    /// Send the recordings in a folder, and delete each one for which the server has given a valid receipt.
+    Offload {
+        /// The folder with the recordings: a card, a mounted camera.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// The folder that `enrol` was given.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// End when everything that can be sent now is sent, instead of watching the folder for ever.
+        #[arg(long)]
+        once: bool,
+        /// Delete nothing.
+        #[arg(long)]
+        keep: bool,
+        /// Which recordings are events: a file name like Event*, or a folder name like EVENT/; replaces the defaults
+        /// (EVENT/, RO/, Event*). May be given several times.
+        #[arg(long = "event", value_name = "PATTERN")]
+        events: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime cannot start")
+        .and_then(|runtime| {
+            let result = runtime.block_on(run(cli.command));
+            // A thread in the middle of a large file must not hold up the end.
+            runtime.shutdown_background();
+            result
+        });
+    result.unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let (pace, observer) = (Pace::default(), progress::for_output());
+    match command {
+        Command::Enrol { url, state, serial, model } => {
+            let text: EnrolmentText = url.parse()?;
+            let state = State::open(&state)?;
+            let clock = DeviceClock::new(Arc::new(SystemClock));
+            enrol(&state, &text, About { serial, model }, &clock, &pace, &*observer).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Offload { folder, state, once, keep, events } => {
+            let options = Options { folder, once, keep, events };
+            let state = State::open(&state)?;
+            let offload = Offload::new(options, state, Arc::new(SystemClock), pace, observer.clone())?;
+            let mut interrupted = signal(SignalKind::interrupt())?;
+            let mut terminated = signal(SignalKind::terminate())?;
+            let summary = tokio::select! {
+                summary = offload.run() => summary?,
+                _ = interrupted.recv() => return Ok(stopped(&*observer, once)),
+                _ = terminated.recv() => return Ok(stopped(&*observer, once)),
+            };
+            Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+/// Being stopped is the only end of a run without `--once`, and a failure of one with it.
+fn stopped(observer: &dyn progress::Observer, once: bool) -> ExitCode {
+    observer.end();
+    observer.say("stopped; the same command continues");
+    if once { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,372 @@
+//! Deleting a file so that the server hears of it, whatever happens in between.
+//!
+//! The intent, with the receipt, is on the disk before the file is unlinked, and stays there until the server has
+//! recorded the deletion. So a crash leaves either the file, or a deletion that is reported later; never neither.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, FixedOffset};
+use longshore_model::{RecordingId, Sha256};
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::receipt::Expected;
+use crate::recording::Recording;
+use crate::source::{self, FileState, HashError};
+
+/// A deletion that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Which recording.
+    pub rid: RecordingId,
+    /// The file.
+    pub path: PathBuf,
+    /// The file as it was when it was hashed.
+    pub state: FileState,
+    /// Its checksum, as in the receipt.
+    pub sha256: Sha256,
+    /// Number of the file system that the file was in.
+    pub file_system: u64,
+    /// The receipt that allows it.
+    pub receipt: String,
+    /// When the file was unlinked; absent while it may still be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<DateTime<FixedOffset>>,
+}
+
+impl Intent {
+    /// The intent to delete `recording` on `receipt`.
+    ///
+    /// # Errors
+    /// What the operating system says of the folder that the file is in.
+    pub fn new(recording: &Recording, receipt: String) -> io::Result<Self> {
+        Ok(Self {
+            rid: recording.rid,
+            path: recording.path.clone(),
+            state: recording.state,
+            sha256: recording.sha256,
+            file_system: file_system(&recording.path)?,
+            receipt,
+            deleted_at: None,
+        })
+    }
+
+    /// What the receipt must say.
+    pub fn expected(&self) -> Expected {
+        Expected { rid: self.rid, size: self.state.size, sha256: self.sha256 }
+    }
+}
+
+/// How a deletion went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carried {
+    /// The file is gone; the intent, now with the time, is to be reported.
+    Deleted(Intent),
+    /// The file is not the one that the receipt is for; it is kept, and the intent is withdrawn.
+    Kept(&'static str),
+    /// The card is not there: neither the file nor its absence can be seen. The intent stays.
+    OutOfSight,
+}
+
+/// The folder of intents.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    folder: PathBuf,
+}
+
+impl Journal {
+    /// Opens the folder, and makes it if it is missing.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open(folder: PathBuf) -> io::Result<Self> {
+        disk::make_private_folder(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Where the intents are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// All intents, and the entries that cannot be read.
+    ///
+    /// # Errors
+    /// What the operating system says of the folder.
+    pub fn entries(&self) -> io::Result<(Vec<Intent>, Vec<PathBuf>)> {
+        let (mut intents, mut damaged) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|ending| ending != "json") {
+                continue;
+            }
+            match serde_json::from_slice(&fs::read(&path)?) {
+                Ok(intent) => intents.push(intent),
+                Err(_) => damaged.push(path),
+            }
+        }
+        Ok((intents, damaged))
+    }
+
+    /// Makes the intent, or its new state, durable.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn put(&self, intent: &Intent) -> io::Result<()> {
+        disk::write_durably(&self.entry(intent.rid), &serde_json::to_vec_pretty(intent)?)
+    }
+
+    /// Forgets an intent: the server has recorded the deletion, or there was none.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn close(&self, rid: RecordingId) -> io::Result<()> {
+        disk::remove_durably(&self.entry(rid))
+    }
+
+    /// Writes the intent down, then carries it out. Blocks, and may read the whole file.
+    ///
+    /// # Errors
+    /// What the operating system says; the intent then stays, and is continued at the next start.
+    pub fn delete(&self, intent: Intent, now: DateTime<FixedOffset>) -> io::Result<Carried> {
+        self.put(&intent)?;
+        self.carry_out(intent, now)
+    }
+
+    /// Carries out an intent that is written down: at once, or after a crash at any point. Blocks, and may read the
+    /// whole file.
+    ///
+    /// # Errors
+    /// What the operating system says; the intent then stays, and is continued at the next start.
+    pub fn carry_out(&self, mut intent: Intent, now: DateTime<FixedOffset>) -> io::Result<Carried> {
+        if intent.deleted_at.is_some() {
+            return Ok(Carried::Deleted(intent));
+        }
+        match is_same_file(&intent) {
+            Ok(true) => disk::remove_durably(&intent.path)?,
+            Ok(false) => {
+                self.close(intent.rid)?;
+                return Ok(Carried::Kept("it changed after it was sent"));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // An empty mount point looks like a folder whose files are deleted. Only where the file was can its
+                // absence mean that an earlier run deleted it.
+                if file_system(&intent.path).ok() != Some(intent.file_system) {
+                    return Ok(Carried::OutOfSight);
+                }
+                // The unlinking may not have been made durable before the crash.
+                intent.path.parent().map_or(Ok(()), disk::sync_folder)?;
+            }
+            Err(error) => return Err(error),
+        }
+        intent.deleted_at = Some(now);
+        self.put(&intent)?;
+        Ok(Carried::Deleted(intent))
+    }
+
+    fn entry(&self, rid: RecordingId) -> PathBuf {
+        self.folder.join(format!("{rid}.json"))
+    }
+}
+
+/// The file system of the folder that holds `path`.
+fn file_system(path: &Path) -> io::Result<u64> {
+    let folder = path.parent().unwrap_or(path);
+    Ok(fs::metadata(folder)?.dev())
+}
+
+/// Whether the file still has the bytes that the receipt is for. Inodes of FAT are made up at every mount, so a
+/// different state alone proves nothing: then the bytes decide.
+fn is_same_file(intent: &Intent) -> io::Result<bool> {
+    if FileState::at(&intent.path)? == intent.state {
+        return Ok(true);
+    }
+    match source::hash(&intent.path, |_| true) {
+        Ok((state, sha256)) => Ok(sha256 == intent.sha256 && FileState::at(&intent.path)? == state),
+        Err(HashError::Io(error)) => Err(error),
+        Err(HashError::Changed | HashError::Interrupted) => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use longshore_model::Kind;
+
+    use super::*;
+    use crate::scan::Found;
+
+    struct Card {
+        folder: tempfile::TempDir,
+        journal: Journal,
+        intent: Intent,
+    }
+
+    fn now() -> DateTime<FixedOffset> {
+        "2026-11-21T14:31:09+01:00".parse().unwrap()
+    }
+
+    fn card() -> Card {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("card/EVENT/a.mp4");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, b"abc").unwrap();
+        let (state, sha256) = source::hash(&path, |_| true).unwrap();
+        let found = Found { name: "EVENT/a.mp4".into(), path, kind: Kind::Event, state };
+        let recording = Recording::new("S", &found, state, sha256);
+        Card {
+            journal: Journal::open(folder.path().join("state/deletions")).unwrap(),
+            intent: Intent::new(&recording, "receipt".into()).unwrap(),
+            folder,
+        }
+    }
+
+    impl Card {
+        fn deleted(&self) -> Intent {
+            Intent { deleted_at: Some(now()), ..self.intent.clone() }
+        }
+
+        fn entries(&self) -> Vec<Intent> {
+            self.journal.entries().unwrap().0
+        }
+
+        /// What the next start does.
+        fn continue_after_crash(&self) -> Carried {
+            let [intent] = <[Intent; 1]>::try_from(self.entries()).unwrap();
+            self.journal.carry_out(intent, now()).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_deleted_file_is_gone_and_its_deletion_stays_to_be_reported() {
+        let card = card();
+        let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
+        assert_eq!(carried, Carried::Deleted(card.deleted()));
+        assert!(!card.intent.path.exists());
+        assert_eq!(card.entries(), [card.deleted()]);
+        card.journal.close(card.intent.rid).unwrap();
+        assert!(card.entries().is_empty());
+    }
+
+    #[test]
+    fn a_crash_before_the_intent_is_written_leaves_the_file_and_nothing_to_report() {
+        let card = card();
+        assert!(card.entries().is_empty());
+        assert!(card.intent.path.exists());
+    }
+
+    #[test]
+    fn a_crash_while_the_intent_is_written_leaves_the_file_and_nothing_to_report() {
+        let card = card();
+        let torn = card.folder.path().join(format!("state/deletions/{}.json.tmp", card.intent.rid));
+        fs::write(torn, b"{\"rid\":").unwrap();
+        assert!(card.entries().is_empty());
+        let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
+        assert_eq!(carried, Carried::Deleted(card.deleted()));
+    }
+
+    #[test]
+    fn a_crash_before_the_unlinking_is_continued_with_it() {
+        let card = card();
+        card.journal.put(&card.intent).unwrap();
+        assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted()));
+        assert!(!card.intent.path.exists());
+    }
+
+    #[test]
+    fn a_crash_after_the_unlinking_still_reports_it() {
+        let card = card();
+        card.journal.put(&card.intent).unwrap();
+        fs::remove_file(&card.intent.path).unwrap();
+        assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted()));
+        assert_eq!(card.entries(), [card.deleted()]);
+    }
+
+    #[test]
+    fn a_crash_before_the_report_reports_the_time_of_the_deletion() {
+        let card = card();
+        card.journal.delete(card.intent.clone(), now()).unwrap();
+        let later = now() + chrono::TimeDelta::hours(5);
+        let carried = card.journal.carry_out(card.deleted(), later).unwrap();
+        assert_eq!(carried, Carried::Deleted(card.deleted()));
+    }
+
+    #[test]
+    fn a_crash_after_the_report_reports_it_again_and_touches_no_new_file() {
+        let card = card();
+        card.journal.delete(card.intent.clone(), now()).unwrap();
+        fs::write(&card.intent.path, b"a new recording of the same name").unwrap();
+        assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted()));
+        assert!(card.intent.path.exists());
+    }
+
+    #[test]
+    fn a_changed_file_is_not_deleted() {
+        let card = card();
+        let mut file = OpenOptions::new().append(true).open(&card.intent.path).unwrap();
+        file.write_all(b"d").unwrap();
+        let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
+        assert!(matches!(carried, Carried::Kept(_)));
+        assert_eq!(fs::read(&card.intent.path).unwrap(), b"abcd");
+        assert!(card.entries().is_empty());
+    }
+
+    #[test]
+    fn other_bytes_of_the_same_length_are_not_deleted_after_a_crash() {
+        let card = card();
+        card.journal.put(&card.intent).unwrap();
+        fs::remove_file(&card.intent.path).unwrap();
+        fs::write(&card.intent.path, b"xyz").unwrap();
+        touch(&card.intent.path);
+        assert!(matches!(card.continue_after_crash(), Carried::Kept(_)));
+        assert!(card.intent.path.exists());
+        assert!(card.entries().is_empty());
+    }
+
+    #[test]
+    fn a_touched_file_with_the_same_bytes_is_deleted() {
+        let card = card();
+        touch(&card.intent.path);
+        assert_ne!(FileState::at(&card.intent.path).unwrap(), card.intent.state);
+        let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
+        assert_eq!(carried, Carried::Deleted(card.deleted()));
+    }
+
+    #[test]
+    fn a_card_that_is_not_there_is_not_taken_for_a_deleted_file() {
+        let card = card();
+        card.journal.put(&card.intent).unwrap();
+        fs::remove_dir_all(card.folder.path().join("card")).unwrap();
+        assert_eq!(card.continue_after_crash(), Carried::OutOfSight);
+        assert_eq!(card.entries(), [card.intent]);
+    }
+
+    #[test]
+    fn an_empty_mount_point_is_not_taken_for_a_deleted_file() {
+        let mut card = card();
+        card.intent.file_system += 1;
+        card.journal.put(&card.intent).unwrap();
+        fs::remove_file(&card.intent.path).unwrap();
+        assert_eq!(card.continue_after_crash(), Carried::OutOfSight);
+    }
+
+    #[test]
+    fn a_damaged_entry_is_told_and_the_others_are_read() {
+        let card = card();
+        card.journal.put(&card.intent).unwrap();
+        let damaged = card.folder.path().join("state/deletions/x.json");
+        fs::write(&damaged, b"{").unwrap();
+        assert_eq!(card.journal.entries().unwrap(), (vec![card.intent], vec![damaged]));
+    }
+
+    fn touch(path: &Path) {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
+    }
+}

@@ -1,0 +1,104 @@
+//! Waiting after a failure, or stopping where waiting is of no use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_protocol::Problem;
+use tokio::time::{Instant, sleep};
+
+use crate::backoff::{Patience, random};
+use crate::client::CallError;
+use crate::progress::Observer;
+use crate::verdict::Verdict;
+
+/// Why an agent stops before its work is done.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The server does no business with this device.
+    #[error("the server does not accept this device: {0}")]
+    Refused(Box<Problem>),
+    /// Trying again would end the same way.
+    #[error(transparent)]
+    Hopeless(CallError),
+    /// Too long without progress.
+    #[error(
+        "gave up after {} minutes without progress ({last}); everything that is not deleted is still here, so the \
+         same command continues", after.as_secs() / 60
+    )]
+    GaveUp {
+        /// How long nothing went on.
+        after: Duration,
+        /// What went wrong last.
+        last: String,
+    },
+}
+
+/// The patience of one run, and the person who is told of it.
+pub struct Hold {
+    patience: Patience,
+    observer: Arc<dyn Observer>,
+}
+
+impl Hold {
+    /// Waits as long as `patience` allows.
+    pub fn new(patience: Patience, observer: Arc<dyn Observer>) -> Self {
+        Self { patience, observer }
+    }
+
+    /// Something got done, so the next wait is short again.
+    pub fn progressed(&mut self) {
+        self.patience.progressed();
+    }
+
+    /// Waits before the next try after `error`.
+    ///
+    /// # Errors
+    /// [`Stop`] if there is to be no next try.
+    pub async fn after(&mut self, error: CallError) -> Result<(), Stop> {
+        if let CallError::Problem { problem, .. } = &error
+            && Verdict::on(problem) == Verdict::Stop
+        {
+            return Err(Stop::Refused(problem.clone()));
+        }
+        // A run that is to end tells its user at once. One that goes on for ever may be docked elsewhere next time.
+        if self.patience.give_up().is_some() && is_hopeless(&error) {
+            return Err(Stop::Hopeless(error));
+        }
+        self.wait(error.retry_after(), &error.to_string()).await
+    }
+
+    /// Waits because of `reason`; `asked` is what the server wants.
+    ///
+    /// # Errors
+    /// [`Stop::GaveUp`] when there was no progress for too long.
+    pub async fn wait(&mut self, asked: Option<Duration>, reason: &str) -> Result<(), Stop> {
+        let wait = self.patience.after_failure(Instant::now(), asked, random());
+        let wait = wait.ok_or_else(|| self.gave_up(reason))?;
+        self.observer.warn(&format!("{reason}; going on in {:.1} s", wait.as_secs_f32()));
+        sleep(wait).await;
+        Ok(())
+    }
+
+    /// Waits until `moment`, since nothing is to be done before; `reason` says what for.
+    ///
+    /// # Errors
+    /// [`Stop::GaveUp`] when there was no progress for too long.
+    pub async fn until(&mut self, moment: Instant, reason: &str) -> Result<(), Stop> {
+        let now = Instant::now();
+        let wait = self.patience.bounded(now, moment.saturating_duration_since(now));
+        sleep(wait.ok_or_else(|| self.gave_up(reason))?).await;
+        Ok(())
+    }
+
+    fn gave_up(&self, last: &str) -> Stop {
+        Stop::GaveUp { after: self.patience.give_up().unwrap_or_default(), last: last.to_owned() }
+    }
+}
+
+fn is_hopeless(error: &CallError) -> bool {
+    match error {
+        CallError::Unreachable { .. } => false,
+        CallError::WrongKey { .. } | CallError::Protocol(_) => true,
+        CallError::Problem { problem, .. } => Verdict::on(problem) == Verdict::Refused,
+    }
+}

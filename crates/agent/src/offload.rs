@@ -1,0 +1,314 @@
+//! Offloading a folder: take stock, offer, send, check the receipt, delete, report; until done, or for ever.
+
+mod deleting;
+mod round;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use longshore_model::{Clock, ReceiptError};
+use tokio::time::Instant;
+
+use crate::backoff::{Pace, Patience};
+use crate::client::{CallError, Client};
+use crate::deletions::{Intent, Journal};
+use crate::device_clock::DeviceClock;
+use crate::hash_cache::HashCache;
+use crate::hold::{Hold, Stop};
+use crate::progress::Observer;
+use crate::receipt::Checker;
+use crate::scan::{Classifier, DEFAULT_EVENTS, PatternError};
+use crate::state::{Identity, State, StateError};
+use crate::stock::Stocktaker;
+use crate::tls::{self, TlsError};
+use crate::worklist::Worklist;
+
+/// What to offload, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder: a card, a USB camera.
+    pub folder: PathBuf,
+    /// End when everything that can be sent now is sent; else go on for ever.
+    pub once: bool,
+    /// Delete nothing.
+    pub keep: bool,
+    /// What counts as an event; empty: [`DEFAULT_EVENTS`].
+    pub events: Vec<String>,
+}
+
+/// What a run did, and what it leaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Recordings on the card when stock was taken last.
+    pub found: usize,
+    /// How many of them are events.
+    pub events: usize,
+    /// Sent in this run.
+    pub sent: usize,
+    /// The server had them before.
+    pub already_there: usize,
+    /// Deleted in this run.
+    pub deleted: usize,
+    /// Neither events nor requested; they stay.
+    pub not_requested: usize,
+    /// A person has to look.
+    pub failed: usize,
+    /// Folders and names that could not be looked at.
+    pub passed_over: usize,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "found {} ({} events): sent {}, already there {}, deleted {}, waiting not requested {}, failed {}",
+            self.found, self.events, self.sent, self.already_there, self.deleted, self.not_requested, self.failed
+        )?;
+        match self.passed_over {
+            0 => Ok(()),
+            n => write!(f, ", not readable {n}"),
+        }
+    }
+}
+
+/// Why an offload could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum OffloadError {
+    /// There is no server to send to.
+    #[error("this device is not enrolled yet; run: longshore-agent enrol --url TEXT --state {0}")]
+    NotEnrolled(String),
+    /// The folder cannot be read.
+    #[error("{folder} cannot be read: {error}; is the card in, and may this user read it?")]
+    Folder {
+        /// Which folder.
+        folder: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The state folder cannot be written.
+    #[error("{path}: {error}; the state folder must be writable by this user")]
+    StateIo {
+        /// Which part of it.
+        path: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The enrolment is of no use.
+    #[error("the server's receipt keys in the state folder cannot be used ({0}); remove the folder and enrol again")]
+    ReceiptKeys(#[from] ReceiptError),
+    /// An event pattern is of no use.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The own key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server's addresses cannot be used.
+    #[error(transparent)]
+    Client(#[from] CallError),
+    /// Stopped before everything was done.
+    #[error(transparent)]
+    Stopped(#[from] Stop),
+    /// A thread that reads the card ended badly.
+    #[error("reading the card failed: {0}")]
+    Reader(#[from] tokio::task::JoinError),
+}
+
+/// An agent at work on one folder.
+pub struct Offload {
+    options: Options,
+    root: PathBuf,
+    classifier: Arc<Classifier>,
+    identity: Identity,
+    client: Client,
+    checker: Checker,
+    cache: Arc<Mutex<HashCache>>,
+    journal: Journal,
+    clock: DeviceClock,
+    pace: Pace,
+    hold: Hold,
+    observer: Arc<dyn Observer>,
+    list: Worklist,
+    /// Deletions that the server does not know of yet.
+    unreported: Vec<Intent>,
+    /// What stock-taking complained of last, so that it is not said every 30 s.
+    complaints: BTreeSet<String>,
+    summary: Summary,
+    unreadable: usize,
+    refused_reports: usize,
+    /// Keeps the state folder locked.
+    _state: State,
+}
+
+impl Offload {
+    /// Prepares to offload; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`OffloadError`] if the device is not enrolled, or the folder, a pattern or the state cannot be used.
+    pub fn new(
+        options: Options,
+        state: State,
+        clock: Arc<dyn Clock>,
+        pace: Pace,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, OffloadError> {
+        let not_enrolled = || OffloadError::NotEnrolled(state.folder().display().to_string());
+        let identity = state.identity()?.ok_or_else(not_enrolled)?;
+        let folder = |error| OffloadError::Folder { folder: options.folder.display().to_string(), error };
+        let root = fs::canonicalize(&options.folder).map_err(folder)?;
+        fs::read_dir(&root).map_err(folder)?;
+        let classifier = match options.events.as_slice() {
+            [] => Classifier::new(&DEFAULT_EVENTS)?,
+            given => Classifier::new(given)?,
+        };
+        let state_io = |path: PathBuf| move |error| OffloadError::StateIo { path: path.display().to_string(), error };
+        let cache = HashCache::open(&state.hash_cache()).map_err(state_io(state.hash_cache()))?;
+        let journal = Journal::open(state.deletions()).map_err(state_io(state.deletions()))?;
+        let tls = tls::client_config(&state.key()?, state.certificate()?, identity.pins())?;
+        let servers = identity.server.urls.iter().filter_map(|url| url.parse().ok()).collect();
+        let give_up = options.once.then_some(pace.give_up);
+        Ok(Self {
+            classifier: Arc::new(classifier),
+            checker: Checker::new(&identity)?,
+            client: Client::new(tls, servers)?,
+            cache: Arc::new(Mutex::new(cache)),
+            clock: DeviceClock::new(clock),
+            hold: Hold::new(Patience::new(&pace, give_up), observer.clone()),
+            list: Worklist::new(&pace),
+            unreported: Vec::new(),
+            complaints: BTreeSet::new(),
+            summary: Summary::default(),
+            unreadable: 0,
+            refused_reports: 0,
+            _state: state,
+            options,
+            root,
+            identity,
+            journal,
+            pace,
+            observer,
+        })
+    }
+
+    /// Works until everything that can be sent now is sent (`once`), or for ever. It may be dropped at any moment:
+    /// what was begun is continued at the next start. The summary is also said to the observer, however the run ends.
+    ///
+    /// # Errors
+    /// [`OffloadError`]; a recording that failed is none, but is counted in the summary.
+    pub async fn run(mut self) -> Result<Summary, OffloadError> {
+        let result = self.work().await;
+        let (not_requested, failed) = self.list.count();
+        self.summary.not_requested = not_requested;
+        self.summary.failed = failed + self.unreadable + self.refused_reports;
+        self.observer.say(&self.summary.to_string());
+        result.map(|()| self.summary)
+    }
+
+    async fn work(&mut self) -> Result<(), OffloadError> {
+        self.continue_deletions().await?;
+        let mut next_stock = Some(Instant::now());
+        loop {
+            let now = Instant::now();
+            if next_stock.is_some_and(|at| at <= now) {
+                self.take_stock().await?;
+                self.release().await?;
+                next_stock = (!self.options.once).then_some(now + self.pace.rescan);
+            }
+            self.report().await?;
+            let now = Instant::now();
+            match self.list.next_due() {
+                Some(at) if at <= now => self.round().await?,
+                due => match due.into_iter().chain(next_stock).min() {
+                    Some(moment) => {
+                        let reason = "the server has everything it takes now, and wants the rest later";
+                        self.hold.until(moment, reason).await?;
+                    }
+                    None if self.unreported.is_empty() => return Ok(()),
+                    // The next turn tries to report again.
+                    None => {}
+                },
+            }
+        }
+    }
+
+    async fn take_stock(&mut self) -> Result<(), OffloadError> {
+        let (root, classifier) = (self.root.clone(), self.classifier.clone());
+        let stock = self.beside(move |taker| taker.take(&root, &classifier)).await?;
+        let stock = match stock {
+            Ok(stock) => stock,
+            // A card may be pulled out and put in again while the agent runs.
+            Err(error) if !self.options.once => {
+                self.complain(BTreeSet::from([format!("{}: {error}", self.root.display())]));
+                return Ok(());
+            }
+            Err(error) => {
+                let folder = self.root.display().to_string();
+                return Err(OffloadError::Folder { folder, error });
+            }
+        };
+        let line = |path: &Path, reason: &str| format!("kept {}: {reason}", path.display());
+        let complaints = stock.unreadable.iter().chain(&stock.passed);
+        self.complain(complaints.map(|passed| line(&passed.path, &passed.reason)).collect());
+        self.unreadable = stock.unreadable.len();
+        self.summary.passed_over = stock.passed.len();
+        self.summary.found = stock.recordings.len() + stock.unreadable.len();
+        self.summary.events = stock.events;
+        self.list.update(stock.recordings, Instant::now());
+        Ok(())
+    }
+
+    /// Says what was not said at the last stock-taking.
+    fn complain(&mut self, complaints: BTreeSet<String>) {
+        for complaint in complaints.difference(&self.complaints) {
+            self.observer.warn(complaint);
+        }
+        self.complaints = complaints;
+    }
+
+    /// Runs `work`, which reads files, beside the async threads; it ends early when nobody waits any more.
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Stocktaker<'_>) -> T + Send + 'static,
+    ) -> Result<T, OffloadError> {
+        struct StopOnDrop(Arc<AtomicBool>);
+        impl Drop for StopOnDrop {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let guard = StopOnDrop(Arc::new(AtomicBool::new(false)));
+        let stop = guard.0.clone();
+        let (serial, cache, observer) = (self.identity.serial.clone(), self.cache.clone(), self.observer.clone());
+        let task = move || work(&Stocktaker { serial: &serial, cache: &cache, observer: &*observer, stop: &stop });
+        Ok(tokio::task::spawn_blocking(task).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_reads_as_one_line() {
+        let summary = Summary {
+            found: 5,
+            events: 3,
+            sent: 2,
+            already_there: 1,
+            deleted: 3,
+            not_requested: 2,
+            ..Summary::default()
+        };
+        assert_eq!(
+            summary.to_string(),
+            "found 5 (3 events): sent 2, already there 1, deleted 3, waiting not requested 2, failed 0"
+        );
+    }
+}

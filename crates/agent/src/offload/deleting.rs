@@ -1,0 +1,178 @@
+//! From the receipt to the reported deletion.
+
+use longshore_model::RecordingId;
+use longshore_protocol::{Deletion, Deletions};
+use std::io;
+
+use super::{Offload, OffloadError};
+use crate::client::CallError;
+use crate::deletions::{Carried, Intent};
+use crate::receipt::{Allowance, Expected};
+
+/// Deletions of one report; with receipts of about 1 KiB this stays far below the limit of a JSON body.
+const REPORT_ITEMS: usize = 200;
+
+impl Offload {
+    /// Continues what an earlier run began and did not finish.
+    pub(super) async fn continue_deletions(&mut self) -> Result<(), OffloadError> {
+        let (intents, damaged) = self.journal.entries().map_err(|error| self.journal_error(error))?;
+        for path in damaged {
+            let path = path.display();
+            self.observer.warn(&format!("{path} is damaged; a deletion may stay unreported, tell the administrator"));
+        }
+        for intent in intents {
+            if intent.deleted_at.is_some() {
+                self.unreported.push(intent);
+            } else if self.may_continue(&intent)? {
+                let name = intent.path.display().to_string();
+                match self.on_disk(move |journal, now| journal.carry_out(intent, now)).await? {
+                    Ok(Carried::Deleted(intent)) => self.deleted(intent, &name),
+                    Ok(Carried::Kept(why)) => self.observer.warn(&format!("kept {name}: {why}")),
+                    Ok(Carried::OutOfSight) => self
+                        .observer
+                        .warn(&format!("{name}: its deletion was begun; put that card in again to finish it")),
+                    Err(error) => self.observer.warn(&format!("kept {name}: {error}")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a deletion that was begun may be finished: the receipt is checked as if it came just now.
+    fn may_continue(&self, intent: &Intent) -> Result<bool, OffloadError> {
+        if self.options.keep && intent.path.exists() {
+            return Ok(false);
+        }
+        match self.checker.check(&intent.receipt, &intent.expected(), self.clock.now()) {
+            Ok(Allowance::Delete) => Ok(true),
+            Ok(Allowance::KeepUntil(_)) => Ok(false),
+            Err(why) => {
+                self.observer.warn(&format!("kept {}: {why}", intent.path.display()));
+                let closed = self.journal.close(intent.rid);
+                closed.map_err(|error| self.journal_error(error))?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Acts on a receipt for `rid`.
+    pub(super) async fn settle(&mut self, rid: RecordingId, receipt: String) -> Result<(), OffloadError> {
+        let Some(recording) = self.list.get(rid).cloned() else {
+            return Ok(());
+        };
+        let expected = Expected { rid, size: recording.state.size, sha256: recording.sha256 };
+        let until = match self.checker.check(&receipt, &expected, self.clock.now()) {
+            Err(why) => {
+                self.fail(rid, &why.to_string());
+                return Ok(());
+            }
+            Ok(Allowance::Delete) => None,
+            Ok(Allowance::KeepUntil(until)) => Some(until),
+        };
+        self.hold.progressed();
+        let news = self.list.stored(rid, receipt.clone(), until);
+        if news && !self.list.was_sent(rid) {
+            self.summary.already_there += 1;
+        }
+        let name = recording.name.clone();
+        if self.options.keep || until.is_some() {
+            if news {
+                let why = until
+                    .map_or_else(|| "as asked".to_owned(), |until| format!("the server wants it kept until {until}"));
+                self.observer.say(&format!("kept {name}: the server has a verified copy; it stays here, {why}"));
+            }
+            return Ok(());
+        }
+        let intent = match Intent::new(&recording, receipt) {
+            Ok(intent) => intent,
+            Err(error) => {
+                self.fail(rid, &format!("it could not be deleted: {error}"));
+                return Ok(());
+            }
+        };
+        match self.on_disk(move |journal, now| journal.delete(intent, now)).await? {
+            Ok(Carried::Deleted(intent)) => self.deleted(intent, &name),
+            Ok(Carried::Kept(why)) => self.rehash(rid, why).await?,
+            Ok(Carried::OutOfSight) => self.fail(rid, "the card is not there any more"),
+            Err(error) => self.fail(rid, &format!("it could not be deleted: {error}")),
+        }
+        Ok(())
+    }
+
+    /// Deletes what the server wanted kept until now.
+    pub(super) async fn release(&mut self) -> Result<(), OffloadError> {
+        if self.options.keep {
+            return Ok(());
+        }
+        for (rid, receipt) in self.list.releasable(self.clock.now()) {
+            self.settle(rid, receipt).await?;
+        }
+        Ok(())
+    }
+
+    fn deleted(&mut self, intent: Intent, name: &str) {
+        self.list.remove(intent.rid);
+        self.summary.deleted += 1;
+        self.unreported.push(intent);
+        self.observer.say(&format!("deleted {name}"));
+    }
+
+    /// Tells the server what was deleted. What it does not take now stays for the next time.
+    pub(super) async fn report(&mut self) -> Result<(), OffloadError> {
+        while !self.unreported.is_empty() {
+            let intents = self.unreported.iter().take(REPORT_ITEMS);
+            let now = self.clock.local();
+            let items = intents.map(|intent| Deletion {
+                receipt: intent.receipt.clone(),
+                deleted_at: intent.deleted_at.unwrap_or(now),
+            });
+            let deletions = Deletions { items: items.collect(), clock: Some(self.clock.for_wire()) };
+            let answer = match self.client.report(&deletions).await {
+                Ok(answer) => answer,
+                Err(error) => return Ok(self.hold.after(error).await?),
+            };
+            let before = self.unreported.len();
+            // From the back, so that the positions of those before stay what they were.
+            let mut refused = answer.refused;
+            refused.sort_by_key(|refused| std::cmp::Reverse(refused.index));
+            for refused in refused {
+                if refused.index < deletions.items.len() && refused.index < self.unreported.len() {
+                    let intent = self.unreported.remove(refused.index);
+                    self.refused_reports += 1;
+                    self.observer.warn(&format!(
+                        "the server does not record that {} was deleted: {}; it is reported again at the next start",
+                        intent.path.display(),
+                        refused.reason
+                    ));
+                }
+            }
+            for rid in answer.recorded {
+                if let Some(at) = self.unreported.iter().position(|intent| intent.rid == rid) {
+                    self.journal.close(rid).map_err(|error| self.journal_error(error))?;
+                    self.unreported.remove(at);
+                    self.hold.progressed();
+                }
+            }
+            if self.unreported.len() == before {
+                let error = CallError::Protocol("the server neither records nor refuses the deletions".to_owned());
+                return Ok(self.hold.after(error).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `work`, which touches the disk, beside the async threads.
+    async fn on_disk(
+        &self,
+        work: impl FnOnce(&crate::deletions::Journal, chrono::DateTime<chrono::FixedOffset>) -> io::Result<Carried>
+        + Send
+        + 'static,
+    ) -> Result<io::Result<Carried>, OffloadError> {
+        let (journal, now) = (self.journal.clone(), self.clock.local());
+        Ok(tokio::task::spawn_blocking(move || work(&journal, now)).await?)
+    }
+
+    fn journal_error(&self, error: io::Error) -> OffloadError {
+        OffloadError::StateIo { path: self.journal.folder().display().to_string(), error }
+    }
+}

@@ -1,0 +1,130 @@
+//! One round: offer what is due, then do what the answers ask for, in the server's order.
+
+use longshore_model::RecordingId;
+use longshore_protocol::{Answer, Offers, limits};
+use tokio::time::Instant;
+
+use super::{Offload, OffloadError};
+use crate::client::CallError;
+use crate::progress::human_bytes;
+use crate::transfer::{Begin, Ending, Transfer};
+use crate::worklist::{Task, batches};
+
+/// Bytes of JSON items in one offer; well below the limit, which counts the rest of the body too.
+const OFFER_BYTES: usize = limits::JSON_BYTES * 3 / 4;
+
+impl Offload {
+    pub(super) async fn round(&mut self) -> Result<(), OffloadError> {
+        let mut tasks = match self.offer().await {
+            Ok(tasks) => tasks,
+            Err(error) => return Ok(self.hold.after(error).await?),
+        };
+        if tasks.is_empty() && self.list.next_due().is_some_and(|at| at <= Instant::now()) {
+            let reason = "the server has other recordings to take first";
+            return Ok(self.hold.wait(None, reason).await?);
+        }
+        // Stable, so that of equal places the older recording, which was offered first, keeps the first.
+        tasks.sort_by_key(|(place, ..)| *place);
+        for (_, rid, task) in tasks {
+            match task {
+                Task::Create => self.transfer(rid, Begin::New).await?,
+                Task::Continue(url) => self.transfer(rid, Begin::At(url)).await?,
+                Task::Settle(receipt) => self.settle(rid, receipt).await?,
+                Task::Rehash => self.rehash(rid, "the server wants its checksum").await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn offer(&mut self) -> Result<Vec<(u32, RecordingId, Task)>, CallError> {
+        let due = self.list.due(Instant::now());
+        let mut tasks = Vec::new();
+        for items in batches(due, limits::OFFER_ITEMS, OFFER_BYTES) {
+            let offered: Vec<_> = items.iter().map(|item| item.rid).collect();
+            let clock = Some(self.clock.for_wire());
+            let answer = self.client.offer(&Offers { items, clock }).await?;
+            if !answer.items.iter().map(|item| item.rid).eq(offered) {
+                return Err(CallError::Protocol("the answer is not about what was offered".to_owned()));
+            }
+            for item in answer.items {
+                if item.answer == Answer::Conflict {
+                    let why = "the server has another content under this id; keep the file and ask the administrator";
+                    self.fail(item.rid, why);
+                    continue;
+                }
+                let task = self.list.answered(item.rid, item.answer, Instant::now(), self.clock.now());
+                tasks.extend(task.map(|(place, task)| (place, item.rid, task)));
+            }
+        }
+        Ok(tasks)
+    }
+
+    async fn transfer(&mut self, rid: RecordingId, begin: Begin) -> Result<(), OffloadError> {
+        let Some(recording) = self.list.get(rid).cloned() else {
+            return Ok(());
+        };
+        // A transfer may take an hour; what was deleted before it must not wait as long.
+        self.report().await?;
+        let transfer = Transfer {
+            client: &self.client,
+            recording: &recording,
+            observer: &self.observer,
+            stalled: self.pace.stalled,
+        };
+        match transfer.run(begin, &mut self.hold).await? {
+            Ending::Complete(receipt) => {
+                if self.list.sent(rid) {
+                    self.summary.sent += 1;
+                    let size = human_bytes(recording.state.size);
+                    self.observer.say(&format!("sent {} ({size})", recording.name));
+                }
+                match receipt {
+                    Some(receipt) => self.settle(rid, receipt).await?,
+                    None => self.list.again(rid, Instant::now(), None),
+                }
+            }
+            Ending::OfferAgain(asked) => {
+                let asked = asked.map(|asked| asked.min(self.pace.longest));
+                self.list.again(rid, Instant::now(), asked);
+            }
+            Ending::Rehash(why) => self.rehash(rid, &why).await?,
+            Ending::Failed(why) => self.fail(rid, &why),
+        }
+        Ok(())
+    }
+
+    /// Computes the checksum anew, and has the recording offered again under what it says.
+    pub(super) async fn rehash(&mut self, rid: RecordingId, why: &str) -> Result<(), OffloadError> {
+        let Some(recording) = self.list.get(rid).cloned() else {
+            return Ok(());
+        };
+        if !self.list.may_rehash(rid) {
+            self.fail(rid, &format!("{why}, again and again; the card or the connection may be damaged"));
+            return Ok(());
+        }
+        let name = recording.name.clone();
+        self.observer.warn(&format!("{name}: {why}; computing its checksum again"));
+        match self.beside(move |taker| taker.again(&recording)).await? {
+            Ok(recording) => {
+                let rid_now = recording.rid;
+                self.list.replace(rid, recording, Instant::now());
+                // The same bytes again: the server may need a moment, so the offer is not repeated at once.
+                if rid_now == rid {
+                    self.list.again(rid, Instant::now(), None);
+                }
+            }
+            Err(error) => self.fail(rid, &error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Leaves the file where it is and tells why, once.
+    pub(super) fn fail(&mut self, rid: RecordingId, why: &str) {
+        let Some(name) = self.list.get(rid).map(|recording| recording.name.clone()) else {
+            return;
+        };
+        if self.list.failed(rid, why) {
+            self.observer.warn(&format!("kept {name}: {why}"));
+        }
+    }
+}

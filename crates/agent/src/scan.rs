@@ -1,0 +1,251 @@
+//! Which files of a folder are recordings, and which of those are events.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use longshore_model::Kind;
+
+use crate::source::FileState;
+
+/// What counts as an event unless the caller says otherwise: the folders of dash cameras, and their file names.
+pub const DEFAULT_EVENTS: [&str; 3] = ["EVENT/", "RO/", "Event*"];
+/// Endings of the files that cameras write.
+const ENDINGS: [&str; 6] = ["mp4", "mov", "avi", "mkv", "ts", "jpg"];
+
+/// A pattern that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    /// Not a pattern at all.
+    #[error("the pattern {pattern:?} cannot be read: {reason}")]
+    Unreadable {
+        /// As given.
+        pattern: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A path, where one name is meant.
+    #[error("the pattern {0:?} must be one file name, like Event*, or one folder name with / at its end, like EVENT/")]
+    NotOneName(String),
+}
+
+/// Tells recordings from other files and events from the rest, by names alone.
+#[derive(Debug)]
+pub struct Classifier {
+    folders: GlobSet,
+    names: GlobSet,
+}
+
+impl Classifier {
+    /// Reads the patterns: one that ends in `/` names a folder, any other a file; case does not matter.
+    ///
+    /// # Errors
+    /// [`PatternError`], naming the pattern.
+    pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<Self, PatternError> {
+        let (mut folders, mut names) = (GlobSetBuilder::new(), GlobSetBuilder::new());
+        for pattern in patterns.iter().map(AsRef::as_ref) {
+            let unreadable = |error: globset::Error| PatternError::Unreadable {
+                pattern: pattern.to_owned(),
+                reason: error.kind().to_string(),
+            };
+            let (name, set) = match pattern.strip_suffix('/') {
+                Some(folder) => (folder, &mut folders),
+                None => (pattern, &mut names),
+            };
+            if name.is_empty() || name.contains('/') {
+                return Err(PatternError::NotOneName(pattern.to_owned()));
+            }
+            let glob = GlobBuilder::new(name).case_insensitive(true).build();
+            set.add(glob.map_err(unreadable)?);
+        }
+        let build = |set: GlobSetBuilder| {
+            set.build().map_err(|error| PatternError::Unreadable { pattern: String::new(), reason: error.to_string() })
+        };
+        Ok(Self { folders: build(folders)?, names: build(names)? })
+    }
+
+    /// Why the file at `path` (relative, with `/`) was recorded; `None` if it is no recording.
+    pub fn kind(&self, path: &str) -> Option<Kind> {
+        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (stem, ending) = name.rsplit_once('.')?;
+        let ending = ending.to_ascii_lowercase();
+        if stem.is_empty() || !ENDINGS.contains(&ending.as_str()) {
+            return None;
+        }
+        let event = self.names.is_match(name) || folders.split('/').any(|folder| self.folders.is_match(folder));
+        Some(match event {
+            true => Kind::Event,
+            false if ending == "jpg" => Kind::Snapshot,
+            false => Kind::Continuous,
+        })
+    }
+}
+
+/// A recording that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Path below the folder, with `/`.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it was recorded.
+    pub kind: Kind,
+    /// As it was when it was found.
+    pub state: FileState,
+}
+
+/// Something that could not be looked at.
+#[derive(Debug)]
+pub struct Passed {
+    /// Where.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// The recordings, in no order.
+    pub found: Vec<Found>,
+    /// What was passed over, since it could not be read.
+    pub passed: Vec<Passed>,
+}
+
+/// Walks through `root`. Symbolic links are not followed: they could lead out of the card. Hidden folders hold
+/// waste bins and the like.
+///
+/// # Errors
+/// What the operating system says about `root` itself.
+pub fn scan(root: &Path, classifier: &Classifier) -> io::Result<Scan> {
+    let mut scan = Scan::default();
+    let mut folders = vec![(root.to_owned(), String::new(), fs::read_dir(root)?)];
+    while let Some((folder, prefix, entries)) = folders.pop() {
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    scan.pass(&folder, &error);
+                    continue;
+                }
+            };
+            let path = entry.path();
+            let Ok(kind) = entry.file_type().inspect_err(|error| scan.pass(&path, error)) else {
+                continue;
+            };
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                if kind.is_file() || kind.is_dir() {
+                    scan.pass(&path, &"its name is not UTF-8; rename it");
+                }
+                continue;
+            };
+            let relative = format!("{prefix}{name}");
+            if kind.is_dir() && !name.starts_with('.') {
+                match fs::read_dir(&path) {
+                    Ok(entries) => folders.push((path, format!("{relative}/"), entries)),
+                    Err(error) => scan.pass(&path, &error),
+                }
+            } else if kind.is_file()
+                && let Some(kind) = classifier.kind(&relative)
+            {
+                match FileState::at(&path) {
+                    Ok(state) => scan.found.push(Found { name: relative, path, kind, state }),
+                    Err(error) => scan.pass(&path, &error),
+                }
+            }
+        }
+    }
+    Ok(scan)
+}
+
+impl Scan {
+    fn pass(&mut self, path: &Path, reason: &dyn ToString) {
+        self.passed.push(Passed { path: path.to_owned(), reason: reason.to_string() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defaults() -> Classifier {
+        Classifier::new(&DEFAULT_EVENTS).unwrap()
+    }
+
+    #[test]
+    fn events_are_told_by_folder_or_name_in_any_case() {
+        let classifier = defaults();
+        for event in ["EVENT/a.mp4", "DCIM/event/100/a.MOV", "Ro/a.ts", "event_0001.avi", "x/EVENT1.MP4", "EVENT/a.jpg"]
+        {
+            assert_eq!(classifier.kind(event), Some(Kind::Event), "{event}");
+        }
+        for plain in ["a.mp4", "EVENTS/a.mkv", "prevent.mp4", "RO.mp4", "event.d/a.mp4"] {
+            assert_eq!(classifier.kind(plain), Some(Kind::Continuous), "{plain}");
+        }
+        assert_eq!(classifier.kind("DCIM/a.JPG"), Some(Kind::Snapshot));
+    }
+
+    #[test]
+    fn files_that_no_camera_writes_are_no_recordings() {
+        let classifier = defaults();
+        for other in ["a.txt", "EVENT/a.gps", "mp4", ".mp4", "a.mp4.part", "a", "x.mp4/a"] {
+            assert_eq!(classifier.kind(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn given_patterns_replace_the_defaults() {
+        let classifier = Classifier::new(&["lock*/", "*_E.mp4"]).unwrap();
+        assert_eq!(classifier.kind("Locked/a.mp4"), Some(Kind::Event));
+        assert_eq!(classifier.kind("a_e.mp4"), Some(Kind::Event));
+        assert_eq!(classifier.kind("EVENT/a.mp4"), Some(Kind::Continuous));
+    }
+
+    #[test]
+    fn a_pattern_that_is_a_path_is_refused() {
+        for pattern in ["a/b", "a/b/", "/", ""] {
+            assert!(matches!(Classifier::new(&[pattern]), Err(PatternError::NotOneName(_))), "{pattern:?}");
+        }
+        let error = Classifier::new(&["a[b"]).unwrap_err().to_string();
+        assert!(error.contains("a[b"), "{error}");
+    }
+
+    #[test]
+    fn links_hidden_folders_and_other_files_are_passed_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |path: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, b"x").unwrap();
+        };
+        for path in ["a.mp4", "EVENT/deep/b.mp4", ".Trash/c.mp4", "notes.txt"] {
+            put(path);
+        }
+        std::os::unix::fs::symlink(folder.path().join("a.mp4"), folder.path().join("link.mp4")).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("EVENT"), folder.path().join("loop")).unwrap();
+        let scan = scan(folder.path(), &defaults()).unwrap();
+        let mut names: Vec<_> = scan.found.iter().map(|found| found.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["EVENT/deep/b.mp4", "a.mp4"]);
+        assert!(scan.passed.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_reported_and_the_rest_is_found() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.mp4"), b"x").unwrap();
+        fs::write(folder.path().join(OsStr::from_bytes(b"\xff.mp4")), b"x").unwrap();
+        let scan = scan(folder.path(), &defaults()).unwrap();
+        assert_eq!((scan.found.len(), scan.passed.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(scan(&folder.path().join("missing"), &defaults()).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! Files as they lie on the card: what tells one state of a file from another, and its checksum.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use longshore_model::Sha256;
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+
+/// Bytes that are read and hashed at a time; large enough to make the cost of a call vanish.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// What is equal as long as nobody touched a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileState {
+    /// Bytes.
+    pub size: u64,
+    /// Time of the last change, in nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Number of the file in its file system.
+    pub inode: u64,
+}
+
+impl FileState {
+    /// The state that `metadata` tells.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.len(),
+            mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+            inode: metadata.ino(),
+        }
+    }
+
+    /// The state of the file at `path`.
+    ///
+    /// # Errors
+    /// What the operating system says; `InvalidInput` if it is no regular file.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        Self::regular(&path.symlink_metadata()?)
+    }
+
+    fn regular(metadata: &Metadata) -> io::Result<Self> {
+        if metadata.is_file() {
+            Ok(Self::of(metadata))
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a regular file"))
+        }
+    }
+}
+
+/// Opens a regular file to read; a symbolic link that took its place is refused.
+///
+/// # Errors
+/// What the operating system says; `InvalidInput` if it is no regular file.
+pub fn open(path: &Path) -> io::Result<(File, FileState)> {
+    #[expect(clippy::cast_possible_wrap, reason = "O_NOFOLLOW is a small number")]
+    let no_follow = OFlags::NOFOLLOW.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(no_follow).open(path)?;
+    let state = FileState::regular(&file.metadata()?)?;
+    Ok((file, state))
+}
+
+/// Why a file has no checksum.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// It cannot be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It was written to while it was read.
+    #[error("it changes while it is read")]
+    Changed,
+    /// The caller wanted no more.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Reads the whole file and returns its checksum with the state that it had all the while.
+///
+/// `on_read` is told how many bytes were read just now; when it answers `false`, the reading ends.
+///
+/// # Errors
+/// [`HashError`], by what came between.
+pub fn hash(path: &Path, mut on_read: impl FnMut(usize) -> bool) -> Result<(FileState, Sha256), HashError> {
+    let (mut file, before) = open(path)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut total = 0_u64;
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        hasher.update(buffer.get(..read).unwrap_or_default());
+        total = total.saturating_add(read as u64);
+        if !on_read(read) {
+            return Err(HashError::Interrupted);
+        }
+    }
+    if FileState::of(&file.metadata()?) != before || total != before.size {
+        return Err(HashError::Changed);
+    }
+    Ok((before, Sha256::from_bytes(hasher.finalize().into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_checksum_is_that_of_all_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        let content: Vec<u8> = (0..2_500_000_u32).flat_map(u32::to_le_bytes).take(2_500_001).collect();
+        fs::write(&path, &content).unwrap();
+        let mut seen = 0;
+        let (state, sha256) = hash(&path, |read| {
+            seen += read;
+            true
+        })
+        .unwrap();
+        assert_eq!((sha256, seen), (Sha256::of(&content), content.len()));
+        assert_eq!(state, FileState::at(&path).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_has_no_checksum() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        fs::write(&path, vec![1; READ_BYTES + 1]).unwrap();
+        let mut appended = false;
+        let result = hash(&path, |_| {
+            if !appended {
+                let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
+                writer.write_all(b"more").unwrap();
+                appended = true;
+            }
+            true
+        });
+        assert!(matches!(result, Err(HashError::Changed)));
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("a.mp4"), folder.path().join("b.mp4"));
+        fs::write(&target, b"x").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(open(&link).is_err());
+        assert!(FileState::at(&link).is_err());
+    }
+
+    #[test]
+    fn a_reader_that_wants_no_more_ends_the_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        fs::write(&path, b"x").unwrap();
+        assert!(matches!(hash(&path, |_| false), Err(HashError::Interrupted)));
+    }
+}

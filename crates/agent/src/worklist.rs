@@ -1,0 +1,259 @@
+//! What is to be done about each recording; pure, so the whole bookkeeping is tested without a server.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use longshore_model::RecordingId;
+use longshore_protocol::{Answer, Later, OfferItem};
+use tokio::time::Instant;
+
+use crate::backoff::{Backoff, Pace};
+use crate::recording::Recording;
+
+/// How often the checksum of one file is computed anew in one run. After that the card, the memory or the network
+/// damages bytes, and sending the file over and over would not help.
+const REHASHES: u32 = 4;
+
+/// Where a recording stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// To be offered, at this time or after.
+    Due(Instant),
+    /// Nobody asked for it.
+    NotRequested,
+    /// The server has it and the receipt is right, but the file stays: for good (`--keep`), or until a time.
+    Stored {
+        /// The receipt.
+        receipt: String,
+        /// When the file may go; `None`: it stays.
+        until: Option<DateTime<Utc>>,
+    },
+    /// A person has to look; it is tried again when stock is taken the next time.
+    Failed,
+}
+
+/// What an answer of the server asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    /// Create an upload and send the file.
+    Create,
+    /// Continue the upload at this URL.
+    Continue(String),
+    /// Check the receipt, and delete the file.
+    Settle(String),
+    /// Compute the checksum anew.
+    Rehash,
+}
+
+#[derive(Debug)]
+struct Item {
+    recording: Recording,
+    standing: Standing,
+    waits: Backoff,
+    sent: bool,
+    complaint: Option<String>,
+}
+
+/// The recordings of a card that are not done with.
+#[derive(Debug)]
+pub struct Worklist {
+    items: BTreeMap<RecordingId, Item>,
+    rehashes: HashMap<PathBuf, u32>,
+    waits: Backoff,
+}
+
+impl Worklist {
+    /// An empty list.
+    pub fn new(pace: &Pace) -> Self {
+        Self {
+            items: BTreeMap::new(),
+            rehashes: HashMap::new(),
+            waits: Backoff::new(pace.first, pace.longest_for_receipt),
+        }
+    }
+
+    /// Takes over what is on the card now. What is gone is forgotten; what failed or was not requested is offered
+    /// again, since a person may have acted in the meantime.
+    pub fn update(&mut self, present: Vec<Recording>, now: Instant) {
+        let ids: HashSet<_> = present.iter().map(|recording| recording.rid).collect();
+        self.items.retain(|rid, _| ids.contains(rid));
+        for recording in present {
+            match self.items.get_mut(&recording.rid) {
+                Some(item) => {
+                    item.recording = recording;
+                    if matches!(item.standing, Standing::NotRequested | Standing::Failed) {
+                        item.standing = Standing::Due(now);
+                    }
+                }
+                None => self.add(recording, now),
+            }
+        }
+    }
+
+    fn add(&mut self, recording: Recording, now: Instant) {
+        let item =
+            Item { standing: Standing::Due(now), waits: self.waits.clone(), sent: false, complaint: None, recording };
+        self.items.insert(item.recording.rid, item);
+    }
+
+    /// The recording `rid`, if it is not done with.
+    pub fn get(&self, rid: RecordingId) -> Option<&Recording> {
+        self.items.get(&rid).map(|item| &item.recording)
+    }
+
+    /// Whether `rid` was sent in this run, so that the server did not have it before.
+    pub fn was_sent(&self, rid: RecordingId) -> bool {
+        self.items.get(&rid).is_some_and(|item| item.sent)
+    }
+
+    /// What is to be offered now, oldest first.
+    pub fn due(&self, now: Instant) -> Vec<OfferItem> {
+        let is_due = |item: &&Item| matches!(item.standing, Standing::Due(at) if at <= now);
+        let mut due: Vec<_> = self.items.values().filter(is_due).map(|item| &item.recording).collect();
+        due.sort_by(|a, b| (a.state.mtime_ns, &a.name).cmp(&(b.state.mtime_ns, &b.name)));
+        due.into_iter().map(Recording::offer).collect()
+    }
+
+    /// When something is to be offered next; `None`: nothing waits.
+    pub fn next_due(&self) -> Option<Instant> {
+        let due = |item: &Item| match item.standing {
+            Standing::Due(at) => Some(at),
+            _ => None,
+        };
+        self.items.values().filter_map(due).min()
+    }
+
+    /// Notes the server's answer about `rid`, and returns what there is to do, with its place in the order.
+    pub fn answered(
+        &mut self,
+        rid: RecordingId,
+        answer: Answer,
+        now: Instant,
+        wall: DateTime<Utc>,
+    ) -> Option<(u32, Task)> {
+        let item = self.items.get_mut(&rid)?;
+        match answer {
+            Answer::Upload { priority } => return Some((priority, Task::Create)),
+            Answer::Resume { url, priority, .. } => return Some((priority, Task::Continue(url))),
+            // These cost no bandwidth and make room on the card, so they come before all transfers.
+            Answer::Have { receipt } => return Some((0, Task::Settle(receipt))),
+            Answer::Rehash => return Some((0, Task::Rehash)),
+            Answer::Later { reason, not_before } => {
+                let asked = not_before.map(|at| (at - wall).to_std().unwrap_or_default());
+                item.standing = match reason {
+                    Later::NotRequested => Standing::NotRequested,
+                    Later::Queued => Standing::Due(now + asked.unwrap_or_default()),
+                    Later::ChecksumMismatch | Later::TooManyUnfinished => {
+                        Standing::Due(now + asked.unwrap_or_default().max(item.waits.step()))
+                    }
+                };
+            }
+            // The engine says it to the user; the standing follows from there.
+            Answer::Conflict => return None,
+        }
+        None
+    }
+
+    /// Offers `rid` again after a short wait that doubles, or after the wait that the server asked for.
+    pub fn again(&mut self, rid: RecordingId, now: Instant, asked: Option<Duration>) {
+        if let Some(item) = self.items.get_mut(&rid) {
+            let own = item.waits.step();
+            item.standing = Standing::Due(now + asked.unwrap_or(own));
+        }
+    }
+
+    /// All bytes of `rid` are on the server. Returns whether that is news.
+    pub fn sent(&mut self, rid: RecordingId) -> bool {
+        self.items.get_mut(&rid).is_some_and(|item| {
+            item.waits.reset();
+            !std::mem::replace(&mut item.sent, true)
+        })
+    }
+
+    /// The server has `rid`, and the file stays here. Returns whether that is news.
+    pub fn stored(&mut self, rid: RecordingId, receipt: String, until: Option<DateTime<Utc>>) -> bool {
+        self.items.get_mut(&rid).is_some_and(|item| {
+            let known = matches!(item.standing, Standing::Stored { .. });
+            item.standing = Standing::Stored { receipt, until };
+            !known
+        })
+    }
+
+    /// A person has to look at `rid`. Returns whether this complaint is news.
+    pub fn failed(&mut self, rid: RecordingId, complaint: &str) -> bool {
+        self.items.get_mut(&rid).is_some_and(|item| {
+            item.standing = Standing::Failed;
+            item.complaint.replace(complaint.to_owned()).as_deref() != Some(complaint)
+        })
+    }
+
+    /// The file of `rid` is deleted or gone.
+    pub fn remove(&mut self, rid: RecordingId) {
+        if let Some(item) = self.items.remove(&rid) {
+            self.rehashes.remove(&item.recording.path);
+        }
+    }
+
+    /// Whether the checksum of `rid` may be computed anew; counts.
+    pub fn may_rehash(&mut self, rid: RecordingId) -> bool {
+        self.items.get(&rid).is_some_and(|item| {
+            let count = self.rehashes.entry(item.recording.path.clone()).or_default();
+            *count += 1;
+            *count <= REHASHES
+        })
+    }
+
+    /// Puts the recording with its new checksum in the place of `rid`.
+    pub fn replace(&mut self, rid: RecordingId, recording: Recording, now: Instant) {
+        match self.items.get_mut(&rid) {
+            Some(item) if recording.rid == rid => {
+                item.recording = recording;
+                item.standing = Standing::Due(now);
+            }
+            _ => {
+                self.items.remove(&rid);
+                self.add(recording, now);
+            }
+        }
+    }
+
+    /// Recordings that are stored and whose files may go at the time `wall`, with their receipts.
+    pub fn releasable(&self, wall: DateTime<Utc>) -> Vec<(RecordingId, String)> {
+        let releasable = |(rid, item): (&RecordingId, &Item)| match &item.standing {
+            Standing::Stored { receipt, until: Some(until) } if *until <= wall => Some((*rid, receipt.clone())),
+            _ => None,
+        };
+        self.items.iter().filter_map(releasable).collect()
+    }
+
+    /// How many recordings nobody asked for, and how many failed.
+    pub fn count(&self) -> (usize, usize) {
+        let count = |standing| self.items.values().filter(|item| item.standing == standing).count();
+        (count(Standing::NotRequested), count(Standing::Failed))
+    }
+}
+
+/// Cuts offers into requests of at most `most` items and `bytes` bytes of JSON. One item alone is always let through.
+pub fn batches(items: Vec<OfferItem>, most: usize, bytes: usize) -> Vec<Vec<OfferItem>> {
+    let mut batches: Vec<Vec<OfferItem>> = Vec::new();
+    let mut room = 0;
+    for item in items {
+        let size = serde_json::to_vec(&item).map_or(bytes, |json| json.len() + 1);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < most && size <= room => {
+                room -= size;
+                batch.push(item);
+            }
+            _ => {
+                room = bytes.saturating_sub(size);
+                batches.push(vec![item]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests;

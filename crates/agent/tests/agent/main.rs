@@ -1,0 +1,11 @@
+//! The agent as a whole, against a server over real TLS that misbehaves on demand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "these are tests; clippy sees only functions marked #[test] as such"
+)]
+
+mod camera;
+mod enrolling;
+mod offloading;
+mod server;

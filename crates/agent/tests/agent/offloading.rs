@@ -1,0 +1,227 @@
+//! The whole path, from the card to the reported deletion.
+
+use std::fs;
+use std::net::TcpListener;
+
+use chrono::TimeDelta;
+use longshore_agent::hold::Stop;
+use longshore_agent::offload::{Offload, OffloadError, Options, Summary};
+use longshore_agent::state::Identity;
+use longshore_model::ReceiptKey;
+use longshore_protocol::ProblemType;
+use rcgen::KeyPair;
+
+use crate::camera::{Camera, MIB, clock, is_there, pace};
+use crate::server::{Fault, Server};
+
+#[tokio::test]
+async fn events_are_sent_receipted_deleted_and_reported_and_the_rest_stays() {
+    let camera = Camera::enrolled().await;
+    let (a, b) = (camera.put("EVENT/a.mp4", 3 * MIB + 7), camera.put("EVENT/b.mp4", 1));
+    camera.put("c.mp4", 100);
+    camera.put("d.jpg", 100);
+    let summary = camera.once().await;
+    let expected = Summary { found: 4, events: 2, sent: 2, deleted: 2, not_requested: 2, ..Summary::default() };
+    assert_eq!(summary, expected, "{}", camera.heard());
+    assert!(camera.stored("EVENT/a.mp4") == Some(a) && camera.stored("EVENT/b.mp4") == Some(b));
+    let left = ["EVENT/a.mp4", "EVENT/b.mp4", "c.mp4", "d.jpg"].map(|name| is_there(&camera.card(name)));
+    assert_eq!(left, [false, false, true, true]);
+    assert_eq!(camera.reported().len(), 2);
+    assert!(camera.open_intents().is_empty());
+    let heard = camera.heard();
+    assert!(heard.contains("sent EVENT/a.mp4 (3.1 MB)") && heard.contains("deleted EVENT/a.mp4"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_broken_connection_continues_at_the_durable_offset() {
+    let camera = Camera::enrolled().await;
+    let content = camera.put("EVENT/a.mp4", 8 * MIB);
+    camera.fault([Fault::CutAfter(3 * MIB), Fault::CutAfter(1), Fault::CutAfter(2 * MIB)]);
+    let summary = camera.once().await;
+    assert_eq!((summary.sent, summary.deleted, summary.failed), (1, 1, 0), "{}", camera.heard());
+    assert!(camera.stored("EVENT/a.mp4") == Some(content));
+    let world = camera.server.world.lock().unwrap();
+    assert_eq!((world.count("PATCH"), world.count("HEAD")), (4, 3));
+}
+
+#[tokio::test]
+async fn problems_before_the_body_is_read_are_heard_and_survived() {
+    // More than any socket buffer holds, so that the answer comes while the body is still being written.
+    let camera = Camera::enrolled().await;
+    let content = camera.put("EVENT/a.mp4", 24 * MIB);
+    let problems = [
+        ProblemType::Superseded,
+        ProblemType::ShuttingDown,
+        ProblemType::Unavailable,
+        ProblemType::InsufficientStorage,
+        ProblemType::ChecksumMismatch,
+        ProblemType::UploadNotFound,
+    ];
+    camera.fault(problems.map(Fault::Answer));
+    let summary = camera.once().await;
+    let heard = camera.heard();
+    assert_eq!((summary.sent, summary.deleted, summary.failed), (1, 1, 0), "{heard}");
+    // All but the last, which needs no word: the recording is just offered again.
+    for problem in &problems[..5] {
+        assert!(heard.contains(problem.title()), "{problem:?} was not heard: {heard}");
+    }
+    assert_eq!(camera.server.world.lock().unwrap().count("PATCH"), problems.len() + 1);
+    assert!(camera.stored("EVENT/a.mp4") == Some(content));
+}
+
+#[tokio::test]
+async fn a_late_receipt_is_waited_for() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    camera.server.world.lock().unwrap().receipt_late_by = 3;
+    let summary = camera.once().await;
+    assert_eq!((summary.sent, summary.already_there, summary.deleted), (1, 0, 1));
+    assert_eq!(camera.server.world.lock().unwrap().count("PATCH"), 1);
+}
+
+#[tokio::test]
+async fn keep_deletes_nothing_and_writes_no_intent() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    let summary = camera.offload(true).unwrap().run().await.unwrap();
+    assert_eq!((summary.sent, summary.deleted, summary.failed), (1, 0, 0));
+    assert!(is_there(&camera.card("EVENT/a.mp4")));
+    assert!(camera.open_intents().is_empty() && camera.reported().is_empty());
+    let summary = camera.once().await;
+    assert_eq!((summary.sent, summary.already_there, summary.deleted), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn a_file_is_kept_until_its_receipt_allows_to_delete_it() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    camera.server.world.lock().unwrap().delete_after = TimeDelta::hours(1);
+    let summary = camera.once().await;
+    assert_eq!((summary.sent, summary.deleted, summary.failed), (1, 0, 0));
+    assert!(is_there(&camera.card("EVENT/a.mp4")) && camera.open_intents().is_empty());
+}
+
+#[tokio::test]
+async fn a_forged_receipt_deletes_nothing_and_fails_the_run() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    let forger = ReceiptKey::from_pkcs8(&KeyPair::generate().unwrap().serialize_der()).unwrap();
+    camera.server.world.lock().unwrap().forger = Some(forger);
+    let summary = camera.once().await;
+    assert_eq!((summary.deleted, summary.failed), (0, 1));
+    assert!(is_there(&camera.card("EVENT/a.mp4")) && camera.open_intents().is_empty());
+    assert!(camera.heard().contains("kept EVENT/a.mp4: the receipt is not valid"));
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_is_sent_is_sent_anew() {
+    let camera = Camera::enrolled().await;
+    let mut content = camera.put("EVENT/a.mp4", 32 * MIB);
+    content.extend_from_slice(b"more");
+    let (path, changed) = (camera.card("EVENT/a.mp4"), content.clone());
+    camera.fault([Fault::Meanwhile(Box::new(move || fs::write(path, changed).unwrap()))]);
+    let summary = camera.once().await;
+    assert_eq!((summary.deleted, summary.failed), (1, 0), "{}", camera.heard());
+    assert!(camera.stored("EVENT/a.mp4") == Some(content));
+    assert_eq!(camera.reported().len(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_recording_needs_no_bytes() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", 0);
+    let summary = camera.once().await;
+    assert_eq!((summary.sent, summary.deleted), (1, 1), "{}", camera.heard());
+    assert_eq!(camera.server.world.lock().unwrap().count("PATCH"), 0);
+}
+
+#[tokio::test]
+async fn a_report_that_fails_is_repeated() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    camera.server.world.lock().unwrap().failing_reports = 3;
+    camera.once().await;
+    assert_eq!(camera.reported(), ["EVENT/a.mp4"]);
+    assert!(camera.open_intents().is_empty());
+}
+
+#[tokio::test]
+async fn a_deletion_that_a_crash_cut_short_is_reported_at_the_next_start() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    // The server never records the deletion; dropping the run then is what a crash does.
+    camera.server.world.lock().unwrap().failing_reports = usize::MAX;
+    let run = camera.offload(false).unwrap().run();
+    let unreported = async {
+        while camera.server.world.lock().unwrap().count("POST /device/v1/deletions") == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        result = run => panic!("{result:?}"),
+        () = unreported => {}
+    }
+    assert!(!is_there(&camera.card("EVENT/a.mp4")));
+    assert_eq!(camera.open_intents().len(), 1);
+    camera.server.world.lock().unwrap().failing_reports = 0;
+    let summary = camera.once().await;
+    assert_eq!((summary.found, summary.failed), (0, 0));
+    assert_eq!(camera.reported(), ["EVENT/a.mp4"]);
+    assert!(camera.open_intents().is_empty());
+}
+
+#[tokio::test]
+async fn without_once_new_files_are_found_by_themselves() {
+    let camera = Camera::enrolled().await;
+    let options = Options { folder: camera.card(""), once: false, keep: false, events: vec![] };
+    let run = Offload::new(options, camera.state(), clock(), pace(), camera.heard.clone()).unwrap();
+    let reported = async {
+        for name in ["EVENT/a.mp4", "EVENT/b.mp4"] {
+            camera.put(name, MIB);
+            while !camera.reported().contains(&name.to_owned()) {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::select! {
+        result = run.run() => panic!("{result:?}"),
+        () = reported => {}
+    }
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried_when_one_does_not_answer() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    let path = camera.folder.path().join("state/identity.json");
+    let mut identity: Identity = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    // Bound and never accepted from, then closed: nothing listens there.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    identity.server.urls.insert(0, format!("https://{closed}"));
+    fs::write(&path, serde_json::to_vec(&identity).unwrap()).unwrap();
+    assert_eq!(camera.once().await.deleted, 1);
+}
+
+#[tokio::test]
+async fn an_enrolled_device_offers_nothing_to_a_server_with_another_key() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    let other = Server::start().await;
+    let path = camera.folder.path().join("state/identity.json");
+    let mut identity: Identity = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    identity.server.urls = other.identity().urls;
+    fs::write(&path, serde_json::to_vec(&identity).unwrap()).unwrap();
+    let error = camera.offload(false).unwrap().run().await.unwrap_err();
+    assert!(matches!(error, OffloadError::Stopped(Stop::Hopeless(_))), "{error}");
+    assert!(other.world.lock().unwrap().calls.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_before_anything_is_done() {
+    let camera = Camera::new().await;
+    let error = camera.offload(false).err().expect("not enrolled").to_string();
+    assert!(error.contains("longshore-agent enrol"), "{error}");
+    camera.enrol(&camera.server.text).await.unwrap();
+    fs::remove_dir_all(camera.card("")).unwrap();
+    assert!(matches!(camera.offload(false).err(), Some(OffloadError::Folder { .. })));
+}

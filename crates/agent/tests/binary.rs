@@ -1,0 +1,134 @@
+//! The program itself: exit codes, refusals and signals.
+#![expect(clippy::unwrap_used, reason = "these are tests; clippy sees only functions marked #[test] as such")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use longshore_agent::state::{Identity, State};
+use longshore_agent::tls;
+use longshore_model::{BASE64URL, DeviceId, ReceiptKey};
+use longshore_protocol::ServerIdentity;
+use rcgen::KeyPair;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Between fork and exec a child holds a copy of every open file of this process, with the lock of a state folder
+/// that another test has just closed. So no test starts a child while another one has a state folder open.
+static FORK: Mutex<()> = Mutex::new(());
+
+fn no_fork() -> MutexGuard<'static, ()> {
+    FORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start(command: &mut Command) -> Child {
+    let _guard = no_fork();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn output(command: &mut Command) -> Output {
+    start(command).wait_with_output().unwrap()
+}
+
+fn agent() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_longshore-agent"))
+}
+
+/// Makes the state folder of a device that is enrolled at a server where nobody listens any more.
+fn enrol(folder: &Path) {
+    let _guard = no_fork();
+    let state = State::open(folder).unwrap();
+    let key = state.key().unwrap();
+    let receipt_key = ReceiptKey::from_pkcs8(&KeyPair::generate().unwrap().serialize_der()).unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let identity = Identity {
+        device: DeviceId::from_bytes([7; 16]),
+        serial: "B4-10291".into(),
+        model: "BC4".into(),
+        server: ServerIdentity {
+            id: receipt_key.server_id().into(),
+            pins: vec![BASE64URL.encode([1; 32])],
+            urls: vec![format!("https://{nobody}")],
+            receipt_keys: receipt_key.jwks(),
+        },
+    };
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    assert!(tls::spki_sha256(certificate.der()).is_ok());
+    state.keep_enrolment(&identity, &certificate.pem()).unwrap();
+}
+
+fn offload(card: &Path, state: &Path) -> Command {
+    let mut command = agent();
+    command.arg("offload").arg(card).arg("--state").arg(state);
+    command
+}
+
+fn assert_refused(output: &Output, why: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(why), "{text}");
+}
+
+#[test]
+fn a_device_that_is_not_enrolled_says_what_to_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = output(&mut offload(folder.path(), &folder.path().join("state")));
+    assert_refused(&output, "longshore-agent enrol --url TEXT --state");
+}
+
+#[test]
+fn a_folder_that_is_missing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    enrol(&folder.path().join("state"));
+    let output = output(&mut offload(&folder.path().join("card"), &folder.path().join("state")));
+    assert_refused(&output, "is the card in");
+}
+
+#[test]
+fn a_second_agent_on_the_same_state_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    enrol(&folder.path().join("state"));
+    let state = State::open(&folder.path().join("state")).unwrap();
+    let output = output(&mut offload(folder.path(), state.folder()));
+    assert_refused(&output, "another agent works with the state folder");
+}
+
+#[test]
+fn what_is_no_enrolment_text_is_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let mut command = agent();
+    command.args(["enrol", "--url", "https://192.0.2.7/", "--state"]).arg(&state);
+    assert_refused(&output(&mut command), "an enrolment text begins with https://HOST:PORT/e#");
+    assert!(!state.exists());
+}
+
+#[test]
+fn an_empty_card_is_done_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    enrol(&folder.path().join("state"));
+    let output = output(offload(folder.path(), &folder.path().join("state")).arg("--once"));
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "found 0 (0 events): sent 0, already there 0, deleted 0, waiting not requested 0, failed 0\n");
+}
+
+#[test]
+fn both_signals_end_an_endless_run_cleanly_and_one_that_was_to_end_as_a_failure() {
+    for (signal, once, code) in [(Signal::INT, false, 0), (Signal::TERM, false, 0), (Signal::TERM, true, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        enrol(&folder.path().join("state"));
+        std::fs::write(folder.path().join("Event1.mp4"), b"abc").unwrap();
+        let mut command = offload(folder.path(), &folder.path().join("state"));
+        command.args(once.then_some("--once"));
+        let mut child = start(&mut command);
+        let mut line = String::new();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        errors.read_line(&mut line).unwrap();
+        assert!(line.contains("does not answer"), "{line}");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+    }
+}
