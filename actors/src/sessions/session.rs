@@ -115,6 +115,14 @@ pub enum AttachError {
     Unavailable,
 }
 
+impl AttachError {
+    /// Whether the disk, or what waits for it, only takes its time: what is durable is known all the same.
+    pub fn is_slowness(&self) -> bool {
+        let slow = [StorageError::Slow, StorageError::Busy, StorageError::Placing];
+        matches!(self, Self::Unavailable) || matches!(self, Self::Storage(error) if slow.contains(error))
+    }
+}
+
 /// "I hold these recordings."
 #[derive(Message)]
 #[rtype(result = "Result<Vec<Verdict>, OfferError>")]

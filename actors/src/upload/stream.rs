@@ -21,6 +21,9 @@ use crate::storage::{Commit, Open, StorageError, Write};
 /// How long a newer request waits for what an older one left on its way to the disk. Then this actor ends, and the
 /// next one starts from what is durable.
 const TAKEOVER: Duration = Duration::from_secs(1);
+/// How long a request waits for the receipt of the recording that it completed. Later, the device learns of it by
+/// offering again.
+const RECEIPT_WAIT: Duration = Duration::from_secs(2);
 /// How long a transfer that nobody holds keeps its files open.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -89,6 +92,8 @@ pub(crate) struct UploadStream {
     committing: bool,
     completing: bool,
     draining: bool,
+    /// Bytes of the whole recording, once its file was open.
+    length: u64,
     /// Counts events; a timer that finds another count than its own is void.
     events: u64,
 }
@@ -113,6 +118,7 @@ impl UploadStream {
             committing: false,
             completing: false,
             draining,
+            length: 0,
             events: 0,
         }
     }
@@ -207,6 +213,12 @@ impl UploadStream {
         ctx: &mut Context<Self>,
     ) {
         self.completing = true;
+        ctx.run_later(RECEIPT_WAIT, |actor, _| {
+            let offset = actor.length;
+            for reply in actor.ending.drain(..) {
+                let _gone = reply.send(Ok(Ended { offset, receipt: None }));
+            }
+        });
         ctx.spawn(completing.into_actor(self).map(|result, actor, ctx| actor.completed(&result, ctx)));
     }
 
@@ -316,6 +328,7 @@ impl Actor for UploadStream {
             match flatten(result) {
                 Ok((transfer, committed)) => {
                     let identity = transfer.identity().clone();
+                    actor.length = identity.length;
                     let ledger = Ledger::new(identity.length, committed);
                     actor.file = Some(OpenFile { transfer, identity, ledger });
                     actor.advance(ctx);

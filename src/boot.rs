@@ -1,0 +1,253 @@
+//! Start-up, step by step, and the stop: the same list from its end.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use anyhow::Context as _;
+use longshore_actors::{Engine, Limits, Parts};
+use longshore_model::{Clock, SystemClock};
+use longshore_protocol::limits;
+use longshore_store::catalogue::{Catalogue, Writer};
+use longshore_store::facts::Fact;
+use longshore_store::files::{Disk, Files};
+use longshore_store::incoming::{Found, Incoming};
+use longshore_store::place;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::data::DataFolder;
+use crate::http::connection::{Connections, Strangers, note_local};
+use crate::http::{Server, local, on_the_port, on_the_socket};
+use crate::identity::Identity;
+use crate::tls;
+
+/// A TLS handshake takes no longer.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The head of a request takes no longer; a camera on 4G may need seconds for it.
+const REQUEST_HEAD: Duration = Duration::from_secs(10);
+/// An idle connection is kept this long: longer than the pause between two recordings.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a connection lingers after an early answer, so that the client reads it before the reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// The whole stop; then the process leaves with [`STOPPED_LATE`]. Everything acknowledged is on the disk either way.
+const STOP: Duration = Duration::from_secs(20);
+/// Requests get this much of it to end.
+const STOP_REQUESTS_SECONDS: u64 = 15;
+/// Exit status of a stop that a hung disk held up (`EX_TEMPFAIL`, sysexits.h).
+const STOPPED_LATE: i32 = 75;
+
+/// What `longshore serve` is told.
+#[derive(Debug)]
+pub struct Options {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where devices and people connect.
+    pub listen: SocketAddr,
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting, in words that say what to do.
+pub fn serve(options: &Options) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(run(options))
+}
+
+async fn run(options: &Options) -> anyhow::Result<()> {
+    let mut stop = StopSignal::new()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+    // 1. The data folder is ours, and so are its keys.
+    let data = DataFolder::take(&options.data)?;
+    let identity = Identity::load(&data)?;
+
+    // 2. The port, before anything slow: a typing error should be told at once.
+    let port = TcpListener::bind(options.listen)
+        .with_context(|| format!("cannot listen on {}; is the port taken? --listen chooses another", options.listen))?;
+    let urls = vec![url_of(port.local_addr()?)];
+
+    // 3. Journal and index.
+    let (catalogue, writer) = open_catalogue(&data, Arc::clone(&clock))?;
+
+    // 4. The storage; what a crash interrupted is completed.
+    let storage = data.path().join("storage");
+    let files: Arc<dyn Files> =
+        Arc::new(Disk::open(&storage).with_context(|| format!("the storage {} cannot be opened", storage.display()))?);
+    let incoming = open_incoming(&files, &catalogue).await?;
+
+    // 5. The engine.
+    let parts = Parts {
+        files,
+        incoming,
+        catalogue,
+        receipt_key: Arc::clone(&identity.receipt_key),
+        clock: Arc::clone(&clock),
+        limits: Limits { open_patches: limits::OPEN_PATCHES, unfinished_uploads: limits::UNFINISHED_UPLOADS },
+    };
+    let engine = Engine::start(parts).await?;
+
+    // 6. The edge: the port and the local socket.
+    let (drain, draining) = watch::channel(false);
+    let tls_config = tls::server_config(&identity)?;
+    let fingerprint = identity.fingerprint();
+    let server = Data::new(Server {
+        engine: engine.clone(),
+        identity,
+        urls: urls.clone(),
+        clock,
+        connections: Connections::default(),
+        strangers: Strangers::default(),
+        draining,
+    });
+    let edge = [start_port(&server, port, tls_config)?, start_socket(&server, &data)?];
+    announce(&urls[0], &fingerprint, &data).context("the start-up lines cannot be printed")?;
+
+    stop.wait().await;
+    tracing::info!("stopping: transfers commit and are told to come back");
+    leave_at_the_latest();
+
+    // The list from its end.
+    drain.send_replace(true);
+    engine.drain();
+    for handle in edge {
+        handle.stop(true).await;
+    }
+    engine.stop();
+    let _panicked = tokio::task::spawn_blocking(move || writer.stop()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_catalogue(data: &DataFolder, clock: Arc<dyn Clock>) -> anyhow::Result<(Catalogue, Writer)> {
+    let files = Arc::new(Disk::open(data.path())?);
+    let (catalogue, writer, torn) = Catalogue::open(files, &data.path().join("index"), clock)?;
+    if let Some(torn) = torn {
+        tracing::warn!(torn.bytes, torn.aside, "the journal's end, which nobody was told of, was put aside");
+    }
+    Ok((catalogue, writer))
+}
+
+async fn open_incoming(files: &Arc<dyn Files>, catalogue: &Catalogue) -> anyhow::Result<Incoming> {
+    let (incoming, Found { interrupted, damaged }) =
+        Incoming::open(Arc::clone(files)).context("the folder .incoming of the storage cannot be read")?;
+    for upload in interrupted {
+        // One that cannot be completed must not keep the others from being served; it stays for the next start.
+        let manifest = match place::roll_forward(&**files, upload) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                tracing::error!(%upload, %error, "an interrupted recording could not be completed");
+                continue;
+            }
+        };
+        if catalogue.index().stored_by_upload(upload)?.is_none() {
+            catalogue.record(vec![Fact::Stored { manifest: manifest.to_text()? }]).await?;
+        }
+        tracing::info!(recording.path = manifest.recording.path, "an interrupted recording was completed");
+        if let Err(error) = incoming.discard(upload) {
+            tracing::warn!(%upload, %error, "an upload's incoming folder could not be removed");
+        }
+    }
+    for identity in damaged {
+        // One that became a recording lost its incoming folder piece by piece in a power cut; nothing is missing.
+        if catalogue.index().stored_by_upload(identity.upload)?.is_none() {
+            let (upload, rid) = (identity.upload, identity.rid);
+            tracing::error!(%upload, %rid, "an upload was shorter than acknowledged: check the disk. It comes again");
+        }
+    }
+    Ok(incoming)
+}
+
+fn start_port(server: &Data<Server>, port: TcpListener, tls: rustls::ServerConfig) -> anyhow::Result<ServerHandle> {
+    let app_data = server.clone();
+    let connections = server.connections.clone();
+    let http = HttpServer::new(move || App::new().app_data(app_data.clone()).configure(on_the_port))
+        .on_connect(move |stream, extensions| connections.note(stream, extensions))
+        .tls_handshake_timeout(HANDSHAKE)
+        .client_request_timeout(REQUEST_HEAD)
+        .client_disconnect_timeout(LINGER)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(STOP_REQUESTS_SECONDS)
+        .disable_signals()
+        .listen_rustls_0_23(port, tls)?
+        .run();
+    let handle = http.handle();
+    actix_web::rt::spawn(http);
+    Ok(handle)
+}
+
+fn start_socket(server: &Data<Server>, data: &DataFolder) -> anyhow::Result<ServerHandle> {
+    let listener = local::listen(data.path()).context("the socket for the command line cannot be made")?;
+    let app_data = server.clone();
+    let http = HttpServer::new(move || App::new().app_data(app_data.clone()).configure(on_the_socket))
+        .on_connect(note_local)
+        .workers(1)
+        .shutdown_timeout(STOP_REQUESTS_SECONDS)
+        .disable_signals()
+        .listen_uds(listener)?
+        .run();
+    let handle = http.handle();
+    actix_web::rt::spawn(http);
+    Ok(handle)
+}
+
+fn announce(url: &str, fingerprint: &str, data: &DataFolder) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let folder = data.path().display();
+    writeln!(out, "Longshore {} is ready.", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "  Address      {url}")?;
+    writeln!(out, "  Fingerprint  {fingerprint}")?;
+    writeln!(out, "  Data folder  {folder}")?;
+    writeln!(out, "To add a device:")?;
+    writeln!(out, "  longshore device add --serial SERIAL --model MODEL --data '{folder}'")?;
+    out.flush()
+}
+
+/// The URL that devices are given: the address that was asked for, or for "all addresses" this machine's first one.
+fn url_of(listening: SocketAddr) -> String {
+    let port = listening.port();
+    if !listening.ip().is_unspecified() {
+        return format!("https://{listening}");
+    }
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let first = interfaces.iter().map(if_addrs::Interface::ip).find_map(|address| match address {
+        IpAddr::V4(address) if !address.is_loopback() && !address.is_link_local() => Some(address),
+        _ => None,
+    });
+    match first.filter(|address| *address != Ipv4Addr::UNSPECIFIED) {
+        Some(address) => format!("https://{address}:{port}"),
+        None => format!("https://localhost:{port}"),
+    }
+}
+
+/// A disk that hangs must not hold the stop; nothing acknowledged is lost by leaving.
+fn leave_at_the_latest() {
+    let _no_thread_no_limit = std::thread::Builder::new().name("stop-limit".into()).spawn(|| {
+        std::thread::park_timeout(STOP);
+        tracing::error!("the stop took too long; leaving. Everything acknowledged is on the disk");
+        std::process::exit(STOPPED_LATE);
+    });
+}
+
+struct StopSignal {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use clap::Subcommand;
+
+use super::client::Client;
+use super::{Target, table};
+use crate::http::operator::{ApproveBody, DeviceRow, IssueBody, Issued, paths};
+
+/// Hours for which an enrolment text is good.
+const VALID_HOURS: &str = "24h";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Device {
+    /// Print the enrolment text for a device
+    Add {
+        /// Serial, as printed on the device
+        #[arg(long)]
+        serial: String,
+        /// Model, such as BC4
+        #[arg(long)]
+        model: String,
+        /// How long the text is good: 90s, 15m, 24h or 7d
+        #[arg(long, value_name = "TIME", default_value = VALID_HOURS, value_parser = seconds)]
+        valid_for: u64,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show the devices, and those that wait to be approved with their codes
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Complete the set-up of a device that waits
+    Approve {
+        /// Serial of the device
+        serial: String,
+        /// Officer or vehicle that it belongs to
+        #[arg(long)]
+        assignee: String,
+        /// Config profile
+        #[arg(long, default_value = "default")]
+        profile: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+impl Device {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Add { serial, model, valid_for, target } => add(serial, model, valid_for, &target),
+            Self::List { target } => list(&target),
+            Self::Approve { serial, assignee, profile, target } => approve(serial, assignee, profile, &target),
+        }
+    }
+}
+
+fn add(serial: String, model: String, valid_for_seconds: u64, target: &Target) -> anyhow::Result<()> {
+    let body = IssueBody { serial, model, valid_for_seconds };
+    let issued: Issued = Client::new(&target.data)?.post(paths::TOKENS, &body)?;
+    if target.json {
+        return table::print_json(&issued);
+    }
+    println!("{}", issued.text);
+    eprintln!("Good for {} {} until {}, once. On the device:", issued.model, issued.serial, issued.expires);
+    eprintln!("  longshore-agent enrol --url TEXT --state FOLDER");
+    Ok(())
+}
+
+fn list(target: &Target) -> anyhow::Result<()> {
+    let rows: Vec<DeviceRow> = Client::new(&target.data)?.get(paths::DEVICES)?;
+    if target.json {
+        return table::print_json(&rows);
+    }
+    if rows.is_empty() {
+        println!("No devices yet. `longshore device add --serial SERIAL --model MODEL` begins.");
+        return Ok(());
+    }
+    let cells = |row: &DeviceRow| {
+        let since = row.since.format("%Y-%m-%d %H:%M UTC").to_string();
+        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        [row.serial.clone(), row.model.clone(), row.state.clone(), optional(&row.code), optional(&row.assignee), since]
+    };
+    let rows: Vec<_> = rows.iter().map(cells).collect();
+    Ok(table::print(["SERIAL", "MODEL", "STATE", "CODE", "ASSIGNEE", "SINCE"], &rows)?)
+}
+
+fn approve(serial: String, assignee: String, profile: String, target: &Target) -> anyhow::Result<()> {
+    let body = ApproveBody { serial, assignee, profile };
+    let row: DeviceRow = Client::new(&target.data)?.post(paths::APPROVALS, &body)?;
+    if target.json {
+        return table::print_json(&row);
+    }
+    println!("{} {} is approved for {}.", row.model, row.serial, row.assignee.unwrap_or_default());
+    Ok(())
+}
+
+/// Reads a time such as `15m`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no time; write a number and s, m, h or d, such as {VALID_HOURS}");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn a_time_is_a_number_and_a_unit() {
+        assert_eq!(seconds("90s"), Ok(90));
+        assert_eq!(seconds("24h"), Ok(86_400));
+        for wrong in ["", "24", "h", "1w", "-1h", "99999999999999999999d", "184467440737095516d", "1ü"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

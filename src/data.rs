@@ -1,0 +1,115 @@
+//! The data folder: who may use it, in which form it is, and the keys that make this server itself.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use serde::{Deserialize, Serialize};
+
+/// Form of the folder; a later version of Longshore may read it, an earlier one must not touch it.
+const FORMAT: u32 = 1;
+/// Below the data folder: the socket for the command line.
+pub(crate) const SOCKET: &str = "run/admin.sock";
+
+#[derive(Serialize, Deserialize)]
+struct Format {
+    longshore_data: u32,
+}
+
+/// The data folder, held by this process alone.
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Makes the folder if need be, and takes it.
+    pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
+        make_folder(path, 0o750)?;
+        let path = path.canonicalize().with_context(|| format!("the data folder {} cannot be used", path.display()))?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new().create(true).append(true).open(&lock_path);
+        let lock = lock.with_context(|| format!("{} cannot be opened for writing", lock_path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!(
+                "another Longshore is running on the data folder {}; stop it, or choose another folder with --data",
+                path.display()
+            ),
+            Err(TryLockError::Error(error)) => return Err(error).context("the data folder cannot be locked"),
+        }
+        let folder = Self { path, _lock: lock };
+        folder.check_format()?;
+        for (name, mode) in [("run", 0o700), ("keys", 0o700), ("storage", 0o750)] {
+            make_folder(&folder.path.join(name), mode)?;
+        }
+        Ok(folder)
+    }
+
+    fn check_format(&self) -> anyhow::Result<()> {
+        let path = self.path.join("format.json");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let format = serde_json::to_string(&Format { longshore_data: FORMAT })?;
+                return write_new(&path, format.as_bytes(), 0o640);
+            }
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        };
+        match serde_json::from_str::<Format>(&text) {
+            Ok(format) if format.longshore_data == FORMAT => Ok(()),
+            Ok(format) => bail!(
+                "the data folder {} is in form {}; this version of Longshore knows form {FORMAT} only",
+                self.path.display(),
+                format.longshore_data
+            ),
+            Err(_) => bail!("{} is damaged; restore the data folder from a backup", path.display()),
+        }
+    }
+
+    /// The folder, as an absolute path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The P-256 key of this name, made at the first start.
+    pub(crate) fn key(&self, name: &str) -> anyhow::Result<KeyPair> {
+        let path = self.path.join("keys").join(format!("{name}.key"));
+        let mut pem = String::new();
+        match File::open(&path).and_then(|mut file| file.read_to_string(&mut pem)) {
+            Ok(_) => KeyPair::from_pem(&pem)
+                .with_context(|| format!("{} is no private key; restore it from a backup", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+                write_new(&path, key.serialize_pem().as_bytes(), 0o600)?;
+                Ok(key)
+            }
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
+    }
+}
+
+fn make_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .with_context(|| format!("the folder {} cannot be made", path.display()))
+}
+
+/// Written beside and renamed: a key that is half there after a power cut would be another server.
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    let write = || -> io::Result<()> {
+        let beside = path.with_extension("new");
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}

@@ -1,0 +1,97 @@
+//! Who calls: the device behind the connection's key, looked up at every request, so that a decision of an admin counts
+//! at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use longshore_model::Device;
+use longshore_protocol::{ProblemType, limits};
+
+use super::super::Server;
+use super::super::connection::Connection;
+use super::super::error::Failure;
+use super::desired;
+use crate::tls::ClientKey;
+
+/// A device that is enrolled.
+pub(crate) struct Caller(pub(crate) Device);
+
+/// Anyone, within the bound on strangers; with the key that they proved to hold, if any.
+pub(crate) struct Stranger(pub(crate) Option<ClientKey>);
+
+/// ETag of the document that the server wants the device to read; every answer to a device carries it.
+pub(crate) struct DesiredTag(pub(crate) String);
+
+type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Failure>>>>;
+
+impl FromRequest for Caller {
+    type Error = Failure;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let Some(key) = key_of(&request) else {
+                admit_stranger(&request)?;
+                let detail = "connect with the client certificate of the device's enrolled key";
+                return Err(Failure::new(ProblemType::Unauthenticated, detail));
+            };
+            let server = server_of(&request)?;
+            let Some(device) = server.engine.identify(key.sha256).await? else {
+                admit_stranger(&request)?;
+                let detail = "enrol this device; it may have been enrolled at another server, or not approved yet";
+                return Err(Failure::new(ProblemType::UnknownDevice, detail));
+            };
+            check_connections(&request)?;
+            let offer_again = server.engine.offer_again(device.id).await?;
+            let tag = desired::tag(&server, &device, offer_again);
+            request.extensions_mut().insert(DesiredTag(tag));
+            Ok(Self(device))
+        })
+    }
+}
+
+impl FromRequest for Stranger {
+    type Error = Failure;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let admitted = admit_stranger(request).map(|()| Self(key_of(request)));
+        Box::pin(std::future::ready(admitted))
+    }
+}
+
+fn server_of(request: &HttpRequest) -> Result<Data<Server>, Failure> {
+    let server = request.app_data::<Data<Server>>().cloned();
+    server.ok_or_else(|| Failure::new(ProblemType::Internal, StatusCode::INTERNAL_SERVER_ERROR.as_str()))
+}
+
+fn key_of(request: &HttpRequest) -> Option<ClientKey> {
+    request.conn_data::<Connection>()?.key.clone()
+}
+
+fn admit_stranger(request: &HttpRequest) -> Result<(), Failure> {
+    let Some(address) = request.conn_data::<Connection>().and_then(|connection| connection.address) else {
+        return Ok(());
+    };
+    let server = server_of(request)?;
+    server.strangers.admit(address, Instant::now()).map_err(|wait| {
+        let detail = format!("{} requests a minute without an enrolled key", limits::UNAUTHENTICATED_PER_MINUTE);
+        Failure::new(ProblemType::TooMany, detail).retry_after(wait.as_secs() + 1)
+    })
+}
+
+fn check_connections(request: &HttpRequest) -> Result<(), Failure> {
+    match request.conn_data::<Connection>() {
+        Some(connection) if connection.of_this_key > limits::CONNECTIONS => {
+            let detail = format!("a device has at most {} connections; close some", limits::CONNECTIONS);
+            Err(Failure::new(ProblemType::TooMany, detail).retry_after(1))
+        }
+        _ => Ok(()),
+    }
+}

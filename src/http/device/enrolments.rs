@@ -1,0 +1,113 @@
+//! `POST /enrolments`, `GET /enrolments/{id}`: how a device becomes known.
+
+use std::time::Duration;
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use longshore_actors::Claim;
+use longshore_model::{BASE64URL, Enrolment, EnrolmentId, EnrolmentState};
+use longshore_protocol::{
+    Approval, EnrolmentAnswer, EnrolmentRequest, EnrolmentStatus, EnrolmentText, ProblemType, headers, limits,
+};
+
+use super::super::Server;
+use super::super::error::Failure;
+use super::super::json;
+use super::Stranger;
+use crate::identity::is_p256;
+use crate::tls::ClientKey;
+
+/// Longest that an answer is held back: below the idle limits of proxies and mobile networks.
+const MAX_WAIT: Duration = Duration::from_secs(50);
+
+/// Takes a request to be known: 202, pending.
+pub(crate) async fn request(
+    server: Data<Server>,
+    Stranger(key): Stranger,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let key = own_key(key)?;
+    let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (token, secret) = authorization
+        .and_then(|value| value.strip_prefix(headers::ENROL_SCHEME)?.strip_prefix(' '))
+        .and_then(|credentials| EnrolmentText::parse_credentials(credentials.trim()))
+        .ok_or_else(|| {
+            let detail =
+                format!("Authorization: {} <token-id>.<secret>, from the enrolment text", headers::ENROL_SCHEME);
+            Failure::new(ProblemType::Unauthenticated, detail)
+        })?;
+    let body: EnrolmentRequest = json::read(&request, payload).await?;
+    let (serial, model) = (body.device.serial, body.device.model);
+    for name in [&serial, &model].into_iter().flatten() {
+        if name.is_empty() || name.chars().count() > limits::NAME_CHARS {
+            return Err(Failure::malformed("a serial or model has 1 to 255 characters"));
+        }
+    }
+    let spki = BASE64URL.encode(&key.spki);
+    let claim = Claim { token, secret, serial, model, key: key.sha256, spki };
+    let enrolment = server.engine.request_enrolment(claim).await?;
+    Ok(HttpResponse::Accepted().json(answer(&server, enrolment)?))
+}
+
+/// Answers when the enrolment is decided, or when the time in `Prefer: wait` is over (RFC 7240).
+pub(crate) async fn wait(
+    server: Data<Server>,
+    Stranger(key): Stranger,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let key = own_key(key)?;
+    let not_found =
+        || Failure::new(ProblemType::EnrolmentNotFound, "it was made with another key, or at another server");
+    let id: EnrolmentId = id.parse().map_err(|_| not_found())?;
+    // Watched before it is looked at, so that no decision falls between the two.
+    let decided = server.engine.watch_enrolment(id).await?;
+    let look = || async { server.engine.enrolment(id, key.sha256).await?.ok_or_else(not_found) };
+    let mut enrolment = look().await?;
+    if enrolment.state == EnrolmentState::Pending
+        && let Some(mut decided) = decided
+    {
+        let mut draining = server.draining.clone();
+        tokio::select! {
+            _ = decided.changed() => {}
+            _ = draining.wait_for(|draining| *draining) => {}
+            () = tokio::time::sleep(patience(&request)) => {}
+        }
+        enrolment = look().await?;
+    }
+    Ok(HttpResponse::Ok().json(answer(&server, enrolment)?))
+}
+
+fn own_key(key: Option<ClientKey>) -> Result<ClientKey, Failure> {
+    let key = key.ok_or_else(|| {
+        let detail = "connect with a self-signed client certificate of the device's own key";
+        Failure::new(ProblemType::Unauthenticated, detail)
+    })?;
+    if is_p256(&key.spki) { Ok(key) } else { Err(Failure::malformed("a device's key must be a P-256 key")) }
+}
+
+fn patience(request: &HttpRequest) -> Duration {
+    let prefer = request.headers().get("prefer").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let wait = prefer.split([',', ';']).find_map(|preference| preference.trim().strip_prefix("wait="));
+    let seconds = wait.and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
+    Duration::from_secs(seconds).min(MAX_WAIT)
+}
+
+fn answer(server: &Server, enrolment: Enrolment) -> Result<EnrolmentAnswer, Failure> {
+    let Enrolment { id, code, serial, model, state, device, spki, .. } = enrolment;
+    let status = match (state, device) {
+        (EnrolmentState::Approved, Some(device)) => {
+            let certificate = server.identity.certify(device, &spki).map_err(|error| {
+                tracing::error!(%error, "a device's certificate cannot be made");
+                Failure::new(ProblemType::Internal, "the certificate cannot be made; the server's log tells more")
+            })?;
+            let server = server.identity.for_devices(server.urls.clone());
+            EnrolmentStatus::Approved(Approval { device, certificate, server })
+        }
+        _ => EnrolmentStatus::Pending,
+    };
+    Ok(EnrolmentAnswer { id, code, serial, model, status })
+}

@@ -1,0 +1,72 @@
+//! The device protocol, version 1: what `docs/PROTOCOL.md` tells, on the port.
+
+mod caller;
+mod deletions;
+mod desired;
+mod enrolments;
+mod hello;
+mod offers;
+mod receive;
+mod uploads;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{ServiceConfig, get, head, method, patch, post, resource, scope, to};
+use actix_web::{Error, HttpMessage as _};
+use longshore_protocol::{headers, paths};
+
+use super::error::no_such_method;
+pub(crate) use caller::{Caller, DesiredTag, Stranger};
+
+/// All of it.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config.service(resource(paths::HELLO).route(get().to(hello::hello)).default_service(to(no_such_method)));
+    config
+        .service(resource(paths::ENROLMENTS).route(post().to(enrolments::request)).default_service(to(no_such_method)));
+    config.service(
+        resource(format!("{}/{{id}}", paths::ENROLMENTS))
+            .route(get().to(enrolments::wait))
+            .default_service(to(no_such_method)),
+    );
+    config.service(
+        scope("/device/v1")
+            .wrap(from_fn(answer_headers))
+            .service(resource("/desired").route(get().to(desired::desired)).default_service(to(no_such_method)))
+            .service(resource("/offers").route(post().to(offers::offer)).default_service(to(no_such_method)))
+            .service(resource("/deletions").route(post().to(deletions::report)).default_service(to(no_such_method)))
+            .service(
+                resource("/uploads")
+                    .route(post().to(uploads::create))
+                    .route(method(Method::OPTIONS).to(uploads::options))
+                    .default_service(to(no_such_method)),
+            )
+            .service(
+                resource("/uploads/{id}")
+                    .route(head().to(uploads::offset))
+                    .route(patch().to(uploads::append))
+                    .route(method(Method::OPTIONS).to(uploads::options))
+                    .default_service(to(no_such_method)),
+            ),
+    );
+}
+
+/// Headers that belong on answers whether they succeed or not.
+async fn answer_headers(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let is_tus = request.path().starts_with(paths::UPLOADS) && request.method() != Method::OPTIONS;
+    let mut response = next.call(request).await?;
+    let tag = response.request().extensions().get::<DesiredTag>().map(|tag| tag.0.clone());
+    let headers = response.headers_mut();
+    if is_tus {
+        headers.insert(HeaderName::from_static(headers::TUS_RESUMABLE), HeaderValue::from_static(headers::TUS_1_0_0));
+    }
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+        headers.insert(HeaderName::from_static(headers::DESIRED), tag);
+    }
+    Ok(response)
+}

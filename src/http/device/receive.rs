@@ -1,0 +1,57 @@
+//! A body on its way from the socket into a transfer. Not reading is the throttle: while the transfer is busy, the
+//! socket's window closes.
+
+use actix_web::error::PayloadError;
+use actix_web::web::Payload;
+use futures_util::StreamExt as _;
+use longshore_actors::{Attachment, Evicted, WriteError};
+use tokio::time::{Instant, timeout};
+
+use super::super::pace::Pace;
+
+/// How a body ended.
+pub(crate) enum Outcome {
+    /// As it should.
+    Whole,
+    /// The connection broke, and the handler outlived it.
+    Cut(PayloadError),
+    /// A newer request wants the transfer.
+    Superseded,
+    /// The server is stopping.
+    Draining,
+    /// Too slow.
+    Stalled,
+    /// More than was left.
+    TooLong,
+    /// The transfer did not take it.
+    Refused(WriteError),
+}
+
+/// Reads until the body ends or the transfer is wanted elsewhere.
+pub(crate) async fn receive(attachment: &mut Attachment, mut payload: Payload) -> Outcome {
+    let mut pace = Pace::default();
+    loop {
+        let began = Instant::now();
+        let chunk = tokio::select! {
+            chunk = timeout(pace.patience(), payload.next()) => chunk,
+            evicted = attachment.evicted() => return match evicted {
+                Evicted::Superseded => Outcome::Superseded,
+                Evicted::Draining => Outcome::Draining,
+            },
+        };
+        let chunk = match chunk {
+            Err(_) => return Outcome::Stalled,
+            Ok(None) => return Outcome::Whole,
+            Ok(Some(Err(error))) => return Outcome::Cut(error),
+            Ok(Some(Ok(chunk))) => chunk,
+        };
+        if pace.came(chunk.len(), began.elapsed()).is_err() {
+            return Outcome::Stalled;
+        }
+        match attachment.write(&chunk).await {
+            Ok(()) => {}
+            Err(WriteError::TooLong) => return Outcome::TooLong,
+            Err(error) => return Outcome::Refused(error),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The only place where a failure of the engine becomes an HTTP answer: always a problem document (RFC 9457).
+
+use std::convert::Infallible;
+use std::fmt;
+
+use actix_web::error::BlockingError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use longshore_actors::{
+    ApproveRefused, AttachError, ClaimRefused, CompleteError, CreateError, EndError, EngineError, EnrolError,
+    OfferError, StorageError, WriteError,
+};
+use longshore_protocol::headers::{PROBLEM_JSON, UPLOAD_OFFSET};
+use longshore_protocol::{Problem, ProblemType};
+use longshore_store::catalogue::RecordError;
+use longshore_store::index::IndexError;
+
+/// Seconds after which to try again what a moment may mend.
+const SOON: u64 = 1;
+/// Seconds after which to try again what a restart of the server mends.
+const RESTART: u64 = 10;
+/// Seconds after which to try again what a person has to mend.
+const REPAIR: u64 = 300;
+
+/// An answer that is a problem.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    problem: Problem,
+    retry_after: Option<u64>,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self { problem: Problem::new(kind, detail), retry_after: None }
+    }
+
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(ProblemType::MalformedRequest, detail)
+    }
+
+    /// Says where the upload continues.
+    pub(crate) fn at(mut self, offset: u64) -> Self {
+        self.problem.offset = Some(offset);
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(ProblemType::ShuttingDown, "continue when the server is back").retry_after(RESTART)
+    }
+
+    fn unavailable(detail: impl fmt::Display) -> Self {
+        Self::new(ProblemType::Unavailable, detail.to_string()).retry_after(SOON)
+    }
+
+    /// A fault of ours: the client gets no inner detail, the log gets all of it.
+    fn internal(error: impl fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed inside the server");
+        Self::new(ProblemType::Internal, "the server's log tells more").retry_after(RESTART)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        if let Some(offset) = self.problem.offset {
+            response.insert_header((UPLOAD_OFFSET, offset));
+        }
+        let body = serde_json::to_string(&self.problem).unwrap_or_default();
+        response.insert_header((CONTENT_TYPE, PROBLEM_JSON)).body(body)
+    }
+}
+
+/// Answers a path that is not served.
+pub(crate) async fn nothing_here() -> Result<HttpResponse, Failure> {
+    Err(Failure::new(ProblemType::NotFound, "see docs/PROTOCOL.md for the paths of device protocol 1"))
+}
+
+/// Answers a method that a path does not take.
+pub(crate) async fn no_such_method() -> Result<HttpResponse, Failure> {
+    Err(Failure::new(ProblemType::MethodNotAllowed, "see docs/PROTOCOL.md for the methods of this path"))
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Busy => Self::unavailable(error),
+            RecordError::Failed(_) => Self::unavailable(error).retry_after(REPAIR),
+        }
+    }
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Index(error) => error.into(),
+            EngineError::Record(error) => error.into(),
+            EngineError::Unavailable => Self::unavailable(error),
+            EngineError::Start(_) | EngineError::Receipt(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<OfferError> for Failure {
+    fn from(error: OfferError) -> Self {
+        match error {
+            OfferError::Index(error) => error.into(),
+            OfferError::Record(error) => error.into(),
+            OfferError::Unavailable => Self::unavailable(error),
+        }
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        let detail = error.to_string();
+        match error {
+            StorageError::Full => Self::new(ProblemType::InsufficientStorage, detail).retry_after(REPAIR),
+            StorageError::Io(_) => Self::new(ProblemType::StorageFailed, detail).retry_after(RESTART),
+            StorageError::NotFound => Self::new(ProblemType::UploadNotFound, detail),
+            StorageError::Damaged(_) => {
+                Self::new(ProblemType::UploadNotFound, format!("{detail}; offer the recording again"))
+            }
+            StorageError::Busy | StorageError::Placing | StorageError::Slow | StorageError::Unavailable => {
+                Self::unavailable(detail)
+            }
+        }
+    }
+}
+
+impl From<CreateError> for Failure {
+    fn from(error: CreateError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CreateError::NotOffered => Self::new(ProblemType::NotOffered, detail),
+            CreateError::SizeDiffers { .. } => Self::new(ProblemType::SizeDiffers, detail),
+            CreateError::AlreadyStored => Self::new(ProblemType::AlreadyStored, detail),
+            CreateError::TooManyUnfinished => Self::new(ProblemType::TooMany, detail).retry_after(REPAIR),
+            CreateError::Storage(error) => error.into(),
+            CreateError::Index(error) => error.into(),
+            CreateError::Unavailable => Self::unavailable(detail),
+        }
+    }
+}
+
+impl From<AttachError> for Failure {
+    fn from(error: AttachError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AttachError::NotFound => {
+                Self::new(ProblemType::UploadNotFound, "offer the recording again to learn where to send it")
+            }
+            AttachError::Superseded => Self::new(ProblemType::Superseded, detail),
+            AttachError::TooMany => Self::new(ProblemType::TooMany, detail).retry_after(SOON),
+            AttachError::Draining => Self::shutting_down(),
+            AttachError::Storage(error) => error.into(),
+            AttachError::Index(error) => error.into(),
+            AttachError::Unavailable => Self::unavailable(detail),
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        let detail = error.to_string();
+        match error {
+            WriteError::Superseded => Self::new(ProblemType::Superseded, detail),
+            WriteError::TooLong => Self::new(ProblemType::LongerThanAnnounced, detail),
+            WriteError::Storage(error) => error.into(),
+            WriteError::Unavailable => Self::unavailable(detail),
+        }
+    }
+}
+
+impl From<EndError> for Failure {
+    fn from(error: EndError) -> Self {
+        match error {
+            EndError::Write(error) => error.into(),
+            EndError::Complete(CompleteError::Storage(error)) => error.into(),
+            EndError::Complete(CompleteError::Record(error)) => error.into(),
+            EndError::Complete(CompleteError::Internal(error)) => Self::internal(error),
+            EndError::Complete(mismatch @ CompleteError::Mismatch { .. }) => Self::new(
+                ProblemType::ChecksumMismatch,
+                format!("{mismatch}; the upload is discarded: compute the checksum again and offer again"),
+            ),
+        }
+    }
+}
+
+impl<R: Into<Self>> From<EnrolError<R>> for Failure {
+    fn from(error: EnrolError<R>) -> Self {
+        match error {
+            EnrolError::Refused(refused) => refused.into(),
+            EnrolError::Index(error) => error.into(),
+            EnrolError::Record(error) => error.into(),
+            EnrolError::NoRandomness => Self::internal("the operating system gives no random numbers"),
+            EnrolError::Unavailable => Self::unavailable("enrolment does not answer"),
+        }
+    }
+}
+
+impl From<ClaimRefused> for Failure {
+    fn from(refused: ClaimRefused) -> Self {
+        let kind = match refused {
+            ClaimRefused::AnotherDevice { .. } => ProblemType::TokenForAnotherDevice,
+            _ => ProblemType::TokenRefused,
+        };
+        Self::new(kind, refused.to_string())
+    }
+}
+
+impl From<ApproveRefused> for Failure {
+    fn from(refused: ApproveRefused) -> Self {
+        Self::new(ProblemType::Conflict, refused.to_string())
+    }
+}
+
+impl From<Infallible> for Failure {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<BlockingError> for Failure {
+    fn from(error: BlockingError) -> Self {
+        Self::internal(error)
+    }
+}

@@ -1,0 +1,55 @@
+//! What is served, and to whom.
+
+pub(crate) mod connection;
+pub(crate) mod device;
+pub(crate) mod error;
+mod json;
+pub(crate) mod local;
+pub(crate) mod operator;
+mod pace;
+mod pages;
+
+use std::sync::Arc;
+
+use actix_web::web::{self, ServiceConfig};
+use chrono::{DateTime, Utc};
+use longshore_actors::Engine;
+use longshore_model::Clock;
+use tokio::sync::watch;
+
+use crate::identity::Identity;
+use connection::{Connections, Strangers};
+
+/// What every handler may use.
+pub(crate) struct Server {
+    pub(crate) engine: Engine,
+    pub(crate) identity: Identity,
+    /// Where this server answers, for devices; the first is the one that people are told.
+    pub(crate) urls: Vec<String>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) connections: Connections,
+    pub(crate) strangers: Strangers,
+    /// Turns true when the server stops: whoever waits for news is answered.
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+impl Server {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+}
+
+/// What answers on the port.
+pub(crate) fn on_the_port(config: &mut ServiceConfig) {
+    config
+        .route("/", web::get().to(pages::status))
+        .route("/healthz", web::get().to(pages::healthz))
+        .route("/readyz", web::get().to(pages::readyz))
+        .configure(device::routes)
+        .default_service(web::to(error::nothing_here));
+}
+
+/// What answers on the local socket.
+pub(crate) fn on_the_socket(config: &mut ServiceConfig) {
+    config.configure(operator::routes).default_service(web::to(error::nothing_here));
+}

@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use actix_web::web::{self, Data, Json, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use longshore_actors::Approval;
+use longshore_model::{Device, DeviceState, Enrolment, EnrolmentState};
+use longshore_protocol::{EnrolmentText, ProblemType, limits};
+use serde::{Deserialize, Serialize};
+
+use super::super::Server;
+use super::super::error::Failure;
+use super::super::json;
+use super::by;
+
+/// Longest life of an enrolment token: a text on a desk should not stay a key for months.
+const MAX_VALID: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Ask for an enrolment token.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct IssueBody {
+    pub(crate) serial: String,
+    pub(crate) model: String,
+    pub(crate) valid_for_seconds: u64,
+}
+
+/// A token; the text is told once, here.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Issued {
+    pub(crate) text: String,
+    pub(crate) serial: String,
+    pub(crate) model: String,
+    pub(crate) expires: DateTime<Utc>,
+}
+
+/// Complete a set-up.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ApproveBody {
+    pub(crate) serial: String,
+    pub(crate) assignee: String,
+    pub(crate) profile: String,
+}
+
+/// A device, or one that waits to be.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeviceRow {
+    pub(crate) serial: String,
+    pub(crate) model: String,
+    /// `pending`, `approved` or `active`.
+    pub(crate) state: String,
+    /// What the device shows too, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assignee: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) profile: Option<String>,
+    /// When it asked, or was approved.
+    pub(crate) since: DateTime<Utc>,
+}
+
+impl From<Enrolment> for DeviceRow {
+    fn from(enrolment: Enrolment) -> Self {
+        let Enrolment { serial, model, code, requested_at, .. } = enrolment;
+        let state = "pending".to_owned();
+        Self { serial, model, state, code: Some(code), assignee: None, profile: None, since: requested_at }
+    }
+}
+
+impl From<Device> for DeviceRow {
+    fn from(device: Device) -> Self {
+        let state = match device.state {
+            DeviceState::Approved => "approved",
+            DeviceState::Active => "active",
+        };
+        Self {
+            assignee: device.assignments.last().map(|last| last.assignee.clone()),
+            serial: device.serial,
+            model: device.model,
+            state: state.to_owned(),
+            code: None,
+            profile: Some(device.profile),
+            since: device.approved_at,
+        }
+    }
+}
+
+/// `GET /devices`: those that wait first.
+pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let read = web::block(move || {
+        let waiting = index.enrolments()?.into_iter().filter(|enrolment| enrolment.state == EnrolmentState::Pending);
+        let mut rows: Vec<DeviceRow> = waiting.map(DeviceRow::from).collect();
+        rows.extend(index.devices()?.into_iter().map(DeviceRow::from));
+        Ok::<_, Failure>(rows)
+    });
+    Ok(Json(read.await??))
+}
+
+/// `POST /enrolment-tokens`.
+pub(crate) async fn issue(
+    server: Data<Server>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let IssueBody { serial, model, valid_for_seconds } = json::read(&request, payload).await?;
+    let (serial, model) = (name("serial", &serial)?, name("model", &model)?);
+    let valid_for = Duration::from_secs(valid_for_seconds);
+    if valid_for.is_zero() || valid_for > MAX_VALID {
+        return Err(Failure::malformed("an enrolment token is valid for 1 second to 30 days"));
+    }
+    let issued = server.engine.issue_token(serial.clone(), model.clone(), valid_for, by(&request)).await?;
+    let url = server.urls.first().map(String::as_str).unwrap_or_default();
+    let text = EnrolmentText {
+        server: url.parse().map_err(|_| Failure::new(ProblemType::Internal, "the server's URL cannot be read"))?,
+        token: issued.token.id,
+        secret: issued.secret,
+        pin: server.identity.pin,
+    };
+    let issued = Issued { text: text.to_string(), serial, model, expires: issued.token.expires };
+    Ok(HttpResponse::Created().json(issued))
+}
+
+/// `POST /approvals`.
+pub(crate) async fn approve(
+    server: Data<Server>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<DeviceRow>, Failure> {
+    let ApproveBody { serial, assignee, profile } = json::read(&request, payload).await?;
+    let approval = Approval {
+        serial: name("serial", &serial)?,
+        assignee: name("assignee", &assignee)?,
+        profile: name("profile", &profile)?,
+        by: by(&request),
+    };
+    Ok(Json(server.engine.approve(approval).await?.into()))
+}
+
+fn name(what: &str, name: &str) -> Result<String, Failure> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > limits::NAME_CHARS || name.chars().any(char::is_control) {
+        let detail =
+            format!("the {what} must have 1 to {} characters, none of them a control character", limits::NAME_CHARS);
+        return Err(Failure::malformed(detail));
+    }
+    Ok(name.to_owned())
+}

@@ -1,0 +1,40 @@
+//! The JSON API of people and programs, below `/api/v1`.
+
+mod devices;
+mod recordings;
+
+use actix_web::HttpRequest;
+use actix_web::web::{ServiceConfig, get, post, resource, to};
+
+use super::connection::LocalPeer;
+use super::error::no_such_method;
+pub(crate) use devices::{ApproveBody, DeviceRow, IssueBody, Issued};
+pub(crate) use recordings::RecordingRow;
+
+/// Paths, for the server and for the command line.
+pub(crate) mod paths {
+    /// Devices, and those that wait to be one.
+    pub(crate) const DEVICES: &str = "/api/v1/devices";
+    /// Enrolment tokens.
+    pub(crate) const TOKENS: &str = "/api/v1/enrolment-tokens";
+    /// Completing a set-up.
+    pub(crate) const APPROVALS: &str = "/api/v1/approvals";
+    /// What is stored.
+    pub(crate) const RECORDINGS: &str = "/api/v1/recordings";
+}
+
+/// All of it.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    let refuse = || to(no_such_method);
+    config
+        .service(resource(paths::DEVICES).route(get().to(devices::list)).default_service(refuse()))
+        .service(resource(paths::TOKENS).route(post().to(devices::issue)).default_service(refuse()))
+        .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(refuse()))
+        .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(refuse()));
+}
+
+/// Who did it, for the audit log.
+fn by(request: &HttpRequest) -> String {
+    let uid = request.conn_data::<LocalPeer>().and_then(|peer| peer.uid);
+    uid.map_or_else(|| "local".to_owned(), |uid| format!("uid {uid}"))
+}
