@@ -70,7 +70,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     // 2. The port, before anything slow: a typing error should be told at once.
     let port = TcpListener::bind(options.listen)
         .with_context(|| format!("cannot listen on {}; is the port taken? --listen chooses another", options.listen))?;
-    let urls = vec![url_of(port.local_addr()?)];
+    let url = url_of(port.local_addr()?);
 
     // 3. Journal and index.
     let (catalogue, writer) = open_catalogue(&data, Arc::clone(&clock))?;
@@ -99,14 +99,14 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let server = Data::new(Server {
         engine: engine.clone(),
         identity,
-        urls: urls.clone(),
+        urls: vec![url.clone()],
         clock,
         connections: Connections::default(),
         strangers: Strangers::default(),
         draining,
     });
     let edge = [start_port(&server, port, tls_config)?, start_socket(&server, &data)?];
-    announce(&urls[0], &fingerprint, &data).context("the start-up lines cannot be printed")?;
+    announce(&url, &fingerprint, &data);
 
     stop.wait().await;
     tracing::info!("stopping: transfers commit and are told to come back");
@@ -196,16 +196,17 @@ fn start_socket(server: &Data<Server>, data: &DataFolder) -> anyhow::Result<Serv
     Ok(handle)
 }
 
-fn announce(url: &str, fingerprint: &str, data: &DataFolder) -> io::Result<()> {
+/// For people. A reader that went away must not keep the server from serving.
+fn announce(url: &str, fingerprint: &str, data: &DataFolder) {
+    let (version, folder) = (env!("CARGO_PKG_VERSION"), data.path().display());
+    let text = format!(
+        "Longshore {version} is ready.\n  Address      {url}\n  Fingerprint  {fingerprint}\n  Data folder  {folder}\n\
+         To add a device:\n  longshore device add --serial SERIAL --model MODEL --data '{folder}'\n"
+    );
     let mut out = io::stdout().lock();
-    let folder = data.path().display();
-    writeln!(out, "Longshore {} is ready.", env!("CARGO_PKG_VERSION"))?;
-    writeln!(out, "  Address      {url}")?;
-    writeln!(out, "  Fingerprint  {fingerprint}")?;
-    writeln!(out, "  Data folder  {folder}")?;
-    writeln!(out, "To add a device:")?;
-    writeln!(out, "  longshore device add --serial SERIAL --model MODEL --data '{folder}'")?;
-    out.flush()
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "the start-up lines could not be printed");
+    }
 }
 
 /// The URL that devices are given: the address that was asked for, or for "all addresses" this machine's first one.

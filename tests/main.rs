@@ -1,2 +1,13 @@
-//! x
-fn main() {}
+//! Black-box tests: the real binaries, over the real protocol, on real files.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+mod arrows;
+mod bad_input;
+mod command_line;
+mod enrolment;
+mod interruption;
+mod limits;
+mod offload;
+mod support;
+mod transfer;
+mod worked_example;

@@ -11,6 +11,9 @@ const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// Letters in a code: enough to tell the devices on one table apart; it is no secret.
 const CODE_LEN: usize = 4;
 
+/// The profile that every server has.
+const DEFAULT_PROFILE: &str = "default";
+
 /// What a device brings to be known.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -69,6 +72,9 @@ pub enum ApproveRefused {
     /// No device with this serial waits.
     #[error("no device with the serial {0} is waiting; `longshore device list` shows which are")]
     NotWaiting(String),
+    /// No config profile has this name.
+    #[error("there is no config profile {0:?}; there is: {DEFAULT_PROFILE}")]
+    UnknownProfile(String),
     /// There is a device with this serial.
     #[error("a device with the serial {0} is enrolled already")]
     AlreadyEnrolled(String),
@@ -119,6 +125,9 @@ pub(super) fn approve(
     now: DateTime<Utc>,
 ) -> Result<(Vec<Fact>, (EnrolmentId, Device)), ApproveRefused> {
     let Approval { serial, assignee, profile, by } = approval;
+    if profile != DEFAULT_PROFILE {
+        return Err(ApproveRefused::UnknownProfile(profile));
+    }
     if known.is_some() {
         return Err(ApproveRefused::AlreadyEnrolled(serial));
     }

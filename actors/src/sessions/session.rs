@@ -13,15 +13,17 @@ use longshore_store::catalogue::RecordError;
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::plan::{self, Known, Verdict};
 use super::{DeviceSessions, SessionEnded};
 use crate::storage::{Discard, Reserve, StorageError};
-use crate::upload::{Completer, Drain, Receipted, SegmentPool, UploadStream, blocking};
+use crate::upload::{Close, Completer, Drain, Receipted, SegmentPool, UploadStream, blocking};
 
 /// How long a device that does not call keeps its session; longer than any keep-alive or long-poll.
 const IDLE: Duration = Duration::from_secs(15 * 60);
+/// How long a transfer may take to let go of a file that is to be discarded; then the device comes again.
+const CLOSE: Duration = Duration::from_secs(2);
 /// A device's clock that differs more than this from ours is not believed.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::days(1);
 
@@ -311,6 +313,7 @@ impl Handler<CreateUpload> for DeviceSession {
         let (device, limit) = (self.device, self.parts.limits.unfinished_uploads);
         let (completer, incoming) = (self.parts.completer.clone(), self.parts.incoming.clone());
         let creating = Arc::clone(&self.creating);
+        let streams = self.streams.clone();
         let creating = async move {
             let _one_at_a_time = creating.lock().await;
             let index = completer.catalogue.index().clone();
@@ -328,7 +331,13 @@ impl Handler<CreateUpload> for DeviceSession {
                     return Ok(Created { upload: begun.identity.upload, offset: begun.offset });
                 }
                 // The file on the device changed; what came of the old one is never spliced with the new.
-                let discard = completer.writer.send(Discard(begun.identity.upload)).await;
+                let begun = begun.identity.upload;
+                if let Some(stream) = streams.get(&begun) {
+                    let (closed, closing) = oneshot::channel();
+                    let _gone_already = stream.try_send(Close(closed));
+                    let _closed_or_gone = tokio::time::timeout(CLOSE, closing).await;
+                }
+                let discard = completer.writer.send(Discard(begun)).await;
                 discard.map_err(|_| StorageError::Unavailable)??;
             } else if incoming.of_device(device).len() >= limit {
                 return Err(CreateError::TooManyUnfinished);

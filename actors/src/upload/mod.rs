@@ -10,4 +10,4 @@ pub use attachment::{Attachment, EndError, Ended, Evicted, WriteError};
 pub use completion::CompleteError;
 pub(crate) use completion::{Completer, Receipted, blocking};
 pub(crate) use segment::{Segment, SegmentPool};
-pub(crate) use stream::{Attach, Drain, UploadStream};
+pub(crate) use stream::{Attach, Close, Drain, UploadStream};

@@ -65,6 +65,11 @@ pub(super) struct Detached {
 #[rtype(result = "()")]
 pub(crate) struct Drain;
 
+/// Let go of the file for good: the upload is to be discarded. Answers when nothing is on its way any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Close(pub(crate) oneshot::Sender<()>);
+
 struct Holder {
     epoch: Epoch,
     evict: Option<oneshot::Sender<Evicted>>,
@@ -85,6 +90,7 @@ pub(crate) struct UploadStream {
     /// `None` before the file is open, and again while the complete file gets its name.
     file: Option<OpenFile>,
     holder: Option<Holder>,
+    closing: Option<oneshot::Sender<()>>,
     /// The newest request; it waits until what came before it is durable.
     waiting: Option<Attach>,
     /// Requests that ended and wait for their commit, or for the receipt.
@@ -113,6 +119,7 @@ impl UploadStream {
             pool,
             file: None,
             holder: None,
+            closing: None,
             waiting: None,
             ending: Vec::new(),
             committing: false,
@@ -129,6 +136,9 @@ impl UploadStream {
         let between_requests = self.holder.is_none() && file.ledger.is_settled();
         if self.committing {
             return;
+        }
+        if between_requests && let Some(closed) = self.closing.take() {
+            return self.close(closed, ctx);
         }
         match file.ledger.uncommitted() {
             Some(to) if between_requests || file.ledger.commit_due() => return self.commit(to, ctx),
@@ -147,6 +157,18 @@ impl UploadStream {
         } else {
             self.stop_when_idle(ctx);
         }
+    }
+
+    fn close(&mut self, closed: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+        self.file = None;
+        if let Some(waiting) = self.waiting.take() {
+            let _gone = waiting.reply.send(Err(AttachError::NotFound));
+        }
+        for reply in self.ending.drain(..) {
+            let _gone = reply.send(Err(EndError::Write(WriteError::Superseded)));
+        }
+        let _gone = closed.send(());
+        ctx.stop();
     }
 
     fn commit(&mut self, to: Committed, ctx: &mut Context<Self>) {
@@ -294,6 +316,12 @@ impl UploadStream {
         ctx.spawn(written);
     }
 
+    fn evict(&mut self, why: Evicted) {
+        if let Some(evict) = self.holder.as_mut().and_then(|holder| holder.evict.take()) {
+            let _gone = evict.send(why);
+        }
+    }
+
     fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
         let events = self.events;
         ctx.run_later(IDLE, move |actor, ctx| {
@@ -356,9 +384,7 @@ impl Handler<Attach> for UploadStream {
         if let Some(older) = self.waiting.replace(attach) {
             let _gone = older.reply.send(Err(AttachError::Superseded));
         }
-        if let Some(evict) = self.holder.as_mut().and_then(|holder| holder.evict.take()) {
-            let _gone = evict.send(Evicted::Superseded);
-        }
+        self.evict(Evicted::Superseded);
         let events = self.events;
         ctx.run_later(TAKEOVER, move |actor, ctx| {
             if actor.events != events {
@@ -403,6 +429,17 @@ impl Handler<Detached> for UploadStream {
     }
 }
 
+impl Handler<Close> for UploadStream {
+    type Result = ();
+
+    fn handle(&mut self, Close(closed): Close, ctx: &mut Self::Context) {
+        self.events += 1;
+        self.closing = Some(closed);
+        self.evict(Evicted::Superseded);
+        self.advance(ctx);
+    }
+}
+
 impl Handler<Drain> for UploadStream {
     type Result = ();
 
@@ -411,9 +448,7 @@ impl Handler<Drain> for UploadStream {
         if let Some(waiting) = self.waiting.take() {
             let _gone = waiting.reply.send(Err(AttachError::Draining));
         }
-        if let Some(evict) = self.holder.as_mut().and_then(|holder| holder.evict.take()) {
-            let _gone = evict.send(Evicted::Draining);
-        }
+        self.evict(Evicted::Draining);
         self.advance(ctx);
     }
 }

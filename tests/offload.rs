@@ -1,0 +1,1 @@
+//! The agent and the server: whole cards of real video.

@@ -1,0 +1,7 @@
+//! What the tests are told with: a server of their own, and a camera that speaks the protocol byte by byte.
+
+mod camera;
+mod world;
+
+pub(crate) use camera::{Camera, bytes, recording, rid};
+pub(crate) use world::{World, agent, eventually, files_below};

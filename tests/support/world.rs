@@ -1,0 +1,200 @@
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use longshore_model::{RunningHash, Sha256};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::camera::{Camera, decode32};
+
+/// Nothing on a busy two-core machine takes longer.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A running server in a folder of its own.
+pub(crate) struct World {
+    folder: TempDir,
+    server: Option<Child>,
+    pub(crate) address: SocketAddr,
+    pub(crate) pin: Sha256,
+}
+
+impl World {
+    /// Starts a server on a free port.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut world = Self { folder, server: None, address, pin: Sha256::of(b"") };
+        world.start();
+        world
+    }
+
+    /// Starts the server again, on the port that it had.
+    pub(crate) fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let mut server = Command::new(env!("CARGO_BIN_EXE_longshore"))
+            .args(["serve", "--listen", &self.address.to_string(), "--data"])
+            .arg(self.data())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        self.server = Some(server);
+        let mut word = |label: &str| {
+            let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains(label));
+            let line = line.unwrap_or_else(|| panic!("the server did not start: {}", self.log()));
+            line.split_whitespace().next_back().unwrap().to_owned()
+        };
+        let (address, pin) = (word("Address"), word("Fingerprint"));
+        self.address = address.strip_prefix("https://").unwrap().parse().unwrap();
+        self.pin = decode32(&pin);
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let mut server = self.server.take().unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+
+    /// SIGTERM; the exit status is to be waited for with [`Self::stopped`].
+    pub(crate) fn terminate(&self) {
+        let pid = i32::try_from(self.server.as_ref().unwrap().id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    pub(crate) fn stopped(&mut self) -> Option<i32> {
+        self.server.take().unwrap().wait().unwrap().code()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.data().join("storage")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap()
+    }
+
+    /// Runs `longshore` against this server.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        command.args(arguments).arg("--data").arg(self.data()).output().unwrap()
+    }
+
+    /// The same with `--json`.
+    pub(crate) fn cli_json(&self, arguments: &[&str]) -> Value {
+        let output = self.cli(&[arguments, &["--json"]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The text that enrols a device.
+    pub(crate) fn enrolment_text(&self, serial: &str) -> String {
+        let issued = self.cli_json(&["device", "add", "--serial", serial, "--model", "BC4"]);
+        issued["text"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn approve(&self, serial: &str, assignee: &str) {
+        self.cli_json(&["device", "approve", serial, "--assignee", assignee]);
+    }
+
+    /// A camera that is enrolled and belongs to somebody.
+    pub(crate) fn camera(&self, serial: &str, assignee: &str) -> Camera {
+        let mut camera = Camera::new(self);
+        let enrolment = camera.ask_to_be_known(&self.enrolment_text(serial)).json(202);
+        self.approve(serial, assignee);
+        camera.fetch_certificate(enrolment["id"].as_str().unwrap());
+        camera
+    }
+
+    pub(crate) fn recordings(&self) -> Vec<Value> {
+        self.cli_json(&["recordings", "list"]).as_array().unwrap().clone()
+    }
+
+    /// All files under final names, with their bytes' checksums; manifests left out.
+    pub(crate) fn stored(&self) -> BTreeMap<String, Sha256> {
+        files_below(&self.storage())
+            .into_iter()
+            .map(|path| (path.strip_prefix(self.storage()).unwrap().to_str().unwrap().to_owned(), path))
+            .filter(|(name, _)| !name.starts_with(".incoming") && !name.ends_with(".json"))
+            .map(|(name, path)| (name, checksum(&path)))
+            .collect()
+    }
+
+    /// Folders of uploads that are on their way.
+    pub(crate) fn incoming(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.storage().join(".incoming")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _already_gone = server.kill();
+            let _already_waited = server.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the server's log:\n{}", self.log());
+        }
+    }
+}
+
+/// The agent's binary, which `cargo xtask test` builds beside the server's.
+pub(crate) fn agent() -> Command {
+    let path = Path::new(env!("CARGO_BIN_EXE_longshore")).with_file_name("longshore-agent");
+    assert!(path.exists(), "{} is missing: `cargo xtask test` builds it", path.display());
+    Command::new(path)
+}
+
+/// Asks again and again until the answer is yes.
+pub(crate) fn eventually(what: &str, mut yes: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !yes() {
+        assert!(Instant::now() < end, "still not: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn checksum(path: &Path) -> Sha256 {
+    let mut hash = RunningHash::default();
+    let mut file = File::open(path).unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = std::io::Read::read(&mut file, &mut buffer).unwrap();
+        if read == 0 {
+            return hash.finish();
+        }
+        hash.update(&buffer[..read]);
+    }
+}
