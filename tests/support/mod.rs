@@ -4,4 +4,4 @@ mod camera;
 mod world;
 
 pub(crate) use camera::{Camera, bytes, recording, rid};
-pub(crate) use world::{World, agent, eventually, files_below};
+pub(crate) use world::{World, agent, checksum, eventually, files_below};

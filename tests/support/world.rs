@@ -186,7 +186,7 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn checksum(path: &Path) -> Sha256 {
+pub(crate) fn checksum(path: &Path) -> Sha256 {
     let mut hash = RunningHash::default();
     let mut file = File::open(path).unwrap();
     let mut buffer = vec![0; 1 << 20];
