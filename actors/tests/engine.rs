@@ -1,0 +1,257 @@
+//! The engine over disks that fail, fill up and hang.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+mod gated_disk;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gated_disk::GatedDisk;
+use longshore_actors::{
+    AttachError, Attachment, EndError, Engine, Evicted, Held, Limits, Parts, StorageError, Verdict, WriteError,
+};
+use longshore_model::{
+    Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, Sha256, SystemClock, UploadId,
+};
+use longshore_store::catalogue::Catalogue;
+use longshore_store::facts::Fact;
+use longshore_store::files::{Disk, Fault, Files, SimulatedDisk};
+use longshore_store::incoming::Incoming;
+use tempfile::TempDir;
+
+const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
+const RID: RecordingId = RecordingId::from_bytes([2; 16]);
+const MIB: usize = 1024 * 1024;
+
+struct World {
+    engine: Engine,
+    disk: SimulatedDisk,
+    gate: GatedDisk,
+    _folder: TempDir,
+}
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Arc::new(Disk::open(folder.path()).unwrap());
+    let (catalogue, _writer, _) =
+        Catalogue::open(journal, &folder.path().join("index"), Arc::new(SystemClock)).unwrap();
+    let device = Device {
+        id: DEVICE,
+        serial: "B-1".into(),
+        model: "BC4".into(),
+        state: DeviceState::Active,
+        key: Sha256::of(b"key"),
+        assignments: Vec::new(),
+        profile: "default".into(),
+        approved_at: "2026-11-21T15:00:00Z".parse().unwrap(),
+    };
+    let approved = Fact::DeviceApproved { enrolment: EnrolmentId::from_bytes([0; 16]), device, by: "test".into() };
+    catalogue.record(vec![approved]).await.unwrap();
+    let disk = SimulatedDisk::new();
+    let gate = GatedDisk::over(disk.clone());
+    let files: Arc<dyn Files> = Arc::new(gate.clone());
+    let (incoming, _) = Incoming::open(Arc::clone(&files)).unwrap();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let parts = Parts {
+        files,
+        incoming,
+        catalogue,
+        receipt_key: Arc::new(ReceiptKey::from_pkcs8(key.serialized_der()).unwrap()),
+        clock: Arc::new(SystemClock),
+        limits: Limits { open_patches: 4, unfinished_uploads: 64 },
+    };
+    World { engine: Engine::start(parts).await.unwrap(), disk, gate, _folder: folder }
+}
+
+fn content() -> Vec<u8> {
+    (0..5 * MIB as u32 / 4).flat_map(|n| n.to_le_bytes()).collect()
+}
+
+fn declared() -> Declared {
+    Declared {
+        rid: RID,
+        camera: String::new(),
+        kind: Kind::Event,
+        event_type: None,
+        start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
+        end: None,
+        size: content().len() as u64,
+        sha256: Some(Sha256::of(&content())),
+        filename: None,
+        clock_unset: false,
+    }
+}
+
+impl World {
+    async fn upload(&self) -> UploadId {
+        let verdicts = self.engine.offer(DEVICE, vec![declared()], None).await.unwrap();
+        assert_eq!(verdicts, [Verdict::Upload { priority: 1 }]);
+        self.engine.create_upload(DEVICE, RID, declared().size).await.unwrap().upload
+    }
+
+    async fn attach(&self, upload: UploadId) -> Box<Attachment> {
+        match self.engine.attach(DEVICE, upload, true).await.unwrap() {
+            Held::Transfer(attachment) => attachment,
+            Held::Stored { .. } => panic!("stored already"),
+        }
+    }
+
+    /// Sends the rest, from wherever the upload stands, as often as that takes.
+    async fn send_the_rest(&self, upload: UploadId) {
+        for _ in 0..100 {
+            let mut attachment = match self.engine.attach(DEVICE, upload, true).await {
+                Ok(Held::Transfer(attachment)) => attachment,
+                Ok(Held::Stored { .. }) => return,
+                Err(error) if error.is_slowness() => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            let at = usize::try_from(attachment.offset()).unwrap();
+            attachment.write(&content()[at..]).await.unwrap();
+            attachment.end().await.unwrap();
+        }
+        panic!("the recording was not completed");
+    }
+
+    fn stored(&self) -> Vec<u8> {
+        let paths = self.disk.paths();
+        let videos: Vec<_> = paths.iter().filter(|path| path.ends_with(".mp4")).collect();
+        let [video] = videos[..] else { panic!("{paths:?}") };
+        let file = self.disk.open(video).unwrap();
+        let mut bytes = vec![0; usize::try_from(file.size().unwrap()).unwrap()];
+        file.read_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+}
+
+#[actix::test]
+async fn a_dropped_request_commits_what_it_brought() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let mut attachment = world.attach(upload).await;
+    attachment.write(&content()[..2 * MIB + 7]).await.unwrap();
+    drop(attachment);
+    assert_eq!(world.attach(upload).await.offset(), 2 * MIB as u64 + 7);
+    world.send_the_rest(upload).await;
+    assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn after_a_failed_write_the_transfer_goes_on_from_its_last_commit() {
+    for (kind, expected) in [
+        (io::ErrorKind::StorageFull, StorageError::Full),
+        (io::ErrorKind::Other, StorageError::Io(io::Error::from(io::ErrorKind::Other).to_string())),
+    ] {
+        let world = world().await;
+        let upload = world.upload().await;
+        let mut attachment = world.attach(upload).await;
+        attachment.write(&content()[..1000]).await.unwrap();
+        assert_eq!(attachment.end().await.unwrap().offset, 1000);
+
+        let mut attachment = world.attach(upload).await;
+        world.disk.fail(world.disk.calls(), Fault::Error(kind));
+        let mut refused = attachment.write(&content()[1000..4 * MIB]).await.map_err(EndError::Write);
+        if refused.is_ok() {
+            refused = attachment.end().await.map(|_| ());
+        }
+        match refused {
+            Err(EndError::Write(WriteError::Storage(error))) => assert_eq!(error, expected),
+            // The first of two writes failed while the second was awaited.
+            other => assert!(matches!(other, Err(EndError::Write(WriteError::Unavailable))), "{other:?}"),
+        }
+        assert_eq!(world.engine.durable_offset(DEVICE, upload), Some((1000, declared().size)));
+        world.send_the_rest(upload).await;
+        assert_eq!(world.stored(), content());
+    }
+}
+
+#[actix::test]
+async fn a_failed_sync_acknowledges_nothing() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let mut attachment = world.attach(upload).await;
+    attachment.write(&content()[..1000]).await.unwrap();
+    // The next calls are the write of the tail and the sync of it.
+    world.disk.fail(world.disk.calls() + 1, Fault::Error(io::ErrorKind::Other));
+    let ended = attachment.end().await;
+    assert!(matches!(ended, Err(EndError::Write(WriteError::Storage(StorageError::Io(_))))), "{ended:?}");
+    assert_eq!(world.engine.durable_offset(DEVICE, upload), Some((0, declared().size)));
+    world.send_the_rest(upload).await;
+    assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn while_the_disk_hangs_a_newer_request_is_told_within_a_moment_and_nothing_is_lost() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let mut attachment = world.attach(upload).await;
+    attachment.write(&content()[..1000]).await.unwrap();
+    attachment.end().await.unwrap();
+
+    let mut hanging = world.attach(upload).await;
+    world.gate.close();
+    hanging.write(&content()[1000..1000 + MIB]).await.unwrap();
+    let evicted = async { hanging.evicted().await };
+    let began = Instant::now();
+    let (newer, evicted) = tokio::join!(world.engine.attach(DEVICE, upload, false), evicted);
+    assert_eq!(evicted, Evicted::Superseded);
+    let Err(error) = newer else { panic!("attached to a hanging disk") };
+    assert!(matches!(error, AttachError::Storage(StorageError::Slow)), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(world.engine.durable_offset(DEVICE, upload), Some((1000, declared().size)));
+    drop(hanging);
+
+    // Another device's work, and this one's once the disk is back, goes on.
+    let again = world.engine.attach(DEVICE, upload, true).await;
+    assert!(again.is_err_and(|error| error.is_slowness()), "old writes are still on their way");
+    world.gate.open();
+    world.send_the_rest(upload).await;
+    assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn a_receipt_that_comes_late_is_announced_by_offering_again() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let mut attachment = world.attach(upload).await;
+    attachment.write(&content()).await.unwrap();
+    world.gate.close_for_renames();
+    let ended = attachment.end().await.unwrap();
+    assert_eq!(
+        (ended.offset, ended.receipt),
+        (declared().size, None),
+        "every byte is durable, the receipt is not there"
+    );
+    assert_eq!(world.engine.offer_again(DEVICE).await.unwrap(), 0);
+    let slow = world.engine.attach(DEVICE, upload, false).await;
+    assert!(slow.is_err_and(|error| error.is_slowness()));
+    world.gate.open();
+    while world.engine.offer_again(DEVICE).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let verdicts = world.engine.offer(DEVICE, vec![declared()], None).await.unwrap();
+    assert!(matches!(verdicts[..], [Verdict::Have { .. }]), "{verdicts:?}");
+    assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn a_placing_that_fails_is_completed_by_the_next_request() {
+    let clean = world().await;
+    let upload = clean.upload().await;
+    let before = clean.disk.calls();
+    clean.send_the_rest(upload).await;
+    let calls = clean.disk.calls() - before;
+    for call in 0..calls {
+        let world = world().await;
+        let upload = world.upload().await;
+        world.disk.fail(world.disk.calls() + call, Fault::Error(io::ErrorKind::Other));
+        let mut attachment = world.attach(upload).await;
+        let written = attachment.write(&content()).await;
+        let _failed_somewhere = (written.is_ok(), attachment.end().await.is_ok());
+        world.send_the_rest(upload).await;
+        assert_eq!(world.stored(), content(), "call {call} failed");
+    }
+}

@@ -1,0 +1,126 @@
+//! A disk that hangs when it is told to.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+
+use longshore_store::files::{Entry, File, Files, SimulatedDisk};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    ClosedForRenames,
+    Closed,
+}
+
+/// Calls that change the disk wait at the gate.
+#[derive(Clone)]
+pub(crate) struct GatedDisk {
+    disk: SimulatedDisk,
+    gate: Arc<(Mutex<Gate>, Condvar)>,
+}
+
+struct GatedFile {
+    file: Arc<dyn File>,
+    disk: GatedDisk,
+}
+
+impl GatedDisk {
+    pub(crate) fn over(disk: SimulatedDisk) -> Self {
+        Self { disk, gate: Arc::new((Mutex::new(Gate::Open), Condvar::new())) }
+    }
+
+    pub(crate) fn open(&self) {
+        self.set(Gate::Open);
+    }
+
+    pub(crate) fn close(&self) {
+        self.set(Gate::Closed);
+    }
+
+    pub(crate) fn close_for_renames(&self) {
+        self.set(Gate::ClosedForRenames);
+    }
+
+    fn set(&self, gate: Gate) {
+        *self.gate.0.lock().unwrap() = gate;
+        self.gate.1.notify_all();
+    }
+
+    fn pass(&self, rename: bool) {
+        let shut = |gate: &mut Gate| *gate == Gate::Closed || (rename && *gate == Gate::ClosedForRenames);
+        drop(self.gate.1.wait_while(self.gate.0.lock().unwrap(), shut).unwrap());
+    }
+
+    fn wrap(&self, file: Arc<dyn File>) -> Arc<dyn File> {
+        Arc::new(GatedFile { file, disk: self.clone() })
+    }
+}
+
+impl Files for GatedDisk {
+    fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.pass(false);
+        Ok(self.wrap(self.disk.create(path)?))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        Ok(self.wrap(self.disk.open(path)?))
+    }
+
+    fn create_folder(&self, path: &str) -> io::Result<()> {
+        self.pass(false);
+        self.disk.create_folder(path)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
+        self.disk.list(path)
+    }
+
+    fn exists(&self, path: &str) -> io::Result<bool> {
+        self.disk.exists(path)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.pass(true);
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        self.pass(false);
+        self.disk.remove(path)
+    }
+
+    fn remove_folder(&self, path: &str) -> io::Result<()> {
+        self.pass(false);
+        self.disk.remove_folder(path)
+    }
+
+    fn sync_folder(&self, path: &str) -> io::Result<()> {
+        self.pass(false);
+        self.disk.sync_folder(path)
+    }
+}
+
+impl File for GatedFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.disk.pass(false);
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.pass(false);
+        self.file.sync()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.pass(false);
+        self.file.set_len(len)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+}
