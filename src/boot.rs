@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
@@ -88,7 +88,11 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         catalogue,
         receipt_key: Arc::clone(&identity.receipt_key),
         clock: Arc::clone(&clock),
-        limits: Limits { open_patches: limits::OPEN_PATCHES, unfinished_uploads: limits::UNFINISHED_UPLOADS },
+        limits: Limits {
+            open_patches: limits::OPEN_PATCHES,
+            unfinished_uploads: limits::UNFINISHED_UPLOADS,
+            uploads_per_answer: limits::UPLOADS_PER_ANSWER,
+        },
     };
     let engine = Engine::start(parts).await?;
 
@@ -134,10 +138,10 @@ fn open_catalogue(data: &DataFolder, clock: Arc<dyn Clock>) -> anyhow::Result<(C
 }
 
 async fn open_incoming(files: &Arc<dyn Files>, catalogue: &Catalogue) -> anyhow::Result<Incoming> {
-    let (incoming, Found { interrupted, damaged }) =
+    let (incoming, Found { interrupted, damaged, refused }) =
         Incoming::open(Arc::clone(files)).context("the folder .incoming of the storage cannot be read")?;
     for upload in interrupted {
-        // One that cannot be completed must not keep the others from being served; it stays for the next start.
+        // One that cannot be completed must not keep the others from being served; the next request on it tries again.
         let manifest = match place::roll_forward(&**files, upload) {
             Ok(manifest) => manifest,
             Err(error) => {
@@ -149,16 +153,18 @@ async fn open_incoming(files: &Arc<dyn Files>, catalogue: &Catalogue) -> anyhow:
             catalogue.record(vec![Fact::Stored { manifest: manifest.to_text()? }]).await?;
         }
         tracing::info!(recording.path = manifest.recording.path, "an interrupted recording was completed");
-        if let Err(error) = incoming.discard(upload) {
+        if let Err(error) = incoming.finish(upload) {
             tracing::warn!(%upload, %error, "an upload's incoming folder could not be removed");
         }
     }
-    for identity in damaged {
+    for upload in damaged {
         // One that became a recording lost its incoming folder piece by piece in a power cut; nothing is missing.
-        if catalogue.index().stored_by_upload(identity.upload)?.is_none() {
-            let (upload, rid) = (identity.upload, identity.rid);
-            tracing::error!(%upload, %rid, "an upload was shorter than acknowledged: check the disk. It comes again");
+        if catalogue.index().stored_by_upload(upload)?.is_none() {
+            tracing::error!(%upload, "an upload is shorter than acknowledged: check the disk. It comes again");
         }
+    }
+    for (upload, error) in refused {
+        tracing::error!(%upload, %error, "an upload cannot be read: check the disk. It is left alone until the next start");
     }
     Ok(incoming)
 }
@@ -229,7 +235,11 @@ fn url_of(listening: SocketAddr) -> String {
 /// A disk that hangs must not hold the stop; nothing acknowledged is lost by leaving.
 fn leave_at_the_latest() {
     let _no_thread_no_limit = std::thread::Builder::new().name("stop-limit".into()).spawn(|| {
-        std::thread::park_timeout(STOP);
+        let end = Instant::now() + STOP;
+        // A parked thread may wake early.
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            std::thread::park_timeout(left);
+        }
         tracing::error!("the stop took too long; leaving. Everything acknowledged is on the disk");
         std::process::exit(STOPPED_LATE);
     });

@@ -47,6 +47,9 @@ impl DataFolder {
         for (name, mode) in [("run", 0o700), ("keys", 0o700), ("storage", 0o750)] {
             make_folder(&folder.path.join(name), mode)?;
         }
+        for made in [Some(folder.path.as_path()), folder.path.parent()].into_iter().flatten() {
+            sync_folder(made).with_context(|| format!("the folder {} cannot be synced", made.display()))?;
+        }
         Ok(folder)
     }
 
@@ -84,6 +87,10 @@ impl DataFolder {
             Ok(_) => KeyPair::from_pem(&pem)
                 .with_context(|| format!("{} is no private key; restore it from a backup", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A new key would be another server: devices would not know it, old receipts would not be its own.
+                if self.path.join("journal").exists() {
+                    bail!("{} is missing, though this server has been used; restore it from a backup", path.display());
+                }
                 let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
                 write_new(&path, key.serialize_pem().as_bytes(), 0o600)?;
                 Ok(key)
@@ -101,6 +108,10 @@ fn make_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
         .with_context(|| format!("the folder {} cannot be made", path.display()))
 }
 
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
 /// Written beside and renamed: a key that is half there after a power cut would be another server.
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     let write = || -> io::Result<()> {
@@ -109,7 +120,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        path.parent().map_or(Ok(()), sync_folder)
     };
     write().with_context(|| format!("{} cannot be written", path.display()))
 }

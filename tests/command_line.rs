@@ -53,6 +53,15 @@ fn a_folder_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
+fn a_key_that_is_lost_is_not_replaced_in_silence() {
+    let mut world = World::new();
+    world.kill();
+    std::fs::remove_file(world.data().join("keys/receipt.key")).unwrap();
+    let said = refusal(&world.cli(&["serve", "--listen", "127.0.0.1:0"]));
+    assert!(said.contains("receipt.key") && said.contains("backup"), "{said}");
+}
+
+#[test]
 fn a_command_without_a_server_says_how_to_start_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();

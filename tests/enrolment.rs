@@ -120,6 +120,19 @@ fn without_a_certificate_or_with_a_foreign_one_a_device_is_told_what_is_missing(
 }
 
 #[test]
+fn one_key_cannot_become_two_devices() {
+    let world = World::new();
+    let mut camera = Camera::new(&world);
+    let first = camera.ask_to_be_known(&world.enrolment_text("B4-1")).json(202);
+    world.approve("B4-1", "J. Smith");
+    camera.ask_to_be_known(&world.enrolment_text("B4-2")).json(202);
+    let output = world.cli(&["device", "approve", "B4-2", "--assignee", "J. Smith"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("B4-1"), "{output:?}");
+    camera.fetch_certificate(first["id"].as_str().unwrap());
+    assert!(camera.offer(&[]).is_empty(), "the first stays what it was");
+}
+
+#[test]
 fn another_key_does_not_see_an_enrolment() {
     let world = World::new();
     let camera = Camera::new(&world);

@@ -60,7 +60,9 @@ fn a_ninth_connection_of_a_device_is_refused() {
         .collect();
     let mut ninth = camera.connect();
     ninth.send(request).unwrap();
-    ninth.reply("GET").is_problem(429, "too-many");
+    let reply = ninth.reply("GET");
+    reply.is_problem(429, "too-many");
+    assert_eq!(reply.headers["connection"], "close", "on this connection it would never get better");
     assert_eq!(world.camera("B4-2", "A. Jones").offer(&[]), Vec::<serde_json::Value>::new());
     open.clear();
     ninth.cut();

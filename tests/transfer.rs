@@ -1,5 +1,7 @@
 //! From the offer to the receipt.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use longshore_model::{Jwks, ReceiptVerifier, Sha256};
 use serde_json::json;
 
@@ -20,6 +22,7 @@ fn a_recording_arrives_under_a_readable_name_with_a_receipt_that_says_so() {
     let claims = ReceiptVerifier::new(&jwks).unwrap().verify(&done.headers["longshore-receipt"]).unwrap();
     assert_eq!((claims.sha256, claims.size), (Sha256::of(&content), 3_000_000));
     assert_eq!(claims.rid.to_string(), rid(1));
+    assert!(claims.attested);
 
     let name = "J. Smith/2026-11-20/2026-11-20 14-00-01 front event.mp4";
     assert_eq!(world.stored(), [(name.to_owned(), Sha256::of(&content))].into());
@@ -30,6 +33,7 @@ fn a_recording_arrives_under_a_readable_name_with_a_receipt_that_says_so() {
 
     // What was lost on the way back is found again: by HEAD, by another PATCH, by another offer.
     let head = camera.head(&upload);
+    assert_eq!(head.headers["upload-metadata"], format!("rid {}", STANDARD.encode(rid(1))));
     assert_eq!((head.offset(), &head.headers["longshore-receipt"]), (3_000_000, &done.headers["longshore-receipt"]));
     assert_eq!(camera.patch(&upload, 3_000_000, b"").headers["longshore-receipt"], done.headers["longshore-receipt"]);
     let answer = &camera.offer(&[item])[0];
@@ -47,6 +51,7 @@ fn the_server_orders_events_oldest_first_and_leaves_the_rest_on_the_device() {
     let priorities: Vec<_> = answers.iter().map(|answer| answer["priority"].as_u64()).collect();
     assert_eq!(priorities, [Some(3), Some(2), Some(4), Some(1), None]);
     assert_eq!(answers[4]["reason"], "not_requested");
+    camera.try_create(&rid(77), 5).is_problem(409, "conflict");
 }
 
 #[test]
@@ -78,6 +83,36 @@ fn a_changed_file_begins_anew_and_is_never_spliced() {
     assert_eq!(camera.head(&upload).status, 404);
     assert_eq!(camera.patch(&second, 0, &new).status, 204);
     assert_eq!(world.stored().into_values().collect::<Vec<_>>(), [Sha256::of(&new)]);
+}
+
+#[test]
+fn a_file_that_fails_its_checksum_three_times_has_to_wait_whatever_its_checksum_is_next() {
+    let world = World::new();
+    let camera = world.camera("B4-1", "J. Smith");
+    for n in 0..3 {
+        // A failing card reads differently each time.
+        let upload = camera.upload_of(&recording(1, &bytes(n, 1000)));
+        camera.patch(&upload, 0, &bytes(99, 1000)).is_problem(422, "checksum-mismatch");
+    }
+    let answer = &camera.offer(&[recording(1, &bytes(3, 1000))])[0];
+    assert_eq!((&answer["answer"], &answer["reason"]), (&json!("later"), &json!("checksum_mismatch")));
+    assert!(answer["not_before"].is_string());
+    camera.try_create(&rid(1), 1000).is_problem(409, "conflict");
+}
+
+#[test]
+fn a_checksum_that_is_declared_late_is_compared_all_the_same() {
+    let world = World::new();
+    let camera = world.camera("B4-1", "J. Smith");
+    let content = bytes(1, 100_000);
+    let mut item = recording(1, &content);
+    item.as_object_mut().unwrap().remove("sha256");
+    let upload = camera.upload_of(&item);
+    camera.patch(&upload, 0, &content[..50_000]);
+    let answer = &camera.offer(&[recording(1, &bytes(2, 100_000))])[0];
+    assert_eq!(answer["url"], json!(upload), "the upload goes on");
+    camera.patch(&upload, 50_000, &content[50_000..]).is_problem(422, "checksum-mismatch");
+    assert!(world.stored().is_empty());
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::fmt;
 
 use actix_web::error::BlockingError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::web::to;
+use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
     ApproveRefused, AttachError, ClaimRefused, CompleteError, CreateError, EndError, EngineError, EnrolError,
     OfferError, StorageError, WriteError,
 };
-use longshore_protocol::headers::{PROBLEM_JSON, UPLOAD_OFFSET};
+use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
 use longshore_protocol::{Problem, ProblemType};
 use longshore_store::catalogue::RecordError;
 use longshore_store::index::IndexError;
@@ -26,13 +27,16 @@ const REPAIR: u64 = 300;
 /// An answer that is a problem.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    problem: Problem,
+    problem: Box<Problem>,
     retry_after: Option<u64>,
+    /// Methods that the path takes, where the request's is none of them.
+    allow: Option<&'static str>,
+    close: bool,
 }
 
 impl Failure {
     pub(crate) fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { problem: Problem::new(kind, detail), retry_after: None }
+        Self { problem: Box::new(Problem::new(kind, detail)), retry_after: None, allow: None, close: false }
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
@@ -47,6 +51,12 @@ impl Failure {
 
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Ends the connection with the answer.
+    pub(crate) fn closing(mut self) -> Self {
+        self.close = true;
         self
     }
 
@@ -84,6 +94,15 @@ impl ResponseError for Failure {
         if let Some(offset) = self.problem.offset {
             response.insert_header((UPLOAD_OFFSET, offset));
         }
+        if let Some(methods) = self.allow {
+            response.insert_header((ALLOW, methods));
+        }
+        if self.problem.is(ProblemType::UnsupportedVersion) {
+            response.insert_header((TUS_VERSION, TUS_1_0_0));
+        }
+        if self.close {
+            response.force_close();
+        }
         let body = serde_json::to_string(&self.problem).unwrap_or_default();
         response.insert_header((CONTENT_TYPE, PROBLEM_JSON)).body(body)
     }
@@ -94,9 +113,12 @@ pub(crate) async fn nothing_here() -> Result<HttpResponse, Failure> {
     Err(Failure::new(ProblemType::NotFound, "see docs/PROTOCOL.md for the paths of device protocol 1"))
 }
 
-/// Answers a method that a path does not take.
-pub(crate) async fn no_such_method() -> Result<HttpResponse, Failure> {
-    Err(Failure::new(ProblemType::MethodNotAllowed, "see docs/PROTOCOL.md for the methods of this path"))
+/// Answers a method that a path does not take; `methods` are those that it takes (RFC 9110 §15.5.6).
+pub(crate) fn only(methods: &'static str) -> Route {
+    to(move || async move {
+        let failure = Failure::new(ProblemType::MethodNotAllowed, format!("this path takes {methods}"));
+        Err::<HttpResponse, _>(Failure { allow: Some(methods), ..failure })
+    })
 }
 
 impl From<RecordError> for Failure {
@@ -158,6 +180,8 @@ impl From<CreateError> for Failure {
         match error {
             CreateError::NotOffered => Self::new(ProblemType::NotOffered, detail),
             CreateError::SizeDiffers { .. } => Self::new(ProblemType::SizeDiffers, detail),
+            CreateError::NotNow => Self::new(ProblemType::Conflict, detail),
+            CreateError::Complete(error) => EndError::Complete(error).into(),
             CreateError::AlreadyStored => Self::new(ProblemType::AlreadyStored, detail),
             CreateError::TooManyUnfinished => Self::new(ProblemType::TooMany, detail).retry_after(REPAIR),
             CreateError::Storage(error) => error.into(),

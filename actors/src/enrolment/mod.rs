@@ -150,8 +150,10 @@ impl Handler<Approve> for Enrolment {
             let id = DeviceId::random().map_err(|_| EnrolError::<ApproveRefused>::NoRandomness)?;
             let decided = catalogue.decide(move |index| {
                 let enrolments = index.enrolments()?;
-                let known = index.device_by_serial(&approval.serial)?;
-                Ok(rules::approve(approval, &enrolments, known.as_ref(), id, now))
+                let waiting = rules::waiting(&approval.serial, &enrolments);
+                let of_serial = index.device_by_serial(&approval.serial)?;
+                let of_key = waiting.map_or(Ok(None), |waiting| index.device_by_key(waiting.key))?;
+                Ok(rules::approve(approval, waiting, of_serial.as_ref(), of_key.as_ref(), id, now))
             });
             decided.await.map_err(EnrolError::from)
         };

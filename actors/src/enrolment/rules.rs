@@ -14,8 +14,8 @@ const CODE_LEN: usize = 4;
 /// The profile that every server has.
 const DEFAULT_PROFILE: &str = "default";
 
-/// What a device brings to be known.
-#[derive(Debug, Clone)]
+/// What a device brings to be known. Not `Debug`: it holds a secret.
+#[derive(Clone)]
 pub struct Claim {
     /// Public half of its token.
     pub token: TokenId,
@@ -75,6 +75,9 @@ pub enum ApproveRefused {
     /// No config profile has this name.
     #[error("there is no config profile {0:?}; there is: {DEFAULT_PROFILE}")]
     UnknownProfile(String),
+    /// The key that waits is already the key of another device.
+    #[error("the device that waits is enrolled already, as {0}; if that serial was mistyped, reset the device first")]
+    KeyInUse(String),
     /// There is a device with this serial.
     #[error("a device with the serial {0} is enrolled already")]
     AlreadyEnrolled(String),
@@ -117,10 +120,18 @@ pub(super) fn claim(
     Ok((vec![Fact::EnrolmentRequested { enrolment: enrolment.clone() }], enrolment))
 }
 
+/// The request of this serial that waits; the newest, since an older one was given up by its device.
+pub(super) fn waiting<'a>(serial: &str, enrolments: &'a [Enrolment]) -> Option<&'a Enrolment> {
+    let waits = |enrolment: &&Enrolment| enrolment.serial == serial && enrolment.state == EnrolmentState::Pending;
+    enrolments.iter().rev().find(waits)
+}
+
+/// `of_serial` and `of_key` are the devices that have this serial, or this key, already.
 pub(super) fn approve(
     approval: Approval,
-    enrolments: &[Enrolment],
-    known: Option<&Device>,
+    waiting: Option<&Enrolment>,
+    of_serial: Option<&Device>,
+    of_key: Option<&Device>,
     id: DeviceId,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Fact>, (EnrolmentId, Device)), ApproveRefused> {
@@ -128,14 +139,13 @@ pub(super) fn approve(
     if profile != DEFAULT_PROFILE {
         return Err(ApproveRefused::UnknownProfile(profile));
     }
-    if known.is_some() {
+    if of_serial.is_some() {
         return Err(ApproveRefused::AlreadyEnrolled(serial));
     }
-    let waiting = |enrolment: &&Enrolment| enrolment.serial == serial && enrolment.state == EnrolmentState::Pending;
-    // The newest: an older one of the same serial was given up by its device.
-    let Some(enrolment) = enrolments.iter().rev().find(waiting) else {
-        return Err(ApproveRefused::NotWaiting(serial));
-    };
+    let Some(enrolment) = waiting else { return Err(ApproveRefused::NotWaiting(serial)) };
+    if let Some(other) = of_key {
+        return Err(ApproveRefused::KeyInUse(other.serial.clone()));
+    }
     let device = Device {
         id,
         serial,
@@ -229,13 +239,16 @@ mod tests {
 
     #[test]
     fn only_a_waiting_device_can_be_approved_and_only_once() {
-        let decide = |enrolments: &[Enrolment], known| {
-            approve(approval(), enrolments, known, DeviceId::from_bytes([3; 16]), now())
+        let decide = |waiting, of_serial, of_key| {
+            approve(approval(), waiting, of_serial, of_key, DeviceId::from_bytes([3; 16]), now())
         };
-        assert_eq!(decide(&[], None), Err(ApproveRefused::NotWaiting("B-1".into())));
+        assert_eq!(decide(None, None, None), Err(ApproveRefused::NotWaiting("B-1".into())));
         let (_, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
-        let (_, (_, device)) = decide(std::slice::from_ref(&enrolment), None).unwrap();
+        let (_, (_, device)) = decide(Some(&enrolment), None, None).unwrap();
         assert_eq!(device.assignee_at(now()), Some("J. Smith"));
-        assert_eq!(decide(&[enrolment], Some(&device)), Err(ApproveRefused::AlreadyEnrolled("B-1".into())));
+        let twice = decide(Some(&enrolment), Some(&device), None).map(|_| ());
+        assert_eq!(twice, Err(ApproveRefused::AlreadyEnrolled("B-1".into())));
+        let other = Device { serial: "B-2".into(), ..device };
+        assert_eq!(decide(Some(&enrolment), None, Some(&other)), Err(ApproveRefused::KeyInUse("B-2".into())));
     }
 }

@@ -6,9 +6,6 @@ use longshore_store::incoming::Unfinished;
 use longshore_store::index::DeclaredRow;
 use longshore_store::manifest::Manifest;
 
-/// Items of one answer that say `upload` or `resume`; the others wait for the next offer, so that the order can
-/// change meanwhile.
-const PER_ANSWER: u32 = 16;
 /// Transfers with a wrong checksum after which a recording has to wait.
 const MAX_MISMATCHES: u32 = 3;
 /// How long it has to wait then: long enough that a failing card does not fill the network, short enough for a shift.
@@ -61,8 +58,9 @@ pub enum Verdict {
     Conflict,
 }
 
-/// Decides over one offer. `may_begin` is how many more uploads the device may begin.
-pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, now: DateTime<Utc>) -> Vec<Verdict> {
+/// Decides over one offer. `may_begin` is how many more uploads the device may begin, `per_answer` how many items may
+/// come at once.
+pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, per_answer: u32, now: DateTime<Utc>) -> Vec<Verdict> {
     let mut verdicts: Vec<Option<Verdict>> =
         offer.iter().map(|(declared, known)| settled(declared, known, now)).collect();
     let mut open: Vec<usize> = (0..offer.len()).filter(|index| verdicts[*index].is_none()).collect();
@@ -75,7 +73,7 @@ pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, now: DateTime<
         let (declared, known) = &offer[index];
         let resumable = known.unfinished.as_ref().filter(|upload| same_source(declared, upload));
         verdicts[index] = Some(match resumable {
-            _ if priority == PER_ANSWER => Verdict::Queued,
+            _ if priority == per_answer => Verdict::Queued,
             Some(upload) => {
                 priority += 1;
                 Verdict::Resume { upload: upload.identity.upload, offset: upload.offset, priority }
@@ -93,7 +91,7 @@ pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, now: DateTime<
 }
 
 /// Verdicts that do not depend on the other items; `None`: it should come.
-fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
+pub(crate) fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
     if let Some(stored) = &known.stored {
         return Some(match declared.sha256 {
             Some(sha256) if sha256 == stored.recording.sha256 => Verdict::Have { receipt: stored.receipt.clone() },
@@ -109,9 +107,11 @@ fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) -> Option<Ver
     (now < not_before).then_some(Verdict::Mismatched { not_before })
 }
 
-/// Whether an unfinished upload brings what is offered now.
+/// Whether an unfinished upload brings what is offered now. A checksum that was not known at its creation is compared
+/// when it is complete.
 pub(crate) fn same_source(declared: &Declared, upload: &Unfinished) -> bool {
-    upload.identity.length == declared.size && upload.identity.sha256 == declared.sha256
+    upload.identity.length == declared.size
+        && (upload.identity.sha256.is_none() || upload.identity.sha256 == declared.sha256)
 }
 
 #[cfg(test)]
@@ -161,14 +161,14 @@ mod tests {
             (declared(3, 20), Known::default()),
         ];
         let priorities = [3, 1, 2].map(|priority| Verdict::Upload { priority });
-        assert_eq!(plan(&offer, 64, now()), priorities);
+        assert_eq!(plan(&offer, 64, 16, now()), priorities);
     }
 
     #[test]
     fn what_nobody_asked_for_waits() {
         for kind in [Kind::Continuous, Kind::Snapshot] {
             let offer = [(Declared { kind, ..declared(1, 0) }, Known::default())];
-            assert_eq!(plan(&offer, 64, now()), [Verdict::NotRequested]);
+            assert_eq!(plan(&offer, 64, 16, now()), [Verdict::NotRequested]);
         }
     }
 
@@ -177,9 +177,9 @@ mod tests {
         let item = declared(1, 0);
         let known = Known { unfinished: Some(unfinished(&item, 40)), ..Known::default() };
         let resume = Verdict::Resume { upload: UploadId::from_bytes([9; 16]), offset: 40, priority: 1 };
-        assert_eq!(plan(&[(item.clone(), known.clone())], 0, now()), [resume]);
+        assert_eq!(plan(&[(item.clone(), known.clone())], 0, 16, now()), [resume]);
         let changed = Declared { sha256: Some(Sha256::of(b"other")), ..item };
-        assert_eq!(plan(&[(changed, known)], 0, now()), [Verdict::Upload { priority: 1 }]);
+        assert_eq!(plan(&[(changed, known)], 0, 16, now()), [Verdict::Upload { priority: 1 }]);
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
             mismatches,
             last_mismatch: Some(now() - TimeDelta::minutes(minutes_ago)),
         };
-        let verdict = |row| plan(&[(item.clone(), Known { declared: Some(row), ..Known::default() })], 64, now());
+        let verdict = |row| plan(&[(item.clone(), Known { declared: Some(row), ..Known::default() })], 64, 16, now());
         assert_eq!(verdict(row(2, 1)), [Verdict::Upload { priority: 1 }]);
         assert_eq!(verdict(row(3, 1)), [Verdict::Mismatched { not_before: now() + TimeDelta::minutes(59) }]);
         assert_eq!(verdict(row(3, 61)), [Verdict::Upload { priority: 1 }]);
@@ -207,7 +207,7 @@ mod tests {
                 .enumerate()
                 .map(|(n, minute)| (declared(u8::try_from(n).unwrap(), *minute), Known::default()))
                 .collect();
-            let verdicts = plan(&offer, may_begin, now());
+            let verdicts = plan(&offer, may_begin, 16, now());
             prop_assert_eq!(verdicts.len(), offer.len());
             let mut begun: Vec<_> = verdicts
                 .iter()

@@ -13,12 +13,14 @@ use longshore_store::catalogue::RecordError;
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError};
+use longshore_store::manifest::Manifest;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 use super::plan::{self, Known, Verdict};
 use super::{DeviceSessions, SessionEnded};
-use crate::storage::{Discard, Reserve, StorageError};
-use crate::upload::{Close, Completer, Drain, Receipted, SegmentPool, UploadStream, blocking};
+use crate::storage::{Clear, Discard, Reserve, StorageError};
+use crate::upload::{Close, CompleteError, Completer, Drain, Receipted, SegmentPool, UploadStream, blocking};
 
 /// How long a device that does not call keeps its session; longer than any keep-alive or long-poll.
 const IDLE: Duration = Duration::from_secs(15 * 60);
@@ -46,6 +48,9 @@ pub struct Limits {
     pub open_patches: usize,
     /// Uploads begun and not finished.
     pub unfinished_uploads: usize,
+    /// Items of one answer to an offer that may come at once; the others wait for the next, so that the order can
+    /// change meanwhile.
+    pub uploads_per_answer: u32,
 }
 
 /// Why an offer got no answer.
@@ -77,12 +82,18 @@ pub enum CreateError {
     /// It is in the store.
     #[error("the recording is stored already")]
     AlreadyStored,
+    /// The answer to its offer is not to send it now.
+    #[error("the recording should not come now; the answer to its offer says why")]
+    NotNow,
     /// The device has begun more uploads than it may.
     #[error("the device has too many unfinished uploads")]
     TooManyUnfinished,
     /// The disk.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// An earlier upload of it is complete, and did not become a recording.
+    #[error(transparent)]
+    Complete(#[from] CompleteError),
     /// The index.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -198,8 +209,8 @@ pub(crate) struct DeviceSession {
     creating: Arc<Mutex<()>>,
     offer_again: u64,
     draining: bool,
-    /// Counts calls; an idle timer that finds another count is void.
-    calls: u64,
+    last_call: Instant,
+    idle_timer: bool,
 }
 
 impl DeviceSession {
@@ -208,22 +219,35 @@ impl DeviceSession {
         Self {
             device,
             router,
-            parts,
             streams: HashMap::new(),
             open_patches,
             creating: Arc::default(),
-            offer_again: 0,
+            // From the clock: a session that begins after another must not count what that one counted again.
+            offer_again: u64::try_from(parts.completer.clock.now().timestamp()).unwrap_or(0),
             draining,
-            calls: 0,
+            last_call: Instant::now(),
+            idle_timer: false,
+            parts,
         }
     }
 
     fn called(&mut self, ctx: &mut Context<Self>) {
-        self.calls += 1;
-        let calls = self.calls;
-        ctx.run_later(IDLE, move |actor, ctx| {
-            if actor.calls == calls && actor.streams.values().all(|stream| !stream.connected()) {
-                ctx.stop();
+        self.last_call = Instant::now();
+        self.watch_idleness(IDLE, ctx);
+    }
+
+    /// One timer at a time, which winds itself up again: a device may call a thousand times a minute.
+    fn watch_idleness(&mut self, after: Duration, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.idle_timer, true) {
+            return;
+        }
+        ctx.run_later(after, |actor, ctx| {
+            actor.idle_timer = false;
+            let busy = actor.streams.values().any(Addr::connected);
+            match IDLE.checked_sub(actor.last_call.elapsed()).filter(|left| !left.is_zero()) {
+                Some(left) => actor.watch_idleness(left, ctx),
+                None if busy => actor.watch_idleness(IDLE, ctx),
+                None => ctx.stop(),
             }
         });
     }
@@ -262,7 +286,7 @@ impl Handler<Offer> for DeviceSession {
             item.clock_unset =
                 clock_wrong || item.start.to_utc() > now + CLOCK_TOLERANCE || item.start.year() < FIRST_YEAR;
         }
-        let (device, may_begin) = (self.device, self.may_begin());
+        let (device, may_begin, per_answer) = (self.device, self.may_begin(), self.parts.limits.uploads_per_answer);
         let unfinished: HashMap<RecordingId, Unfinished> =
             self.parts.incoming.of_device(device).into_iter().map(|upload| (upload.identity.rid, upload)).collect();
         let catalogue = self.parts.completer.catalogue.clone();
@@ -270,7 +294,7 @@ impl Handler<Offer> for DeviceSession {
             let index = catalogue.index().clone();
             let looked_up = blocking(move || look_up(&index, device, items, &unfinished)).await?;
             let news = news(&looked_up);
-            let verdicts = plan::plan(&looked_up, may_begin, now);
+            let verdicts = plan::plan(&looked_up, may_begin, per_answer, now);
             if !news.is_empty() {
                 catalogue.record(vec![Fact::Declared { device, items: news }]).await?;
             }
@@ -317,11 +341,15 @@ impl Handler<CreateUpload> for DeviceSession {
         let creating = async move {
             let _one_at_a_time = creating.lock().await;
             let index = completer.catalogue.index().clone();
-            let (stored, row) =
-                blocking(move || Ok((index.stored(device, rid)?, index.declared(device, rid)?))).await?;
-            let declared = row.ok_or(CreateError::NotOffered)?.declared;
+            let looked_up = blocking(move || Ok((index.stored(device, rid)?, index.declared(device, rid)?)));
+            let (stored, row) = looked_up.await?;
             if stored.is_some() {
                 return Err(CreateError::AlreadyStored);
+            }
+            let declared = row.as_ref().ok_or(CreateError::NotOffered)?.declared.clone();
+            let known = Known { declared: row, ..Known::default() };
+            if plan::settled(&declared, &known, completer.clock.now()).is_some() {
+                return Err(CreateError::NotNow);
             }
             if length != declared.size {
                 return Err(CreateError::SizeDiffers { offered: declared.size });
@@ -335,10 +363,20 @@ impl Handler<CreateUpload> for DeviceSession {
                 if let Some(stream) = streams.get(&begun) {
                     let (closed, closing) = oneshot::channel();
                     let _gone_already = stream.try_send(Close(closed));
-                    let _closed_or_gone = tokio::time::timeout(CLOSE, closing).await;
+                    if tokio::time::timeout(CLOSE, closing).await.is_err() {
+                        return Err(StorageError::Slow.into());
+                    }
                 }
-                let discard = completer.writer.send(Discard(begun)).await;
-                discard.map_err(|_| StorageError::Unavailable)??;
+                let discard = completer.writer.send(Discard(begun, Clear::GivenUp)).await;
+                match discard.map_err(|_| StorageError::Unavailable)? {
+                    // It was complete after all; what became of it counts.
+                    Err(StorageError::Placing) => {
+                        completer.roll_forward(begun).await?;
+                        return Err(CreateError::AlreadyStored);
+                    }
+                    Err(StorageError::NotFound) => {}
+                    other => other?,
+                }
             } else if incoming.of_device(device).len() >= limit {
                 return Err(CreateError::TooManyUnfinished);
             }
@@ -362,7 +400,9 @@ impl Handler<Hold> for DeviceSession {
         }
         if self.parts.incoming.find(self.device, upload).is_some() {
             let permit = if with_body { Arc::clone(&self.open_patches).try_acquire_owned().ok() } else { None };
-            if with_body && permit.is_none() {
+            // A request that takes over from an older one on the same upload gets its place.
+            let takes_over = self.streams.get(&upload).is_some_and(Addr::connected);
+            if with_body && permit.is_none() && !takes_over {
                 return Box::pin(ready(Err(AttachError::TooMany)));
             }
             let stream = self.stream(upload, ctx);
@@ -372,7 +412,8 @@ impl Handler<Hold> for DeviceSession {
         let looking = async move {
             let stored = blocking(move || index.stored_by_upload(upload)).await?;
             let stored = stored.filter(|stored| stored.recording.device == device).ok_or(AttachError::NotFound)?;
-            Ok(Holding::Stored(Receipted { length: stored.recording.size, receipt: stored.receipt }))
+            let Manifest { recording, receipt, .. } = stored;
+            Ok(Holding::Stored(Receipted { rid: recording.rid, length: recording.size, receipt }))
         };
         Box::pin(looking.into_actor(self))
     }

@@ -124,10 +124,19 @@ pub(crate) struct Place(pub(crate) Manifest);
 #[rtype(result = "Result<Manifest, StorageError>")]
 pub(crate) struct RollForward(pub(crate) UploadId);
 
+/// Why an upload goes from the incoming folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clear {
+    /// It is given up; refused once it began to become a recording.
+    GivenUp,
+    /// It is recorded as a recording.
+    Finished,
+}
+
 /// Remove an upload from the incoming folder.
 #[derive(Message)]
 #[rtype(result = "Result<(), StorageError>")]
-pub(crate) struct Discard(pub(crate) UploadId);
+pub(crate) struct Discard(pub(crate) UploadId, pub(crate) Clear);
 
 impl StorageWriter {
     pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming) -> Self {
@@ -217,8 +226,11 @@ impl Handler<RollForward> for StorageWriter {
 impl Handler<Discard> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
-    fn handle(&mut self, Discard(upload): Discard, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Discard(upload, why): Discard, _: &mut Self::Context) -> Self::Result {
         let incoming = self.incoming.clone();
-        self.run(move || incoming.discard(upload))
+        self.run(move || match why {
+            Clear::GivenUp => incoming.discard(upload),
+            Clear::Finished => incoming.finish(upload),
+        })
     }
 }

@@ -2,10 +2,12 @@
 //! segments, and hands them to the transfer's actor.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use actix::Addr;
-use longshore_model::{HashState, RunningHash};
+use longshore_model::{HashState, RecordingId, RunningHash};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::timeout;
 
 use super::completion::CompleteError;
 use super::ledger::{Epoch, IN_FLIGHT};
@@ -13,13 +15,18 @@ use super::segment::{Segment, SegmentPool};
 use super::stream::{Append, Detached, Tail, UploadStream};
 use crate::storage::StorageError;
 
+/// How long a request waits for the disk. Devices and proxies give up about then, and a disk that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Why a request has to let go of its transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evicted {
     /// A newer request wants it.
     Superseded,
     /// The server is stopping.
     Draining,
+    /// The disk refused what an earlier part of this request brought.
+    Failed(StorageError),
 }
 
 /// Why bytes were not taken.
@@ -63,11 +70,13 @@ pub enum EndError {
 pub struct Attachment {
     stream: Addr<UploadStream>,
     epoch: Epoch,
+    rid: RecordingId,
     length: u64,
     /// Offset after the last segment that was handed over.
     handed: u64,
     hash: RunningHash,
-    filling: Segment,
+    /// Taken with the first byte: a request that only asks needs none.
+    filling: Option<Segment>,
     pool: SegmentPool,
     answers: VecDeque<oneshot::Receiver<Result<(), WriteError>>>,
     evicted: oneshot::Receiver<Evicted>,
@@ -79,6 +88,7 @@ pub struct Attachment {
 pub(super) struct Grant {
     pub(super) stream: Addr<UploadStream>,
     pub(super) epoch: Epoch,
+    pub(super) rid: RecordingId,
     pub(super) length: u64,
     pub(super) offset: u64,
     pub(super) hash: RunningHash,
@@ -89,14 +99,15 @@ pub(super) struct Grant {
 
 impl Attachment {
     pub(super) fn new(grant: Grant) -> Self {
-        let Grant { stream, epoch, length, offset, hash, pool, evicted, permit } = grant;
+        let Grant { stream, epoch, rid, length, offset, hash, pool, evicted, permit } = grant;
         Self {
             stream,
             epoch,
+            rid,
             length,
             handed: offset,
             hash,
-            filling: pool.take(),
+            filling: None,
             pool,
             answers: VecDeque::with_capacity(IN_FLIGHT),
             evicted,
@@ -107,7 +118,12 @@ impl Attachment {
 
     /// Where the next byte belongs.
     pub fn offset(&self) -> u64 {
-        self.handed + self.filling.len() as u64
+        self.handed + self.filling.as_ref().map_or(0, |segment| segment.len() as u64)
+    }
+
+    /// The recording that the transfer brings.
+    pub fn rid(&self) -> RecordingId {
+        self.rid
     }
 
     /// Bytes of the whole recording.
@@ -129,13 +145,13 @@ impl Attachment {
             return Err(WriteError::TooLong);
         }
         while !bytes.is_empty() {
-            let taken = self.filling.fill(bytes);
+            let segment = self.filling.get_or_insert_with(|| self.pool.take());
+            let taken = segment.fill(bytes);
             self.hash.update(&bytes[..taken]);
             bytes = &bytes[taken..];
-            if self.filling.is_full() {
-                // No await between here and the hand-over: the state of the checksum belongs to the segment's end.
-                let segment = std::mem::replace(&mut self.filling, self.pool.take());
-                self.hand_over(segment)?;
+            // No await between here and the hand-over: the state of the checksum belongs to the segment's end.
+            if let Some(full) = self.filling.take_if(|segment| segment.is_full()) {
+                self.hand_over(full)?;
                 while self.answers.len() >= IN_FLIGHT {
                     self.oldest_answer().await?;
                 }
@@ -163,9 +179,9 @@ impl Attachment {
         let Some(answer) = self.answers.front_mut() else {
             return Ok(());
         };
-        let answer = answer.await;
+        let answer = timeout(PATIENCE, answer).await;
         self.answers.pop_front();
-        answer.unwrap_or(Err(WriteError::Unavailable))
+        answer.unwrap_or(Ok(Err(WriteError::Unavailable))).unwrap_or(Err(WriteError::Unavailable))
     }
 
     /// Lets go: what arrived is committed, and if that is everything, the recording is completed. Dropping the future
@@ -179,13 +195,15 @@ impl Attachment {
         }
         let (reply, answer) = oneshot::channel();
         self.detach(Some(reply)).map_err(EndError::Write)?;
-        answer.await.unwrap_or(Err(EndError::Write(WriteError::Unavailable)))
+        let unavailable = || Err(EndError::Write(WriteError::Unavailable));
+        timeout(PATIENCE, answer)
+            .await
+            .map_or_else(|_| unavailable(), |answer| answer.unwrap_or_else(|_| unavailable()))
     }
 
     fn detach(&mut self, reply: Option<oneshot::Sender<Result<Ended, EndError>>>) -> Result<(), WriteError> {
         self.ended = true;
-        let segment = std::mem::replace(&mut self.filling, self.pool.take());
-        let tail = (!segment.is_empty()).then(|| self.tail(segment));
+        let tail = self.filling.take().map(|segment| self.tail(segment));
         let detached = Detached { epoch: self.epoch, tail, reply };
         self.stream.try_send(detached).map_err(|_| WriteError::Unavailable)
     }

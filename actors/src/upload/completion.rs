@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use actix::Addr;
 use chrono::{DateTime, Utc};
-use longshore_model::{Clock, Device, ReceiptError, ReceiptKey, Recording, Sha256, UploadId};
+use longshore_model::{Clock, Device, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId};
 use longshore_store::Identity;
 use longshore_store::catalogue::{Catalogue, RecordError};
 use longshore_store::facts::Fact;
+use longshore_store::incoming::Transfer;
 use longshore_store::index::{DeclaredRow, IndexError};
 use longshore_store::manifest::Manifest;
 
-use crate::storage::{Discard, Place, RollForward, StorageError, StorageWriter};
+use crate::storage::{Clear, Discard, Place, RollForward, StorageError, StorageWriter};
 
 /// Why no recording came of a complete transfer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,6 +51,8 @@ impl From<ReceiptError> for CompleteError {
 /// A recording that is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receipted {
+    /// The recording.
+    pub(crate) rid: RecordingId,
     /// Bytes of the recording.
     pub(crate) length: u64,
     /// The signed receipt.
@@ -67,10 +70,9 @@ pub(crate) struct Completer {
 
 impl Completer {
     /// Compares the checksum, signs, places, records; the receipt may be sent when this returns.
-    pub(crate) async fn complete(&self, identity: Identity, found: Sha256) -> Result<Receipted, CompleteError> {
-        if let Some(declared) = identity.sha256.filter(|declared| *declared != found) {
-            return Err(self.mismatch(&identity, declared, found).await);
-        }
+    /// `transfer` is held until the recording has its name, so that nobody gives the upload up meanwhile.
+    pub(crate) async fn complete(&self, transfer: Arc<Transfer>, found: Sha256) -> Result<Receipted, CompleteError> {
+        let identity = transfer.identity().clone();
         let index = self.catalogue.index().clone();
         let (device, rid) = (identity.device, identity.rid);
         let known =
@@ -78,11 +80,17 @@ impl Completer {
         let (Some(device), Some(row), stored) = known.await? else {
             return Err(CompleteError::Internal("the upload's device or declaration is not in the index".to_owned()));
         };
+        // A device that had no time to compute it before may have declared it since.
+        if let Some(declared) = identity.sha256.or(row.declared.sha256).filter(|declared| *declared != found) {
+            drop(transfer);
+            return Err(self.mismatch(&identity, declared, found).await);
+        }
         let revision = stored.map_or(1, |stored| stored.recording.revision + 1);
         let now = self.clock.now();
         let recording = recording_of(&device, row, &identity, found, revision, now);
         let manifest = Manifest::sign(recording, now, &self.key)?;
         let manifest = self.writer.send(Place(manifest)).await.map_err(|_| StorageError::Unavailable)??;
+        drop(transfer);
         self.record(manifest).await
     }
 
@@ -104,8 +112,8 @@ impl Completer {
             recording.path, recording.size, recording.sha256 = %recording.sha256, device.serial = recording.serial,
             "recording stored"
         );
-        self.discard(recording.upload).await;
-        Ok(Receipted { length: recording.size, receipt })
+        self.clear_up(recording.upload, Clear::Finished).await;
+        Ok(Receipted { rid: recording.rid, length: recording.size, receipt })
     }
 
     async fn mismatch(&self, identity: &Identity, declared: Sha256, found: Sha256) -> CompleteError {
@@ -115,13 +123,13 @@ impl Completer {
         {
             return error.into();
         }
-        self.discard(upload).await;
+        self.clear_up(upload, Clear::GivenUp).await;
         CompleteError::Mismatch { declared, found }
     }
 
     /// What is left of an upload is removed at the next start at the latest.
-    async fn discard(&self, upload: UploadId) {
-        match self.writer.send(Discard(upload)).await {
+    async fn clear_up(&self, upload: UploadId, why: Clear) {
+        match self.writer.send(Discard(upload, why)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%upload, %error, "an upload's incoming folder could not be removed"),
             Err(_) => tracing::warn!(%upload, "an upload's incoming folder could not be removed: no writer"),
@@ -129,7 +137,8 @@ impl Completer {
     }
 }
 
-/// Reads from the index on the engine's own blocking threads.
+/// Reads from the index on blocking threads: the engine's own where an actor reads, the HTTP server's where a request
+/// does.
 pub(crate) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, IndexError> + Send + 'static,
 ) -> Result<T, IndexError> {
@@ -161,7 +170,7 @@ fn recording_of(
         clock_unset: declared.clock_unset,
         size: identity.length,
         sha256,
-        attested: identity.sha256.is_some(),
+        attested: identity.sha256.or(declared.sha256).is_some(),
         original_name: declared.filename,
         verified_at: now,
         upload: identity.upload,

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use longshore_model::{HashState, UploadId};
+use longshore_store::Committed;
 use longshore_store::incoming::Transfer;
-use longshore_store::{Committed, Identity};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
 
 use super::attachment::{Attachment, EndError, Ended, Evicted, Grant, WriteError, resume_hash};
 use super::completion::{CompleteError, Completer, Receipted};
@@ -77,7 +78,6 @@ struct Holder {
 
 struct OpenFile {
     transfer: Arc<Transfer>,
-    identity: Identity,
     ledger: Ledger,
 }
 
@@ -100,8 +100,10 @@ pub(crate) struct UploadStream {
     draining: bool,
     /// Bytes of the whole recording, once its file was open.
     length: u64,
-    /// Counts events; a timer that finds another count than its own is void.
-    events: u64,
+    takeover: Option<SpawnHandle>,
+    /// Since when nobody holds the transfer.
+    idle_since: Option<Instant>,
+    idle_timer: bool,
 }
 
 impl UploadStream {
@@ -126,7 +128,9 @@ impl UploadStream {
             completing: false,
             draining,
             length: 0,
-            events: 0,
+            takeover: None,
+            idle_since: None,
+            idle_timer: false,
         }
     }
 
@@ -137,6 +141,8 @@ impl UploadStream {
         if self.committing {
             return;
         }
+        // Who wanted it closed may have given up; then it is a transfer like any other.
+        self.closing.take_if(|closed| closed.is_closed());
         if between_requests && let Some(closed) = self.closing.take() {
             return self.close(closed, ctx);
         }
@@ -168,7 +174,7 @@ impl UploadStream {
             let _gone = reply.send(Err(EndError::Write(WriteError::Superseded)));
         }
         let _gone = closed.send(());
-        ctx.stop();
+        self.finish(ctx);
     }
 
     fn commit(&mut self, to: Committed, ctx: &mut Context<Self>) {
@@ -194,6 +200,9 @@ impl UploadStream {
         let (Some(file), Some(Attach { permit, reply })) = (&mut self.file, self.waiting.take()) else {
             return;
         };
+        if let Some(timer) = self.takeover.take() {
+            ctx.cancel_future(timer);
+        }
         let (epoch, at) = file.ledger.attach();
         let hash = match resume_hash(&at.hash) {
             Ok(hash) => hash,
@@ -204,6 +213,7 @@ impl UploadStream {
         let grant = Grant {
             stream: ctx.address(),
             epoch,
+            rid: file.transfer.identity().rid,
             length: file.ledger.length(),
             offset: at.offset,
             hash,
@@ -216,17 +226,13 @@ impl UploadStream {
     }
 
     fn complete(&mut self, ctx: &mut Context<Self>) {
-        let Some(OpenFile { transfer, identity, ledger }) = self.file.take() else {
-            return;
-        };
-        // The last handle: the file is about to change its name, or to go.
-        drop(transfer);
+        let Some(OpenFile { transfer, ledger }) = self.file.take() else { return };
         let found = match resume_hash(&ledger.durable().hash) {
             Ok(hash) => hash.finish(),
             Err(error) => return self.fail(error, None, ctx),
         };
         let completer = self.completer.clone();
-        self.follow(async move { completer.complete(identity, found).await }, ctx);
+        self.follow(async move { completer.complete(transfer, found).await }, ctx);
     }
 
     fn follow(
@@ -245,10 +251,11 @@ impl UploadStream {
     }
 
     fn completed(&mut self, result: &Result<Receipted, CompleteError>, ctx: &mut Context<Self>) {
-        let mut delivered = false;
+        // A request that waits to get hold of it finds the recording when it asks again.
+        let mut delivered = self.waiting.is_some();
         for reply in self.ending.drain(..) {
             let ended = match result {
-                Ok(Receipted { length, receipt }) => Ok(Ended { offset: *length, receipt: Some(receipt.clone()) }),
+                Ok(Receipted { length, receipt, .. }) => Ok(Ended { offset: *length, receipt: Some(receipt.clone()) }),
                 Err(error) => Err(EndError::Complete(error.clone())),
             };
             delivered |= reply.send(ended).is_ok();
@@ -276,11 +283,11 @@ impl UploadStream {
         for reply in self.ending.drain(..) {
             let _gone = reply.send(Err(EndError::Write(error.clone().into())));
         }
+        self.evict(Evicted::Failed(error.clone()));
         if let Some(reply) = first {
             let _gone = reply.send(Err(error.into()));
         }
-        self.session.do_send(UploadEnded { upload: self.upload, offer_again: false });
-        ctx.stop();
+        self.finish(ctx);
     }
 
     fn append(
@@ -316,6 +323,17 @@ impl UploadStream {
         ctx.spawn(written);
     }
 
+    fn takeover_is_late(&mut self, ctx: &mut Context<Self>) {
+        self.takeover = None;
+        if self.file.is_some() {
+            return self.fail(StorageError::Slow, None, ctx);
+        }
+        // The file is being opened, or gets its name: ending this actor now would only begin that anew.
+        if let Some(waiting) = self.waiting.take() {
+            let _gone = waiting.reply.send(Err(AttachError::Storage(StorageError::Slow)));
+        }
+    }
+
     fn evict(&mut self, why: Evicted) {
         if let Some(evict) = self.holder.as_mut().and_then(|holder| holder.evict.take()) {
             let _gone = evict.send(why);
@@ -323,13 +341,29 @@ impl UploadStream {
     }
 
     fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
-        let events = self.events;
-        ctx.run_later(IDLE, move |actor, ctx| {
-            if actor.events == events {
-                actor.session.do_send(UploadEnded { upload: actor.upload, offer_again: false });
-                ctx.stop();
+        self.idle_since = Some(Instant::now());
+        self.watch_idleness(IDLE, ctx);
+    }
+
+    /// One timer at a time, which winds itself up again: requests may come and go a thousand times a minute.
+    fn watch_idleness(&mut self, after: Duration, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.idle_timer, true) {
+            return;
+        }
+        ctx.run_later(after, |actor, ctx| {
+            actor.idle_timer = false;
+            let Some(since) = actor.idle_since else { return };
+            match IDLE.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+                Some(left) => actor.watch_idleness(left, ctx),
+                None => actor.finish(ctx),
             }
         });
+    }
+
+    /// Ends this actor; the session forgets its address.
+    fn finish(&mut self, ctx: &mut Context<Self>) {
+        self.session.do_send(UploadEnded { upload: self.upload, offer_again: false });
+        ctx.stop();
     }
 }
 
@@ -355,10 +389,9 @@ impl Actor for UploadStream {
         let opened = self.completer.writer.send(Open(self.upload)).into_actor(self).map(|result, actor, ctx| {
             match flatten(result) {
                 Ok((transfer, committed)) => {
-                    let identity = transfer.identity().clone();
-                    actor.length = identity.length;
-                    let ledger = Ledger::new(identity.length, committed);
-                    actor.file = Some(OpenFile { transfer, identity, ledger });
+                    actor.length = transfer.identity().length;
+                    let ledger = Ledger::new(actor.length, committed);
+                    actor.file = Some(OpenFile { transfer, ledger });
                     actor.advance(ctx);
                 }
                 Err(StorageError::Placing) => {
@@ -376,29 +409,19 @@ impl Handler<Attach> for UploadStream {
     type Result = ();
 
     fn handle(&mut self, attach: Attach, ctx: &mut Self::Context) {
-        self.events += 1;
         if self.draining {
             let _gone = attach.reply.send(Err(AttachError::Draining));
             return;
         }
+        self.idle_since = None;
         if let Some(older) = self.waiting.replace(attach) {
             let _gone = older.reply.send(Err(AttachError::Superseded));
         }
         self.evict(Evicted::Superseded);
-        let events = self.events;
-        ctx.run_later(TAKEOVER, move |actor, ctx| {
-            if actor.events != events {
-                return;
-            }
-            if actor.completing {
-                // Ending this actor now would interrupt the placing; the request comes again.
-                if let Some(waiting) = actor.waiting.take() {
-                    let _gone = waiting.reply.send(Err(AttachError::Storage(StorageError::Slow)));
-                }
-            } else if actor.waiting.is_some() {
-                actor.fail(StorageError::Slow, None, ctx);
-            }
-        });
+        let timer = ctx.run_later(TAKEOVER, Self::takeover_is_late);
+        if let Some(older) = self.takeover.replace(timer) {
+            ctx.cancel_future(older);
+        }
         self.advance(ctx);
     }
 }
@@ -415,9 +438,6 @@ impl Handler<Detached> for UploadStream {
     type Result = ();
 
     fn handle(&mut self, Detached { epoch, tail, reply }: Detached, ctx: &mut Self::Context) {
-        if self.waiting.is_none() {
-            self.events += 1;
-        }
         if let Some(tail) = tail {
             self.append(epoch, tail, None, ctx);
         }
@@ -433,7 +453,6 @@ impl Handler<Close> for UploadStream {
     type Result = ();
 
     fn handle(&mut self, Close(closed): Close, ctx: &mut Self::Context) {
-        self.events += 1;
         self.closing = Some(closed);
         self.evict(Evicted::Superseded);
         self.advance(ctx);

@@ -141,6 +141,7 @@ mod tests {
             end: None,
             size: 3,
             sha256: expected().sha256,
+            attested: true,
             verified_at: now(),
             server: key.server_id().into(),
             delete_after: now(),

@@ -39,6 +39,9 @@ pub struct ReceiptClaims {
     pub size: u64,
     /// Checksum of the stored copy.
     pub sha256: Sha256,
+    /// The device had declared this checksum. If not, it is the server's word alone, and the device has to compare it
+    /// with its own before it deletes.
+    pub attested: bool,
     /// When the stored copy was verified.
     pub verified_at: DateTime<Utc>,
     /// The server: base64url SHA-256 of the receipt key's SubjectPublicKeyInfo.
@@ -230,6 +233,7 @@ mod tests {
             end: None,
             size: 3,
             sha256: Sha256::of(b"abc"),
+            attested: true,
             verified_at: "2026-11-21T15:00:00Z".parse().unwrap(),
             server: server.into(),
             delete_after: "2026-11-21T15:00:00Z".parse().unwrap(),

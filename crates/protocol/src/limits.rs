@@ -1,4 +1,5 @@
-//! Stated limits: what is beyond them is refused with 413 or 429 and a problem document.
+//! Stated limits: what is beyond them is refused with a problem document: 413 or 429 for sizes and numbers, 400 for
+//! what a JSON body says.
 
 /// Bytes of `Upload-Metadata`.
 pub const METADATA_BYTES: usize = 4 * 1024;
@@ -9,7 +10,7 @@ pub const JSON_DEPTH: usize = 16;
 /// Items of one `POST /offers`.
 pub const OFFER_ITEMS: usize = 1_000;
 /// Items of one answer that say `upload`; the others wait for the next offer.
-pub const UPLOADS_PER_ANSWER: usize = 16;
+pub const UPLOADS_PER_ANSWER: u32 = 16;
 /// Requests with a body that a device may have open on uploads at the same time.
 pub const OPEN_PATCHES: usize = 4;
 /// Uploads that a device may have begun and not finished.

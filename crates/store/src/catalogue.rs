@@ -16,9 +16,11 @@ use crate::journal::{Journal, JournalError, Torn};
 
 /// Commands that may wait for the writer. Each session and person waits for its own answer, so this many are never
 /// reached by honest load; a stalled disk must not gather more.
-const QUEUE: usize = 4096;
-/// Facts that share one sync.
-const BATCH: usize = 1024;
+const QUEUE: usize = 1024;
+/// Bytes, about, of facts that share one sync.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes, about, of a fact or of one item of it.
+const FACT_BYTES: usize = 1024;
 
 /// Why something was not recorded.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,6 +60,8 @@ pub enum OpenError {
     #[error("the writer's thread cannot be started: {0}")]
     Thread(#[from] io::Error),
 }
+
+const STOPPED: &str = "its writer has stopped";
 
 type Answer = Box<dyn FnOnce(Result<(), RecordError>) + Send>;
 /// Looks at the index, which holds everything decided before, and says what follows.
@@ -180,7 +184,7 @@ impl Writer {
 }
 
 fn stopped() -> RecordError {
-    RecordError::Failed("its writer has stopped".to_owned())
+    RecordError::Failed(STOPPED.to_owned())
 }
 
 struct Worker {
@@ -193,12 +197,14 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, queue: &Receiver<Job>) {
-        let (mut facts, mut answers) = (Vec::new(), Vec::new());
+        let (mut facts, mut answers) = (Vec::<Fact>::new(), Vec::new());
         while let Ok(first) = queue.recv() {
             let mut next = Some(first);
+            let mut gathered = 0;
             while let Some(job) = next.take() {
                 match job {
                     Job::Record(more, answer) => {
+                        gathered += more.iter().map(weight).sum::<usize>();
                         facts.extend(more);
                         answers.push(answer);
                     }
@@ -217,7 +223,7 @@ impl Worker {
                         return;
                     }
                 }
-                if facts.len() < BATCH {
+                if gathered < BATCH_BYTES {
                     next = queue.try_recv().ok();
                 }
             }
@@ -248,6 +254,21 @@ impl Worker {
             }
         }
         check(&self.failed)
+    }
+}
+
+fn weight(fact: &Fact) -> usize {
+    match fact {
+        Fact::Declared { items, .. } => items.len() * FACT_BYTES,
+        Fact::Stored { manifest } => manifest.len(),
+        _ => FACT_BYTES,
+    }
+}
+
+impl Drop for Worker {
+    /// Also when its thread panics: nothing is written any more, and whoever asks is to know.
+    fn drop(&mut self) {
+        let _failed_before = self.failed.set(STOPPED.to_owned());
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use longshore_model::{DeviceId, RecordingId, UploadId};
 
 use crate::files::{self, File, Files};
-use crate::slots::{Committed, Identity, SLOT, Slot};
+use crate::slots::{Committed, Identity, STATE_BYTES, Slot};
 
 /// Folder of uploads on their way; its dot keeps it out of sight on the share.
 const FOLDER: &str = ".incoming";
@@ -68,8 +68,10 @@ impl Known {
 pub struct Found {
     /// Uploads whose placing under their final name was interrupted.
     pub interrupted: Vec<UploadId>,
-    /// Uploads whose file was shorter than acknowledged; they are gone.
-    pub damaged: Vec<Identity>,
+    /// Uploads whose file was shorter than acknowledged, or whose state is unreadable; they are gone.
+    pub damaged: Vec<UploadId>,
+    /// Uploads at which the disk refused, and why; they are left alone until the next start.
+    pub refused: Vec<(UploadId, String)>,
 }
 
 /// The only handle by which an upload's bytes reach the disk.
@@ -98,25 +100,33 @@ impl Incoming {
         let incoming = Self { files, known: Arc::default() };
         let mut found = Found::default();
         for entry in incoming.files.list(FOLDER)? {
-            let Ok(upload) = entry.name.parse::<UploadId>() else {
-                continue;
-            };
-            if incoming.files.exists(&record_path(upload))? {
-                found.interrupted.push(upload);
-                continue;
-            }
-            match incoming.read_state(upload)? {
-                Some((slot, data_len)) if data_len >= slot.committed.offset => {
-                    incoming.lock().insert(upload, Known::closed(slot.identity, slot.committed.offset));
-                }
-                Some((slot, _)) => {
-                    found.damaged.push(slot.identity);
-                    incoming.remove(upload)?;
-                }
-                None => incoming.remove(upload)?,
+            let Ok(upload) = entry.name.parse::<UploadId>() else { continue };
+            // One bad sector must not keep all the others from being served.
+            if let Err(error) = incoming.take_in(upload, &mut found) {
+                found.refused.push((upload, error.to_string()));
             }
         }
         Ok((incoming, found))
+    }
+
+    fn take_in(&self, upload: UploadId, found: &mut Found) -> io::Result<()> {
+        let state = self.read_state(upload)?;
+        let interrupted = self.files.exists(&record_path(upload))?;
+        match state {
+            Some((slot, data_len)) if interrupted || data_len >= slot.committed.offset => {
+                self.lock().insert(upload, Known::closed(slot.identity, slot.committed.offset));
+            }
+            None if interrupted => {}
+            None if self.data_len(upload)? == 0 => self.remove(upload)?,
+            _ => {
+                found.damaged.push(upload);
+                self.remove(upload)?;
+            }
+        }
+        if interrupted {
+            found.interrupted.push(upload);
+        }
+        Ok(())
     }
 
     /// Makes a new, empty upload; when this returns, it survives a power cut.
@@ -186,6 +196,13 @@ impl Incoming {
         let mut known = self.lock();
         let entry = known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
         entry.opening = false;
+        if let Err(IncomingError::Damaged(_)) = &opened {
+            known.remove(&upload);
+            drop(known);
+            // What cannot be removed now goes at the next start.
+            let _gone_at_the_latest_then = self.remove(upload);
+            return opened;
+        }
         let (transfer, committed) = opened?;
         entry.offset = committed.offset;
         entry.open = Arc::downgrade(&transfer);
@@ -207,17 +224,39 @@ impl Incoming {
         let data = self.files.open(&data_path(upload))?;
         let state = self.files.open(&state_path(upload))?;
         data.set_len(committed.offset)?;
+        // The slot may have been read from the page cache alone (a kill before its sync, a sync that failed). Whoever
+        // asks for the offset from now on is told it, so it is written again, and synced.
+        let slot = Slot { generation: generation + 1, identity, committed };
+        state.write_at(&slot.to_bytes(), slot.position())?;
+        state.sync()?;
+        let Slot { generation, identity, .. } = slot;
         let last = Mutex::new(Last { generation, committed, failed: false });
         let transfer = Transfer { identity, data, state, last, known: Arc::clone(&self.known) };
         Ok((Arc::new(transfer), committed))
     }
 
-    /// Removes an upload and what it brought.
+    /// Removes an upload that is given up, and what it brought.
     ///
     /// # Errors
-    /// [`IncomingError::Busy`] while a handle to it lives. After an error of the disk the upload is gone from the list,
-    /// and what is left of it goes at the next start.
+    /// [`IncomingError::Busy`] while a handle to it lives, [`IncomingError::Placing`] once it began to become a
+    /// recording. After an error of the disk the upload is gone from the list, and what is left of it goes at the next
+    /// start.
     pub fn discard(&self, upload: UploadId) -> Result<(), IncomingError> {
+        if self.files.exists(&record_path(upload))? {
+            return Err(IncomingError::Placing);
+        }
+        self.forget(upload)
+    }
+
+    /// Removes what is left in the incoming folder of an upload that is recorded as a recording.
+    ///
+    /// # Errors
+    /// As [`Self::discard`], but for `Placing`.
+    pub fn finish(&self, upload: UploadId) -> Result<(), IncomingError> {
+        self.forget(upload)
+    }
+
+    fn forget(&self, upload: UploadId) -> Result<(), IncomingError> {
         {
             let mut known = self.lock();
             if known.get(&upload).is_some_and(|known| known.opening || known.open.strong_count() > 0) {
@@ -229,19 +268,25 @@ impl Incoming {
     }
 
     fn read_state(&self, upload: UploadId) -> io::Result<Option<(Slot, u64)>> {
-        let state = match files::read_all(&*self.files, &state_path(upload), 2 * SLOT as u64) {
+        let state = match files::read_all(&*self.files, &state_path(upload), STATE_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let Some(slot) = Slot::newest(&state).filter(|slot| slot.identity.upload == upload) else {
-            return Ok(None);
-        };
+        let Some(slot) = Slot::newest(&state).filter(|slot| slot.identity.upload == upload) else { return Ok(None) };
         match self.files.open(&data_path(upload)) {
             Ok(data) => Ok(Some((slot, data.size()?))),
             // A power cut during its creation, which nobody was told of, can leave the one name without the other.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Ok(Some((slot, 0)).filter(|(slot, _)| slot.committed.offset > 0))
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn data_len(&self, upload: UploadId) -> io::Result<u64> {
+        match self.files.open(&data_path(upload)) {
+            Ok(data) => data.size(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
         }
     }

@@ -55,7 +55,7 @@ pub struct Index {
 pub struct DeclaredRow {
     /// The device's word.
     pub declared: Declared,
-    /// Transfers since then whose checksum was wrong.
+    /// Transfers of it whose checksum was wrong.
     pub mismatches: u32,
     /// When the last of them ended.
     pub last_mismatch: Option<DateTime<Utc>>,
@@ -131,7 +131,11 @@ impl Index {
                 Ok(())
             }
             Fact::Declared { device, items } => items.iter().try_for_each(|declared| {
-                let row = DeclaredRow { declared: declared.clone(), mismatches: 0, last_mismatch: None };
+                // A failing card gives another checksum each time it is asked; the count of failures goes on.
+                let before = self.declared(*device, declared.rid)?;
+                let (mismatches, last_mismatch) =
+                    before.map_or((0, None), |before| (before.mismatches, before.last_mismatch));
+                let row = DeclaredRow { declared: declared.clone(), mismatches, last_mismatch };
                 put(&self.declared, &recording_key(*device, declared.rid), &row)
             }),
             Fact::Mismatched { device, rid, .. } => {

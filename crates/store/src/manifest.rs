@@ -44,6 +44,7 @@ impl Manifest {
             end: recording.end,
             size: recording.size,
             sha256: recording.sha256,
+            attested: recording.attested,
             verified_at: recording.verified_at,
             server: key.server_id().to_owned(),
             delete_after,

@@ -1,10 +1,14 @@
-//! The `state` file of an upload: two slots of 512 bytes, written in turn, so that one of them is always whole.
+//! The `state` file of an upload: two slots, written in turn, so that one of them is always whole.
 
 use chrono::{DateTime, Utc};
 use longshore_model::{DeviceId, HashState, RecordingId, RunningHash, Sha256, UploadId};
 
-/// One slot: a sector of every disk, so that a power cut leaves it old or new.
-pub(crate) const SLOT: usize = 512;
+/// Bytes of one slot.
+const SLOT: usize = 512;
+/// From one slot to the next: a sector of any disk, so that a write that a power cut tears takes one slot only.
+const STRIDE: usize = 4096;
+/// Bytes of the whole file, at most.
+pub(crate) const STATE_BYTES: u64 = (STRIDE + SLOT) as u64;
 const MAGIC: &[u8; 8] = b"LSUPLD01";
 const CRC_AT: usize = SLOT - 4;
 
@@ -52,7 +56,7 @@ pub(crate) struct Slot {
 impl Slot {
     /// Where this generation is written: the slot that does not hold the one before it.
     pub(crate) const fn position(&self) -> u64 {
-        (self.generation % 2) * SLOT as u64
+        (self.generation % 2) * STRIDE as u64
     }
 
     pub(crate) fn to_bytes(&self) -> [u8; SLOT] {
@@ -80,7 +84,7 @@ impl Slot {
     }
 
     fn from_bytes(slot: &[u8]) -> Option<Self> {
-        let (body, crc) = slot.split_at_checked(CRC_AT)?;
+        let (body, crc) = slot.get(..SLOT)?.split_at(CRC_AT);
         if crc != crc32fast::hash(body).to_le_bytes() {
             return None;
         }
@@ -101,7 +105,7 @@ impl Slot {
 
     /// The newest whole slot of a `state` file.
     pub(crate) fn newest(file: &[u8]) -> Option<Self> {
-        file.chunks(SLOT).filter_map(Self::from_bytes).max_by_key(|slot| slot.generation)
+        file.chunks(STRIDE).filter_map(Self::from_bytes).max_by_key(|slot| slot.generation)
     }
 }
 
@@ -142,12 +146,16 @@ mod tests {
     #[test]
     fn the_newest_whole_slot_counts() {
         let (old, new) = (slot(6), slot(7));
-        let mut file = [old.to_bytes(), new.to_bytes()].concat();
+        let mut file = vec![0; STRIDE + SLOT];
+        for slot in [&old, &new] {
+            let at = usize::try_from(slot.position()).unwrap();
+            file[at..at + SLOT].copy_from_slice(&slot.to_bytes());
+        }
         assert_eq!(Slot::newest(&file), Some(new));
         for at in 0..SLOT {
-            file[SLOT + at] ^= 0x40;
+            file[STRIDE + at] ^= 0x40;
             assert_eq!(Slot::newest(&file).as_ref(), Some(&old), "byte {at} of the newer slot is torn");
-            file[SLOT + at] ^= 0x40;
+            file[STRIDE + at] ^= 0x40;
         }
         assert_eq!(Slot::newest(&file[..SLOT - 1]), None);
     }

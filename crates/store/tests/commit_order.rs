@@ -111,7 +111,7 @@ fn a_recording_gets_its_name_and_its_manifest_and_leaves_nothing_behind() {
         transfer(&incoming).unwrap();
         let placed = place(&*files, manifest(UPLOAD, &key)).unwrap();
         assert_eq!(placed.recording.path, PATH);
-        incoming.discard(UPLOAD).unwrap();
+        incoming.finish(UPLOAD).unwrap();
         assert_eq!(read(&*files, PATH), content());
         assert_eq!(Manifest::parse(&read(&*files, &format!("{PATH}.json"))).unwrap(), placed);
         assert_eq!(files.list(".incoming").unwrap(), []);
@@ -198,10 +198,13 @@ fn a_file_shorter_than_acknowledged_is_reported_and_gone() {
         incoming.create(identity(UPLOAD)).unwrap();
         transfer(&incoming).unwrap();
         files.open(&format!(".incoming/{UPLOAD}/data")).unwrap().set_len(100).unwrap();
+        let (later, found) = open(&files);
+        assert_eq!(found.damaged, [UPLOAD]);
+        assert_eq!(later.find(DEVICE, UPLOAD), None);
+        // A running server finds out when it opens the file.
         assert!(matches!(incoming.resume(UPLOAD), Err(IncomingError::Damaged(_))));
-        let (incoming, found) = open(&files);
-        assert_eq!(found.damaged, [identity(UPLOAD)]);
         assert_eq!(incoming.find(DEVICE, UPLOAD), None);
+        assert_eq!(files.list(".incoming").unwrap(), []);
     });
 }
 
@@ -220,6 +223,39 @@ fn after_a_failed_sync_the_handle_commits_nothing_more() {
     assert_eq!(incoming.resume(UPLOAD).unwrap().1.offset, 0);
 }
 
+#[test]
+fn an_upload_that_began_to_become_a_recording_cannot_be_given_up() {
+    over_both_disks(|files| {
+        let (incoming, _) = open(&files);
+        incoming.create(identity(UPLOAD)).unwrap();
+        transfer(&incoming).unwrap();
+        place(&*files, manifest(UPLOAD, &key())).unwrap();
+        assert!(matches!(incoming.discard(UPLOAD), Err(IncomingError::Placing)));
+        assert!(matches!(incoming.resume(UPLOAD), Err(IncomingError::Placing)));
+        incoming.finish(UPLOAD).unwrap();
+        assert_eq!(files.list(".incoming").unwrap(), []);
+    });
+}
+
+#[test]
+fn an_offset_that_was_read_survives_the_next_power_cut_though_its_sync_failed() {
+    for seed in 0..40 {
+        let disk = SimulatedDisk::new();
+        let files: Arc<dyn Files> = Arc::new(disk.clone());
+        let (incoming, _) = open(&files);
+        incoming.create(identity(UPLOAD)).unwrap();
+        let (transfer, _) = incoming.resume(UPLOAD).unwrap();
+        transfer.write(&content()[..5000], 0).unwrap();
+        // The data is synced, the state is written, and its sync fails.
+        disk.fail(disk.calls() + 2, Fault::Error(std::io::ErrorKind::Other));
+        assert!(transfer.commit(hash_after(&content()[..5000])).is_err());
+        drop(transfer);
+        let told = incoming.resume(UPLOAD).unwrap().1.offset;
+        let files: Arc<dyn Files> = Arc::new(disk.after_power_cut(seed));
+        assert_eq!(open(&files).0.find(DEVICE, UPLOAD).unwrap().offset, told, "seed {seed}");
+    }
+}
+
 /// What the device was told before the power failed.
 #[derive(Default)]
 struct Told {
@@ -236,7 +272,7 @@ fn whole_way(files: &Arc<dyn Files>, manifest: &Manifest, told: &mut Told) -> Re
     sent?;
     place(&**files, manifest.clone())?;
     told.receipted = true;
-    incoming.discard(UPLOAD)?;
+    incoming.finish(UPLOAD)?;
     Ok(())
 }
 
@@ -310,7 +346,7 @@ fn start(files: &Arc<dyn Files>) -> Result<(), String> {
     let (incoming, found) = Incoming::open(Arc::clone(files)).map_err(|e| e.to_string())?;
     for upload in found.interrupted {
         roll_forward(&**files, upload).map_err(|e| e.to_string())?;
-        incoming.discard(upload).map_err(|e| e.to_string())?;
+        incoming.finish(upload).map_err(|e| e.to_string())?;
     }
     Ok(())
 }

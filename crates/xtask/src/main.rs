@@ -39,8 +39,7 @@ fn test() -> anyhow::Result<()> {
     install_tools()?;
     cargo(["fmt", "--all", "--check"])?;
     cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    // The black-box tests expect the agent's binary beside the server's.
-    cargo(["build", "--workspace"])?;
+    // The whole workspace at once: so the agent's binary is there, beside the server's, when the black-box tests begin.
     cargo(["test", "--workspace"])
 }
 

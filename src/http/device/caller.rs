@@ -90,7 +90,7 @@ fn check_connections(request: &HttpRequest) -> Result<(), Failure> {
     match request.conn_data::<Connection>() {
         Some(connection) if connection.of_this_key > limits::CONNECTIONS => {
             let detail = format!("a device has at most {} connections; close some", limits::CONNECTIONS);
-            Err(Failure::new(ProblemType::TooMany, detail).retry_after(1))
+            Err(Failure::new(ProblemType::TooMany, detail).retry_after(1).closing())
         }
         _ => Ok(()),
     }

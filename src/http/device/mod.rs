@@ -14,41 +14,40 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{ServiceConfig, get, head, method, patch, post, resource, scope, to};
+use actix_web::web::{ServiceConfig, get, head, method, patch, post, resource, scope};
 use actix_web::{Error, HttpMessage as _};
 use longshore_protocol::{headers, paths};
 
-use super::error::no_such_method;
+use super::error::only;
 pub(crate) use caller::{Caller, DesiredTag, Stranger};
 
 /// All of it.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    config.service(resource(paths::HELLO).route(get().to(hello::hello)).default_service(to(no_such_method)));
-    config
-        .service(resource(paths::ENROLMENTS).route(post().to(enrolments::request)).default_service(to(no_such_method)));
+    config.service(resource(paths::HELLO).route(get().to(hello::hello)).default_service(only("GET")));
+    config.service(resource(paths::ENROLMENTS).route(post().to(enrolments::request)).default_service(only("POST")));
     config.service(
         resource(format!("{}/{{id}}", paths::ENROLMENTS))
             .route(get().to(enrolments::wait))
-            .default_service(to(no_such_method)),
+            .default_service(only("GET")),
     );
     config.service(
         scope("/device/v1")
             .wrap(from_fn(answer_headers))
-            .service(resource("/desired").route(get().to(desired::desired)).default_service(to(no_such_method)))
-            .service(resource("/offers").route(post().to(offers::offer)).default_service(to(no_such_method)))
-            .service(resource("/deletions").route(post().to(deletions::report)).default_service(to(no_such_method)))
+            .service(resource("/desired").route(get().to(desired::desired)).default_service(only("GET")))
+            .service(resource("/offers").route(post().to(offers::offer)).default_service(only("POST")))
+            .service(resource("/deletions").route(post().to(deletions::report)).default_service(only("POST")))
             .service(
                 resource("/uploads")
                     .route(post().to(uploads::create))
                     .route(method(Method::OPTIONS).to(uploads::options))
-                    .default_service(to(no_such_method)),
+                    .default_service(only("POST, OPTIONS")),
             )
             .service(
                 resource("/uploads/{id}")
                     .route(head().to(uploads::offset))
                     .route(patch().to(uploads::append))
                     .route(method(Method::OPTIONS).to(uploads::options))
-                    .default_service(to(no_such_method)),
+                    .default_service(only("HEAD, PATCH, OPTIONS")),
             ),
     );
 }

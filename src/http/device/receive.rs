@@ -37,6 +37,7 @@ pub(crate) async fn receive(attachment: &mut Attachment, mut payload: Payload) -
             evicted = attachment.evicted() => return match evicted {
                 Evicted::Superseded => Outcome::Superseded,
                 Evicted::Draining => Outcome::Draining,
+                Evicted::Failed(error) => Outcome::Refused(error.into()),
             },
         };
         let chunk = match chunk {

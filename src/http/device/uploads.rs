@@ -38,7 +38,7 @@ pub(crate) async fn create(
     let mut ended = Ended { offset: created.offset, receipt: None };
     if created.offset == length {
         // Nothing is left to send: an empty file, or a request that comes again after the last byte.
-        ended = look(&server, device.id, created.upload).await?.0;
+        ended = look(&server, device.id, created.upload).await?.ended;
     }
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("{}/{}", paths::UPLOADS, created.upload)));
@@ -53,25 +53,34 @@ pub(crate) async fn offset(
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     check_version(request.headers())?;
-    let (ended, length) = look(&server, device.id, upload_id(&upload)?).await?;
+    let Standing { ended, rid, length } = look(&server, device.id, upload_id(&upload)?).await?;
     let mut response = HttpResponse::Ok();
     response.insert_header((headers::UPLOAD_LENGTH, length)).insert_header((CACHE_CONTROL, "no-store"));
+    response.insert_header((headers::UPLOAD_METADATA, Metadata::pair("rid", &rid.to_string())));
     Ok(progress(response, &ended))
 }
 
-/// How far an upload is, and its length.
-async fn look(server: &Server, device: DeviceId, upload: UploadId) -> Result<(Ended, u64), Failure> {
+/// How far an upload is, of which recording, and its length.
+struct Standing {
+    ended: Ended,
+    rid: RecordingId,
+    length: u64,
+}
+
+async fn look(server: &Server, device: DeviceId, upload: UploadId) -> Result<Standing, Failure> {
     match server.engine.attach(device, upload, false).await {
-        Ok(Held::Stored { length, receipt }) => Ok((Ended { offset: length, receipt: Some(receipt) }, length)),
+        Ok(Held::Stored { rid, length, receipt }) => {
+            Ok(Standing { ended: Ended { offset: length, receipt: Some(receipt) }, rid, length })
+        }
         Ok(Held::Transfer(attachment)) => {
-            let length = attachment.length();
-            Ok((attachment.end().await?, length))
+            let (rid, length) = (attachment.rid(), attachment.length());
+            Ok(Standing { ended: attachment.end().await?, rid, length })
         }
         Err(error) => {
             // The disk is slow: what was durable before is the answer, and the transfer goes on from there.
-            let durable = server.engine.durable_offset(device, upload);
-            let (offset, length) = durable.filter(|_| error.is_slowness()).ok_or(error)?;
-            Ok((Ended { offset, receipt: None }, length))
+            let durable = server.engine.unfinished(device, upload).filter(|_| error.is_slowness()).ok_or(error)?;
+            let ended = Ended { offset: durable.offset, receipt: None };
+            Ok(Standing { ended, rid: durable.identity.rid, length: durable.identity.length })
         }
     }
 }
@@ -96,7 +105,7 @@ pub(crate) async fn append(
     let upload = upload_id(&upload)?;
     let attachment = match server.engine.attach(device.id, upload, true).await? {
         Held::Transfer(attachment) => attachment,
-        Held::Stored { length, receipt } if offset == length && announced.unwrap_or(0) == 0 => {
+        Held::Stored { length, receipt, .. } if offset == length && announced.unwrap_or(0) == 0 => {
             return Ok(progress(HttpResponse::NoContent(), &Ended { offset, receipt: Some(receipt) }));
         }
         Held::Stored { length, .. } => return Err(wrong_offset(offset, length)),
@@ -145,8 +154,8 @@ async fn finish(
 }
 
 fn with_durable_offset(server: &Server, device: DeviceId, upload: UploadId, failure: Failure) -> Failure {
-    match server.engine.durable_offset(device, upload) {
-        Some((offset, _)) => failure.at(offset),
+    match server.engine.unfinished(device, upload) {
+        Some(durable) => failure.at(durable.offset),
         None => failure,
     }
 }

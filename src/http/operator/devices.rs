@@ -24,8 +24,8 @@ pub(crate) struct IssueBody {
     pub(crate) valid_for_seconds: u64,
 }
 
-/// A token; the text is told once, here.
-#[derive(Debug, Serialize, Deserialize)]
+/// A token; the text is told once, here. Not `Debug`: it holds a secret.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Issued {
     pub(crate) text: String,
     pub(crate) serial: String,

@@ -4,10 +4,10 @@ mod devices;
 mod recordings;
 
 use actix_web::HttpRequest;
-use actix_web::web::{ServiceConfig, get, post, resource, to};
+use actix_web::web::{ServiceConfig, get, post, resource};
 
 use super::connection::LocalPeer;
-use super::error::no_such_method;
+use super::error::only;
 pub(crate) use devices::{ApproveBody, DeviceRow, IssueBody, Issued};
 pub(crate) use recordings::RecordingRow;
 
@@ -25,12 +25,11 @@ pub(crate) mod paths {
 
 /// All of it.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    let refuse = || to(no_such_method);
     config
-        .service(resource(paths::DEVICES).route(get().to(devices::list)).default_service(refuse()))
-        .service(resource(paths::TOKENS).route(post().to(devices::issue)).default_service(refuse()))
-        .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(refuse()))
-        .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(refuse()));
+        .service(resource(paths::DEVICES).route(get().to(devices::list)).default_service(only("GET")))
+        .service(resource(paths::TOKENS).route(post().to(devices::issue)).default_service(only("POST")))
+        .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(only("POST")))
+        .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(only("GET")));
 }
 
 /// Who did it, for the audit log.

@@ -331,6 +331,7 @@ impl Call {
             end: None,
             size: world.uploads[&rid].data.len() as u64,
             sha256: Sha256::of(&world.uploads[&rid].data),
+            attested: item.sha256.is_some(),
             verified_at: now,
             server: key.server_id().to_owned(),
             delete_after: now + world.delete_after,

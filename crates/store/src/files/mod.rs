@@ -109,7 +109,8 @@ pub fn remove_if_there(files: &dyn Files, path: &str) -> io::Result<()> {
     }
 }
 
-/// Makes `path` and the folders above it, as far as they are missing, and makes each new name durable.
+/// Makes `path` and the folders above it, as far as they are missing, and makes their names durable: also those that
+/// were there, since whoever made them may not have come to the sync yet.
 ///
 /// # Errors
 /// The disk's.
@@ -119,9 +120,8 @@ pub fn create_folders(files: &dyn Files, path: &str) -> io::Result<()> {
         end += part.len();
         let folder = &path[..end];
         match files.create_folder(folder) {
-            Ok(()) => files.sync_folder(parent(folder))?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => files.sync_folder(parent(folder))?,
         }
         end += 1;
     }
