@@ -1,11 +1,11 @@
+mod content;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Entry, File, Files, parent};
-
-/// Unit in which unsynced bytes survive a power cut or don't.
-const BLOCK: usize = 4096;
+use content::{Coin, Content};
 
 /// What goes wrong, counted over all calls that change the disk, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub enum Fault {
 }
 
 /// A disk in memory that forgets at a power cut what was not synced: bytes by block, names by operation, each by the
-/// toss of a seeded coin. A rename is one operation; operations keep their order.
+/// toss of a seeded coin. A rename is one operation; operations keep their order. After a sync that failed, later ones
+/// do not make good for it.
 #[derive(Clone, Default)]
 pub struct SimulatedDisk(Arc<Mutex<State>>);
 
@@ -34,12 +35,6 @@ struct State {
     calls: usize,
     faults: BTreeMap<usize, Fault>,
     dark: bool,
-}
-
-#[derive(Clone, Default)]
-struct Content {
-    live: Vec<u8>,
-    durable: Vec<u8>,
 }
 
 /// Paths and what they name: an inode, or `None` for a folder.
@@ -186,36 +181,6 @@ impl SimulatedDisk {
     }
 }
 
-impl Content {
-    fn after_power_cut(&self, coin: &mut Coin) -> Self {
-        let len = if coin.toss() { self.live.len() } else { self.durable.len() };
-        let mut found = self.durable.clone();
-        found.resize(len, 0);
-        for (index, block) in found.chunks_mut(BLOCK).enumerate() {
-            let start = index * BLOCK;
-            if let Some(live) = self.live.get(start..self.live.len().min(start + block.len()))
-                && coin.toss()
-            {
-                block[..live.len()].copy_from_slice(live);
-            }
-        }
-        Self { live: found.clone(), durable: found }
-    }
-}
-
-/// SplitMix64: the same seed, the same tosses.
-struct Coin(u64);
-
-impl Coin {
-    fn toss(&mut self) -> bool {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) & 1 == 1
-    }
-}
-
 struct OpenFile {
     disk: SimulatedDisk,
     node: usize,
@@ -315,21 +280,19 @@ impl File for OpenFile {
         let error = state.call()?;
         let done = if error.is_some() { &bytes[..bytes.len() / 2] } else { bytes };
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let live = &mut state.contents[self.node].live;
-        if live.len() < start + done.len() {
-            live.resize(start + done.len(), 0);
-        }
-        live[start..start + done.len()].copy_from_slice(done);
+        state.contents[self.node].write(done, start);
         error.map_or(Ok(()), Err)
     }
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        if let Some(error) = state.call()? {
+        let error = state.call()?;
+        let content = &mut state.contents[self.node];
+        if let Some(error) = error {
+            content.fail_sync();
             return Err(error);
         }
-        let content = &mut state.contents[self.node];
-        content.durable.clone_from(&content.live);
+        content.sync();
         Ok(())
     }
 
