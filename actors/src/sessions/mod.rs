@@ -1,5 +1,6 @@
 //! DeviceSessions finds the session of a device; DeviceSession is one connected device.
 
+mod messages;
 mod plan;
 mod session;
 
@@ -8,11 +9,10 @@ use std::collections::HashMap;
 use actix::prelude::*;
 use longshore_model::DeviceId;
 
+pub use messages::{AttachError, CreateError, Created, Limits, OfferError};
+pub(crate) use messages::{CreateUpload, DrainSession, Hold, Holding, Offer, OfferAgain, UploadEnded};
 pub use plan::Verdict;
-pub use session::{AttachError, CreateError, Created, Limits, OfferError};
-pub(crate) use session::{
-    CreateUpload, DeviceSession, DrainSession, Hold, Holding, Offer, OfferAgain, SessionParts, UploadEnded,
-};
+pub(crate) use session::{DeviceSession, SessionParts};
 
 /// The router. It holds addresses only: when a session is gone, the next call of its device starts another.
 pub(crate) struct DeviceSessions {

@@ -6,24 +6,26 @@ use std::time::Duration;
 
 use actix::fut::ready;
 use actix::prelude::*;
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{Datelike, TimeDelta};
 use longshore_model::{Declared, DeviceId, RecordingId, UploadId};
 use longshore_store::Identity;
-use longshore_store::catalogue::RecordError;
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError};
 use longshore_store::manifest::Manifest;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::Instant;
 
+use super::messages::{
+    AttachError, CreateError, CreateUpload, Created, DrainSession, Hold, Holding, Limits, Offer, OfferAgain,
+    OfferError, UploadEnded,
+};
 use super::plan::{self, Known, Verdict};
 use super::{DeviceSessions, SessionEnded};
+use crate::kit::Idles;
 use crate::storage::{Clear, Discard, Reserve, StorageError};
-use crate::upload::{Close, CompleteError, Completer, Drain, Receipted, SegmentPool, UploadStream, blocking};
+use crate::upload::{Close, Completer, Drain, Receipted, SegmentPool, UploadStream, blocking};
 
-/// How long a device that does not call keeps its session; longer than any keep-alive or long-poll.
-const IDLE: Duration = Duration::from_secs(15 * 60);
 /// How long a transfer may take to let go of a file that is to be discarded; then the device comes again.
 const CLOSE: Duration = Duration::from_secs(2);
 /// A device's clock that differs more than this from ours is not believed.
@@ -40,163 +42,6 @@ pub(crate) struct SessionParts {
     pub(crate) pool: SegmentPool,
     pub(crate) limits: Limits,
 }
-
-/// Bounds on one device.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Requests with a body open on its uploads at once.
-    pub open_patches: usize,
-    /// Uploads begun and not finished.
-    pub unfinished_uploads: usize,
-    /// Items of one answer to an offer that may come at once; the others wait for the next, so that the order can
-    /// change meanwhile.
-    pub uploads_per_answer: u32,
-}
-
-/// Why an offer got no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum OfferError {
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The journal.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The session did not answer.
-    #[error("the device's session does not answer")]
-    Unavailable,
-}
-
-/// Why no upload was made.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// The device did not offer this recording.
-    #[error("the recording was not offered")]
-    NotOffered,
-    /// The length is not the size that was offered.
-    #[error("{offered} bytes were offered")]
-    SizeDiffers {
-        /// Bytes that were offered.
-        offered: u64,
-    },
-    /// It is in the store.
-    #[error("the recording is stored already")]
-    AlreadyStored,
-    /// The answer to its offer is not to send it now.
-    #[error("the recording should not come now; the answer to its offer says why")]
-    NotNow,
-    /// The device has begun more uploads than it may.
-    #[error("the device has too many unfinished uploads")]
-    TooManyUnfinished,
-    /// The disk.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// An earlier upload of it is complete, and did not become a recording.
-    #[error(transparent)]
-    Complete(#[from] CompleteError),
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The session did not answer.
-    #[error("the device's session does not answer")]
-    Unavailable,
-}
-
-/// Why a request does not get hold of a transfer.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// This device has no such upload.
-    #[error("there is no such upload")]
-    NotFound,
-    /// A newer request came while this one waited.
-    #[error("a newer request took this upload over")]
-    Superseded,
-    /// More requests with a body than the device may have open.
-    #[error("the device has too many uploads open at once")]
-    TooMany,
-    /// The server is stopping.
-    #[error("the server is stopping")]
-    Draining,
-    /// The disk.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The session or the transfer did not answer.
-    #[error("the transfer does not answer")]
-    Unavailable,
-}
-
-impl AttachError {
-    /// Whether the disk, or what waits for it, only takes its time: what is durable is known all the same.
-    pub fn is_slowness(&self) -> bool {
-        let slow = [StorageError::Slow, StorageError::Busy, StorageError::Placing];
-        matches!(self, Self::Unavailable) || matches!(self, Self::Storage(error) if slow.contains(error))
-    }
-}
-
-/// "I hold these recordings."
-#[derive(Message)]
-#[rtype(result = "Result<Vec<Verdict>, OfferError>")]
-pub(crate) struct Offer {
-    pub(crate) items: Vec<Declared>,
-    /// What the device's clock showed.
-    pub(crate) wall: Option<DateTime<Utc>>,
-}
-
-/// Make an upload for an offered recording.
-#[derive(Message)]
-#[rtype(result = "Result<Created, CreateError>")]
-pub(crate) struct CreateUpload {
-    pub(crate) rid: RecordingId,
-    pub(crate) length: u64,
-}
-
-/// An upload that a device may send to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Created {
-    /// Its id.
-    pub upload: UploadId,
-    /// Bytes that are durable already, when the same recording was begun before.
-    pub offset: u64,
-}
-
-/// Find the transfer of an upload.
-#[derive(Message)]
-#[rtype(result = "Result<Holding, AttachError>")]
-pub(crate) struct Hold {
-    pub(crate) upload: UploadId,
-    /// Whether the request brings a body and counts against the bound.
-    pub(crate) with_body: bool,
-}
-
-/// What an upload is now.
-pub(crate) enum Holding {
-    /// A transfer to attach to.
-    Stream(Addr<UploadStream>, Option<OwnedSemaphorePermit>),
-    /// A recording in the store.
-    Stored(Receipted),
-}
-
-/// How often the device was to offer again.
-#[derive(Message)]
-#[rtype(result = "u64")]
-pub(crate) struct OfferAgain;
-
-/// A transfer's actor ended.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct UploadEnded {
-    pub(crate) upload: UploadId,
-    /// Nobody was there to take the receipt.
-    pub(crate) offer_again: bool,
-}
-
-/// The server is stopping.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct DrainSession;
 
 /// The actor.
 pub(crate) struct DeviceSession {
@@ -233,23 +78,7 @@ impl DeviceSession {
 
     fn called(&mut self, ctx: &mut Context<Self>) {
         self.last_call = Instant::now();
-        self.watch_idleness(IDLE, ctx);
-    }
-
-    /// One timer at a time, which winds itself up again: a device may call a thousand times a minute.
-    fn watch_idleness(&mut self, after: Duration, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.idle_timer, true) {
-            return;
-        }
-        ctx.run_later(after, |actor, ctx| {
-            actor.idle_timer = false;
-            let busy = actor.streams.values().any(Addr::connected);
-            match IDLE.checked_sub(actor.last_call.elapsed()).filter(|left| !left.is_zero()) {
-                Some(left) => actor.watch_idleness(left, ctx),
-                None if busy => actor.watch_idleness(IDLE, ctx),
-                None => ctx.stop(),
-            }
-        });
+        self.watch_idleness(ctx);
     }
 
     fn may_begin(&self) -> usize {
@@ -272,6 +101,24 @@ impl Actor for DeviceSession {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.router.do_send(SessionEnded(self.device));
+    }
+}
+
+impl Idles for DeviceSession {
+    /// Longer than any keep-alive or long-poll.
+    const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+    fn timer_runs(&mut self) -> &mut bool {
+        &mut self.idle_timer
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let busy = self.streams.values().any(Addr::connected);
+        (!busy).then_some(self.last_call)
+    }
+
+    fn idled(&mut self, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }
 

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::completion::CompleteError;
 use super::ledger::{Epoch, IN_FLIGHT};
+use super::messages::{Append, Detached, Tail};
 use super::segment::{Segment, SegmentPool};
-use super::stream::{Append, Detached, Tail, UploadStream};
+use super::stream::UploadStream;
 use crate::storage::StorageError;
 
 /// How long a request waits for the disk. Devices and proxies give up about then, and a disk that takes longer hangs.

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use longshore_model::{HashState, UploadId};
+use longshore_model::UploadId;
 use longshore_store::Committed;
 use longshore_store::incoming::Transfer;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::attachment::{Attachment, EndError, Ended, Evicted, Grant, WriteError, resume_hash};
 use super::completion::{CompleteError, Completer, Receipted};
 use super::ledger::{Epoch, Ledger, Refusal};
-use super::segment::{Segment, SegmentPool};
+use super::messages::{Append, Attach, Close, Detached, Drain, Tail};
+use super::segment::SegmentPool;
+use crate::kit::Idles;
 use crate::sessions::{AttachError, DeviceSession, UploadEnded};
 use crate::storage::{Commit, Open, StorageError, Write};
 
@@ -25,51 +27,6 @@ const TAKEOVER: Duration = Duration::from_secs(1);
 /// How long a request waits for the receipt of the recording that it completed. Later, the device learns of it by
 /// offering again.
 const RECEIPT_WAIT: Duration = Duration::from_secs(2);
-/// How long a transfer that nobody holds keeps its files open.
-const IDLE: Duration = Duration::from_secs(60);
-
-/// Bytes on their way: a full segment, or what a request's end left in one.
-pub(super) struct Tail {
-    pub(super) offset: u64,
-    pub(super) segment: Segment,
-    pub(super) hash_after: HashState,
-}
-
-/// Hold the transfer; the newest request wins.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Attach {
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
-    pub(crate) reply: oneshot::Sender<Result<Attachment, AttachError>>,
-}
-
-/// Take a full segment.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Append {
-    pub(super) epoch: Epoch,
-    pub(super) tail: Tail,
-    pub(super) reply: oneshot::Sender<Result<(), WriteError>>,
-}
-
-/// The request is over; this is what it left.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Detached {
-    pub(super) epoch: Epoch,
-    pub(super) tail: Option<Tail>,
-    pub(super) reply: Option<oneshot::Sender<Result<Ended, EndError>>>,
-}
-
-/// The server is stopping: commit, let go, take nobody in.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Drain;
-
-/// Let go of the file for good: the upload is to be discarded. Answers when nothing is on its way any more.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Close(pub(crate) oneshot::Sender<()>);
 
 struct Holder {
     epoch: Epoch,
@@ -342,22 +299,7 @@ impl UploadStream {
 
     fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
         self.idle_since = Some(Instant::now());
-        self.watch_idleness(IDLE, ctx);
-    }
-
-    /// One timer at a time, which winds itself up again: requests may come and go a thousand times a minute.
-    fn watch_idleness(&mut self, after: Duration, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.idle_timer, true) {
-            return;
-        }
-        ctx.run_later(after, |actor, ctx| {
-            actor.idle_timer = false;
-            let Some(since) = actor.idle_since else { return };
-            match IDLE.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
-                Some(left) => actor.watch_idleness(left, ctx),
-                None => actor.finish(ctx),
-            }
-        });
+        self.watch_idleness(ctx);
     }
 
     /// Ends this actor; the session forgets its address.
@@ -402,6 +344,23 @@ impl Actor for UploadStream {
             }
         });
         ctx.spawn(opened);
+    }
+}
+
+impl Idles for UploadStream {
+    /// How long a transfer that nobody holds keeps its files open.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn timer_runs(&mut self) -> &mut bool {
+        &mut self.idle_timer
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.idle_since
+    }
+
+    fn idled(&mut self, ctx: &mut Context<Self>) {
+        self.finish(ctx);
     }
 }
 
