@@ -29,6 +29,21 @@ fn a_device_waits_with_a_code_until_it_is_approved() {
 }
 
 #[test]
+fn what_a_device_says_of_itself_is_there_when_an_admin_decides() {
+    let world = World::new();
+    let camera = Camera::new(&world);
+    let text: longshore_protocol::EnrolmentText = world.enrolment_text("B4-1").parse().unwrap();
+    let authorization = format!("Authorization: Longshore-Enrol {}", text.credentials());
+    let device = json!({"firmware": "4.2.1", "macs": ["02:00:5e:10:00:01"], "bay_mac": "02:00:5e:20:00:05"});
+    let ask = |device: &serde_json::Value| {
+        camera.post_json("/device/v1/enrolments", &[&authorization], &json!({"device": device}))
+    };
+    ask(&json!({"macs": vec!["02:00:5e:10:00:01"; 17]})).is_problem(400, "malformed-request");
+    ask(&device).json(202);
+    assert_eq!(world.cli_json(&["device", "list"])[0]["description"], device);
+}
+
+#[test]
 fn a_waiting_poll_is_answered_as_soon_as_the_admin_approves() {
     let world = World::new();
     let camera = Camera::new(&world);

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use longshore_model::{
-    Assignment, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Sha256, TokenId,
+    Assignment, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Sha256,
+    TokenId,
 };
 use longshore_store::facts::Fact;
 
@@ -25,6 +26,8 @@ pub struct Claim {
     pub serial: Option<String>,
     /// Its model, if it says one.
     pub model: Option<String>,
+    /// What else it says of itself.
+    pub description: Description,
     /// SHA-256 of the key that it proved to hold.
     pub key: Sha256,
     /// That key (DER SubjectPublicKeyInfo, base64url).
@@ -112,6 +115,7 @@ pub(super) fn claim(
         model: token.model.clone(),
         key: claim.key,
         spki: claim.spki,
+        description: claim.description,
         code: code(claim.key),
         state: EnrolmentState::Pending,
         requested_at: now,
@@ -192,6 +196,7 @@ mod tests {
             secret: SECRET,
             serial: None,
             model: None,
+            description: Description::default(),
             key: Sha256::of(b"key"),
             spki: String::new(),
         }

@@ -83,6 +83,23 @@ pub enum EnrolmentState {
     Approved,
 }
 
+/// What a device says of itself, kept as it said it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The maker's unique id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Firmware version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<String>,
+    /// Its own network addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub macs: Vec<String>,
+    /// Address of the dock's bay that it sat in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bay_mac: Option<String>,
+}
+
 /// A device's request to be known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolment {
@@ -98,6 +115,9 @@ pub struct Enrolment {
     pub key: Sha256,
     /// The public key itself (DER SubjectPublicKeyInfo, base64url): the certificate is made for it.
     pub spki: String,
+    /// What the device said of itself.
+    #[serde(default)]
+    pub description: Description,
     /// Short text that the device and the admin both see.
     pub code: String,
     /// Where it stands.

@@ -21,5 +21,7 @@ pub const CONNECTIONS: usize = 8;
 pub const UNAUTHENTICATED_PER_MINUTE: u32 = 30;
 /// Characters of a name that a device gives: serial, model, camera, event type, file name.
 pub const NAME_CHARS: usize = 255;
+/// Network addresses of one device.
+pub const MACS: usize = 16;
 /// Largest recording, in bytes: 1 TiB, above a day of any camera's video.
 pub const UPLOAD_BYTES: u64 = 1 << 40;

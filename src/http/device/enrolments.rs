@@ -7,9 +7,10 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use longshore_actors::Claim;
-use longshore_model::{BASE64URL, Enrolment, EnrolmentId, EnrolmentState};
+use longshore_model::{BASE64URL, Description, Enrolment, EnrolmentId, EnrolmentState};
 use longshore_protocol::{
-    Approval, EnrolmentAnswer, EnrolmentRequest, EnrolmentStatus, EnrolmentText, ProblemType, headers, limits,
+    Approval, EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, EnrolmentText, ProblemType, headers,
+    limits,
 };
 
 use super::super::Server;
@@ -40,14 +41,21 @@ pub(crate) async fn request(
             Failure::new(ProblemType::Unauthenticated, detail)
         })?;
     let body: EnrolmentRequest = json::read(&request, payload).await?;
-    let (serial, model) = (body.device.serial, body.device.model);
-    for name in [&serial, &model].into_iter().flatten() {
-        if name.is_empty() || name.chars().count() > limits::NAME_CHARS {
-            return Err(Failure::malformed("a serial or model has 1 to 255 characters"));
-        }
+    let EnrolmentDevice { uid, model, serial, firmware, macs, bay_mac } = body.device;
+    let names = [&uid, &model, &serial, &firmware, &bay_mac].into_iter().flatten().chain(&macs);
+    let bad = |name: &String| name.is_empty() || name.chars().count() > limits::NAME_CHARS;
+    let refused = names.into_iter().any(bad) || macs.len() > limits::MACS;
+    if refused {
+        let detail = format!(
+            "a name has 1 to {} characters, and a device at most {} addresses",
+            limits::NAME_CHARS,
+            limits::MACS
+        );
+        return Err(Failure::malformed(detail));
     }
+    let description = Description { uid, firmware, macs, bay_mac };
     let spki = BASE64URL.encode(&key.spki);
-    let claim = Claim { token, secret, serial, model, key: key.sha256, spki };
+    let claim = Claim { token, secret, serial, model, description, key: key.sha256, spki };
     let enrolment = server.engine.request_enrolment(claim).await?;
     Ok(HttpResponse::Accepted().json(answer(&server, enrolment)?))
 }

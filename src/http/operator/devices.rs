@@ -4,7 +4,7 @@ use actix_web::web::{self, Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use longshore_actors::Approval;
-use longshore_model::{Device, DeviceState, Enrolment, EnrolmentState};
+use longshore_model::{Description, Device, DeviceState, Enrolment, EnrolmentState};
 use longshore_protocol::{EnrolmentText, ProblemType, limits};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub(crate) struct DeviceRow {
     /// What the device shows too, while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<String>,
+    /// What the device said of itself when it asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<Description>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assignee: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,9 +64,10 @@ pub(crate) struct DeviceRow {
 
 impl From<Enrolment> for DeviceRow {
     fn from(enrolment: Enrolment) -> Self {
-        let Enrolment { serial, model, code, requested_at, .. } = enrolment;
+        let Enrolment { serial, model, code, description, requested_at, .. } = enrolment;
         let state = "pending".to_owned();
-        Self { serial, model, state, code: Some(code), assignee: None, profile: None, since: requested_at }
+        let (code, description) = (Some(code), Some(description));
+        Self { serial, model, state, code, description, assignee: None, profile: None, since: requested_at }
     }
 }
 
@@ -79,6 +83,7 @@ impl From<Device> for DeviceRow {
             model: device.model,
             state: state.to_owned(),
             code: None,
+            description: None,
             profile: Some(device.profile),
             since: device.approved_at,
         }
