@@ -169,6 +169,27 @@ async fn after_a_failed_write_the_transfer_goes_on_from_its_last_commit() {
 }
 
 #[actix::test]
+async fn a_transfer_that_fails_again_and_again_rests() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let mut refused = None;
+    for _ in 0..5 {
+        let mut attachment = world.attach(upload).await;
+        attachment.write(&content()[..1000]).await.unwrap();
+        world.disk.fail(world.disk.calls(), Fault::Error(io::ErrorKind::Other));
+        assert!(attachment.end().await.is_err());
+        // The actor is gone a moment after it has answered.
+        while let Err(error) = world.engine.attach(DEVICE, upload, true).await {
+            if !error.is_slowness() {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    assert!(matches!(refused, Some(AttachError::Parked(left)) if left.as_secs() > 590), "{refused:?}");
+}
+
+#[actix::test]
 async fn a_failed_sync_acknowledges_nothing() {
     let world = world().await;
     let upload = world.upload().await;

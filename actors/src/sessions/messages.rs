@@ -1,5 +1,7 @@
 //! What a session is asked and told, and how it can refuse.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use longshore_model::{Declared, RecordingId, UploadId};
@@ -8,6 +10,7 @@ use longshore_store::index::IndexError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::plan::Verdict;
+use crate::kit::Ended;
 use crate::storage::StorageError;
 use crate::upload::{CompleteError, Receipted, UploadStream};
 
@@ -84,6 +87,9 @@ pub enum AttachError {
     /// More requests with a body than the device may have open.
     #[error("the device has too many uploads open at once")]
     TooMany,
+    /// The transfer failed too often and rests.
+    #[error("this transfer failed too often; it rests for {} s", .0.as_secs())]
+    Parked(Duration),
     /// The server is stopping.
     #[error("the server is stopping")]
     Draining,
@@ -159,6 +165,7 @@ pub(crate) struct OfferAgain;
 #[rtype(result = "()")]
 pub(crate) struct UploadEnded {
     pub(crate) upload: UploadId,
+    pub(crate) ended: Ended,
     /// Nobody was there to take the receipt.
     pub(crate) offer_again: bool,
 }

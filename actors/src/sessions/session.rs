@@ -22,7 +22,7 @@ use super::messages::{
 };
 use super::plan::{self, Known, Verdict};
 use super::{DeviceSessions, SessionEnded};
-use crate::kit::Idles;
+use crate::kit::{Ended, Idles, Restarts};
 use crate::storage::{Clear, Discard, Reserve, StorageError};
 use crate::upload::{Close, Completer, Drain, Receipted, SegmentPool, UploadStream, blocking};
 
@@ -49,6 +49,8 @@ pub(crate) struct DeviceSession {
     router: Addr<DeviceSessions>,
     parts: SessionParts,
     streams: HashMap<UploadId, Addr<UploadStream>>,
+    /// Transfers that failed lately; never more than there are unfinished uploads.
+    failures: HashMap<UploadId, Restarts>,
     open_patches: Arc<Semaphore>,
     /// Held while an upload is made: a repeated request must find what the first one made.
     creating: Arc<Mutex<()>>,
@@ -65,6 +67,7 @@ impl DeviceSession {
             device,
             router,
             streams: HashMap::new(),
+            failures: HashMap::new(),
             open_patches,
             creating: Arc::default(),
             // From the clock: a session that begins after another must not count what that one counted again.
@@ -245,6 +248,9 @@ impl Handler<Hold> for DeviceSession {
         if self.draining {
             return Box::pin(ready(Err(AttachError::Draining)));
         }
+        if let Some(left) = self.failures.get(&upload).and_then(|failures| failures.parked(Instant::now())) {
+            return Box::pin(ready(Err(AttachError::Parked(left))));
+        }
         if self.parts.incoming.find(self.device, upload).is_some() {
             let permit = if with_body { Arc::clone(&self.open_patches).try_acquire_owned().ok() } else { None };
             // A request that takes over from an older one on the same upload gets its place.
@@ -278,8 +284,15 @@ impl Handler<OfferAgain> for DeviceSession {
 impl Handler<UploadEnded> for DeviceSession {
     type Result = ();
 
-    fn handle(&mut self, UploadEnded { upload, offer_again }: UploadEnded, _: &mut Self::Context) {
+    fn handle(&mut self, UploadEnded { upload, ended, offer_again }: UploadEnded, _: &mut Self::Context) {
         self.offer_again += u64::from(offer_again);
+        if ended == Ended::Panicked {
+            tracing::error!(%upload, device = %self.device, "a transfer panicked; it goes on from its last commit");
+        }
+        self.failures.retain(|upload, _| self.parts.incoming.find(self.device, *upload).is_some());
+        if ended != Ended::Done && self.failures.entry(upload).or_default().failed(Instant::now()) {
+            tracing::error!(%upload, device = %self.device, "a transfer failed five times within a minute: it rests");
+        }
         if self.streams.get(&upload).is_some_and(|stream| !stream.connected()) {
             self.streams.remove(&upload);
         }

@@ -1,7 +1,9 @@
 //! UploadStream: one transfer. It holds the only handle to the transfer's file and the ledger of its bytes; requests
 //! attach to it one at a time, the newest wins, and what a request leaves behind is committed before the next begins.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use super::completion::{CompleteError, Completer, Receipted};
 use super::ledger::{Epoch, Ledger, Refusal};
 use super::messages::{Append, Attach, Close, Detached, Drain, Tail};
 use super::segment::SegmentPool;
-use crate::kit::Idles;
+use crate::kit::{Idles, Lifeline};
 use crate::sessions::{AttachError, DeviceSession, UploadEnded};
 use crate::storage::{Commit, Open, StorageError, Write};
 
@@ -41,7 +43,9 @@ struct OpenFile {
 /// The actor.
 pub(crate) struct UploadStream {
     upload: UploadId,
-    session: Addr<DeviceSession>,
+    lifeline: Lifeline,
+    /// The receipt is there, and nobody was to take it.
+    undelivered: Rc<Cell<bool>>,
     completer: Completer,
     pool: SegmentPool,
     /// `None` before the file is open, and again while the complete file gets its name.
@@ -71,9 +75,14 @@ impl UploadStream {
         pool: SegmentPool,
         draining: bool,
     ) -> Self {
+        let undelivered = Rc::new(Cell::new(false));
+        let offer_again = Rc::clone(&undelivered);
+        let tell = move |ended| session.do_send(UploadEnded { upload, ended, offer_again: offer_again.get() });
+        let lifeline = Lifeline::new(tell);
         Self {
             upload,
-            session,
+            lifeline,
+            undelivered,
             completer,
             pool,
             file: None,
@@ -131,7 +140,7 @@ impl UploadStream {
             let _gone = reply.send(Err(EndError::Write(WriteError::Superseded)));
         }
         let _gone = closed.send(());
-        self.finish(ctx);
+        ctx.stop();
     }
 
     fn commit(&mut self, to: Committed, ctx: &mut Context<Self>) {
@@ -220,8 +229,7 @@ impl UploadStream {
         if let Err(error) = result {
             tracing::warn!(upload = %self.upload, %error, "a complete transfer did not become a recording");
         }
-        let offer_again = result.is_ok() && !delivered;
-        self.session.do_send(UploadEnded { upload: self.upload, offer_again });
+        self.undelivered.set(result.is_ok() && !delivered);
         ctx.stop();
     }
 
@@ -234,6 +242,10 @@ impl UploadStream {
         ctx: &mut Context<Self>,
     ) {
         tracing::warn!(upload = %self.upload, %error, "a transfer goes back to its last commit");
+        // A full or slow disk is no fault of the transfer, and mended by waiting.
+        if !matches!(error, StorageError::Full | StorageError::Slow | StorageError::Busy) {
+            self.lifeline.failed();
+        }
         if let Some(waiting) = self.waiting.take() {
             let _gone = waiting.reply.send(Err(AttachError::Storage(error.clone())));
         }
@@ -244,7 +256,7 @@ impl UploadStream {
         if let Some(reply) = first {
             let _gone = reply.send(Err(error.into()));
         }
-        self.finish(ctx);
+        ctx.stop();
     }
 
     fn append(
@@ -301,12 +313,6 @@ impl UploadStream {
         self.idle_since = Some(Instant::now());
         self.watch_idleness(ctx);
     }
-
-    /// Ends this actor; the session forgets its address.
-    fn finish(&mut self, ctx: &mut Context<Self>) {
-        self.session.do_send(UploadEnded { upload: self.upload, offer_again: false });
-        ctx.stop();
-    }
 }
 
 fn flatten<T>(result: Result<Result<T, StorageError>, MailboxError>) -> Result<T, StorageError> {
@@ -360,7 +366,7 @@ impl Idles for UploadStream {
     }
 
     fn idled(&mut self, ctx: &mut Context<Self>) {
-        self.finish(ctx);
+        ctx.stop();
     }
 }
 
