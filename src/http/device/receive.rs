@@ -5,6 +5,7 @@ use actix_web::error::PayloadError;
 use actix_web::web::Payload;
 use futures_util::StreamExt as _;
 use longshore_actors::{Attachment, Evicted, WriteError};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::super::pace::Pace;
@@ -27,18 +28,27 @@ pub(crate) enum Outcome {
     Refused(WriteError),
 }
 
-/// Reads until the body ends or the transfer is wanted elsewhere.
-pub(crate) async fn receive(attachment: &mut Attachment, mut payload: Payload) -> Outcome {
+/// Reads until the body ends or the transfer is wanted elsewhere. `gone` resolves when the connection is dead: then
+/// whatever it brought is still taken.
+pub(crate) async fn receive(
+    attachment: &mut Attachment,
+    mut payload: Payload,
+    mut gone: oneshot::Receiver<()>,
+) -> Outcome {
     let mut pace = Pace::default();
     loop {
         let began = Instant::now();
         let chunk = tokio::select! {
-            chunk = timeout(pace.patience(), payload.next()) => chunk,
+            // In this order: a flood must not hide that the transfer is wanted elsewhere, and what has arrived goes
+            // before the end of its connection.
+            biased;
             evicted = attachment.evicted() => return match evicted {
                 Evicted::Superseded => Outcome::Superseded,
                 Evicted::Draining => Outcome::Draining,
                 Evicted::Failed(error) => Outcome::Refused(error.into()),
             },
+            chunk = timeout(pace.patience(), payload.next()) => chunk,
+            _ = &mut gone => return Outcome::Cut(PayloadError::Incomplete(None)),
         };
         let chunk = match chunk {
             Err(_) => return Outcome::Stalled,

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use longshore_actors::{Attachment, Ended, Held};
 use longshore_model::{DeviceId, RecordingId, UploadId};
 use longshore_protocol::{Metadata, ProblemType, headers, limits, paths};
+use tokio::sync::oneshot;
 
 use super::super::Server;
 use super::super::error::Failure;
@@ -102,8 +103,33 @@ pub(crate) async fn append(
     let offset = number(request.headers(), headers::UPLOAD_OFFSET)?;
     let announced = request.headers().contains_key(CONTENT_LENGTH).then(|| number(request.headers(), "content-length"));
     let announced = announced.transpose()?;
-    let upload = upload_id(&upload)?;
-    let attachment = match server.engine.attach(device.id, upload, true).await? {
+    let body = Body { upload: upload_id(&upload)?, offset, announced, payload };
+    // A task of its own: actix drops the handler as soon as the connection dies, and with it what has arrived and was
+    // not read yet. The task hears of that by the sender, which is dropped with the handler.
+    let (_alive, gone) = oneshot::channel();
+    let transferring = actix_web::rt::spawn(async move { transfer(&server, device.id, body, gone).await });
+    transferring.await.unwrap_or_else(|_| {
+        Err(Failure::new(ProblemType::Unavailable, "the request was interrupted inside the server").retry_after(1))
+    })
+}
+
+/// What a `PATCH` brings.
+struct Body {
+    upload: UploadId,
+    offset: u64,
+    /// By `Content-Length`.
+    announced: Option<u64>,
+    payload: Payload,
+}
+
+async fn transfer(
+    server: &Server,
+    device: DeviceId,
+    body: Body,
+    gone: oneshot::Receiver<()>,
+) -> Result<HttpResponse, Failure> {
+    let Body { upload, offset, announced, payload } = body;
+    let mut attachment = match server.engine.attach(device, upload, true).await? {
         Held::Transfer(attachment) => attachment,
         Held::Stored { length, receipt, .. } if offset == length && announced.unwrap_or(0) == 0 => {
             return Ok(progress(HttpResponse::NoContent(), &Ended { offset, receipt: Some(receipt) }));
@@ -118,17 +144,17 @@ pub(crate) async fn append(
     if announced.is_some_and(|announced| announced > attachment.length() - at) {
         return Err(too_long(attachment, at).await);
     }
-    finish(&server, device.id, upload, attachment, payload).await
+    let outcome = receive(&mut attachment, payload, gone).await;
+    finish(server, device, upload, attachment, outcome).await
 }
 
 async fn finish(
     server: &Server,
     device: DeviceId,
     upload: UploadId,
-    mut attachment: Box<Attachment>,
-    payload: Payload,
+    attachment: Box<Attachment>,
+    outcome: Outcome,
 ) -> Result<HttpResponse, Failure> {
-    let outcome = receive(&mut attachment, payload).await;
     let at = attachment.offset();
     let failure = match outcome {
         Outcome::Refused(error) => {
