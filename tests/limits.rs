@@ -2,28 +2,34 @@
 
 use crate::support::{Camera, World, bytes, eventually, recording, rid};
 
+const MIB: usize = 1024 * 1024;
+
 #[test]
 fn a_fifth_body_at_once_is_refused_until_one_of_the_four_ends() {
     let world = World::new();
     let camera = world.camera("B4-1", "J. Smith");
-    let uploads: Vec<_> = (1..=5).map(|n| camera.upload_of(&recording(n, &bytes(n.into(), 100_000)))).collect();
-    let mut open: Vec<_> = uploads[..4].iter().map(|upload| camera.begin_patch(upload, 0, 100_000)).collect();
-    let fifth = || camera.patch(&uploads[4], 0, &bytes(5, 100_000));
-    // The four are counted once their requests are read.
-    eventually("the fifth is refused", || {
-        let reply = camera.patch(&uploads[4], 1, b"x");
-        reply.status == 429 && {
-            reply.is_problem(429, "too-many");
-            true
-        }
+    let content: Vec<_> = (1..=5).map(|n| bytes(n, 2 * MIB)).collect();
+    let uploads: Vec<_> = (1..).zip(&content).map(|(n, content)| camera.upload_of(&recording(n, content))).collect();
+    let mut open: Vec<_> = uploads[..4].iter().map(|upload| camera.begin_patch(upload, 0, 2 * MIB)).collect();
+    for (exchange, content) in open.iter_mut().zip(&content) {
+        exchange.send(&content[..MIB + 1]).unwrap();
+    }
+    eventually("all four have brought something", || {
+        let begun = world.incoming().into_iter().filter(|folder| folder.join("data").metadata().unwrap().len() > 0);
+        begun.count() == 4
     });
-    open.remove(0).cut();
-    eventually("a place is free", || fifth().status == 204);
-    for (n, mut exchange) in (2..).zip(open) {
-        exchange.send(&bytes(n, 100_000)).unwrap();
+    let fifth = || camera.patch(&uploads[4], 0, &content[4]);
+    fifth().is_problem(429, "too-many");
+    // One that takes over from one of the four needs no place of its own.
+    open[0].arrived();
+    assert_eq!(camera.patch(&uploads[0], MIB as u64 + 1, &content[0][MIB + 1..]).status, 204);
+    open.remove(0).reply("PATCH").is_problem(409, "superseded");
+    assert_eq!(fifth().status, 204, "a place is free");
+    for (mut exchange, content) in open.into_iter().zip(&content[1..]) {
+        exchange.send(&content[MIB + 1..]).unwrap();
         assert_eq!(exchange.reply("PATCH").status, 204);
     }
-    assert_eq!(world.stored().len(), 4);
+    assert_eq!(world.stored().len(), 5);
 }
 
 #[test]

@@ -249,14 +249,14 @@ impl Engine {
         for _ in 0..2 {
             let hold = Hold { upload, with_body };
             let holding = ask(&session, hold, ASK_DEADLINE).await.unwrap_or(Err(AttachError::Unavailable))?;
-            let (stream, permit) = match holding {
+            let (stream, places) = match holding {
                 Holding::Stored(stored) => {
                     return Ok(Held::Stored { rid: stored.rid, length: stored.length, receipt: stored.receipt });
                 }
-                Holding::Stream(stream, permit) => (stream, permit),
+                Holding::Stream(stream, places) => (stream, places),
             };
             let (reply, answer) = oneshot::channel();
-            if stream.try_send(Attach { permit, reply }).is_err() {
+            if stream.try_send(Attach { places, reply }).is_err() {
                 continue;
             }
             match tokio::time::timeout(ATTACH_DEADLINE, answer).await {

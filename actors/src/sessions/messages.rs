@@ -1,5 +1,6 @@
 //! What a session is asked and told, and how it can refuse.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -7,7 +8,7 @@ use chrono::{DateTime, Utc};
 use longshore_model::{Declared, RecordingId, UploadId};
 use longshore_store::catalogue::RecordError;
 use longshore_store::index::IndexError;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 
 use super::plan::Verdict;
 use crate::kit::Ended;
@@ -149,8 +150,8 @@ pub(crate) struct Hold {
 
 /// What an upload is now.
 pub(crate) enum Holding {
-    /// A transfer to attach to.
-    Stream(Addr<UploadStream>, Option<OwnedSemaphorePermit>),
+    /// A transfer to attach to, and the places that a request with a body needs one of.
+    Stream(Addr<UploadStream>, Option<Arc<Semaphore>>),
     /// A recording in the store.
     Stored(Receipted),
 }

@@ -252,14 +252,9 @@ impl Handler<Hold> for DeviceSession {
             return Box::pin(ready(Err(AttachError::Parked(left))));
         }
         if self.parts.incoming.find(self.device, upload).is_some() {
-            let permit = if with_body { Arc::clone(&self.open_patches).try_acquire_owned().ok() } else { None };
-            // A request that takes over from an older one on the same upload gets its place.
-            let takes_over = self.streams.get(&upload).is_some_and(Addr::connected);
-            if with_body && permit.is_none() && !takes_over {
-                return Box::pin(ready(Err(AttachError::TooMany)));
-            }
+            let places = with_body.then(|| Arc::clone(&self.open_patches));
             let stream = self.stream(upload, ctx);
-            return Box::pin(ready(Ok(Holding::Stream(stream, permit))));
+            return Box::pin(ready(Ok(Holding::Stream(stream, places))));
         }
         let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
         let looking = async move {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use longshore_model::{HashState, RecordingId, RunningHash};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::completion::CompleteError;
@@ -82,7 +82,6 @@ pub struct Attachment {
     answers: VecDeque<oneshot::Receiver<Result<(), WriteError>>>,
     evicted: oneshot::Receiver<Evicted>,
     ended: bool,
-    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// What an [`Attachment`] begins with.
@@ -95,12 +94,11 @@ pub(super) struct Grant {
     pub(super) hash: RunningHash,
     pub(super) pool: SegmentPool,
     pub(super) evicted: oneshot::Receiver<Evicted>,
-    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Attachment {
     pub(super) fn new(grant: Grant) -> Self {
-        let Grant { stream, epoch, rid, length, offset, hash, pool, evicted, permit } = grant;
+        let Grant { stream, epoch, rid, length, offset, hash, pool, evicted } = grant;
         Self {
             stream,
             epoch,
@@ -113,7 +111,6 @@ impl Attachment {
             answers: VecDeque::with_capacity(IN_FLIGHT),
             evicted,
             ended: false,
-            _permit: permit,
         }
     }
 

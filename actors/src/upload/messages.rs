@@ -1,8 +1,10 @@
 //! What a transfer is asked and told.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 use longshore_model::HashState;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::attachment::{Attachment, EndError, Ended, WriteError};
 use super::ledger::Epoch;
@@ -20,7 +22,8 @@ pub(super) struct Tail {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Attach {
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// The device's places for requests with a body, if this is one.
+    pub(crate) places: Option<Arc<Semaphore>>,
     pub(crate) reply: oneshot::Sender<Result<Attachment, AttachError>>,
 }
 

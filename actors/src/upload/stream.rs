@@ -11,7 +11,7 @@ use actix::prelude::*;
 use longshore_model::UploadId;
 use longshore_store::Committed;
 use longshore_store::incoming::Transfer;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::attachment::{Attachment, EndError, Ended, Evicted, Grant, WriteError, resume_hash};
@@ -33,6 +33,8 @@ const RECEIPT_WAIT: Duration = Duration::from_secs(2);
 struct Holder {
     epoch: Epoch,
     evict: Option<oneshot::Sender<Evicted>>,
+    /// Free again when the request lets go, and so there for one that takes over from it.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 struct OpenFile {
@@ -163,19 +165,26 @@ impl UploadStream {
     }
 
     fn grant(&mut self, ctx: &mut Context<Self>) {
-        let (Some(file), Some(Attach { permit, reply })) = (&mut self.file, self.waiting.take()) else {
+        let (Some(file), Some(Attach { places, reply })) = (&mut self.file, self.waiting.take()) else {
             return;
         };
         if let Some(timer) = self.takeover.take() {
             ctx.cancel_future(timer);
         }
+        let place = match places.map(Semaphore::try_acquire_owned).transpose() {
+            Ok(place) => place,
+            Err(_) => {
+                let _gone = reply.send(Err(AttachError::TooMany));
+                return self.stop_when_idle(ctx);
+            }
+        };
         let (epoch, at) = file.ledger.attach();
         let hash = match resume_hash(&at.hash) {
             Ok(hash) => hash,
             Err(error) => return self.fail(error, None, ctx),
         };
         let (evict, evicted) = oneshot::channel();
-        self.holder = Some(Holder { epoch, evict: Some(evict) });
+        self.holder = Some(Holder { epoch, evict: Some(evict), _place: place });
         let grant = Grant {
             stream: ctx.address(),
             epoch,
@@ -185,7 +194,6 @@ impl UploadStream {
             hash,
             pool: self.pool.clone(),
             evicted,
-            permit,
         };
         // If the request is gone, the attachment is dropped here, and detaches.
         let _gone = reply.send(Ok(Attachment::new(grant)));
