@@ -47,7 +47,9 @@ impl DataFolder {
         for (name, mode) in [("run", 0o700), ("keys", 0o700), ("storage", 0o750)] {
             make_folder(&folder.path.join(name), mode)?;
         }
-        for made in [Some(folder.path.as_path()), folder.path.parent()].into_iter().flatten() {
+        // Also what an earlier start made and was killed over.
+        let keys = folder.path.join("keys");
+        for made in [Some(keys.as_path()), Some(folder.path.as_path()), folder.path.parent()].into_iter().flatten() {
             sync_folder(made).with_context(|| format!("the folder {} cannot be synced", made.display()))?;
         }
         Ok(folder)

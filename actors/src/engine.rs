@@ -18,6 +18,7 @@ use longshore_store::files::Files;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError};
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use crate::enrolment::{
     self, Approval, Approve, ApproveRefused, Claim, ClaimRefused, EnrolError, Enrolment, Issue, IssuedToken, Request,
@@ -210,7 +211,14 @@ impl Engine {
             return Ok(None);
         };
         if device.state == DeviceState::Approved {
-            self.catalogue.record(vec![Fact::DeviceActivated { device: device.id }]).await?;
+            let id = device.id;
+            // Decided, not just recorded: its first calls may come at once.
+            let activating = self.catalogue.decide(move |index| {
+                let waits = index.device(id)?.is_some_and(|device| device.state == DeviceState::Approved);
+                let facts = if waits { vec![Fact::DeviceActivated { device: id }] } else { Vec::new() };
+                Ok(Ok::<_, Infallible>((facts, ())))
+            });
+            timeout(ASK_DEADLINE, activating).await.map_err(|_| EngineError::Unavailable)??;
             device.state = DeviceState::Active;
         }
         Ok(Some(device))
@@ -259,7 +267,7 @@ impl Engine {
             if stream.try_send(Attach { places, reply }).is_err() {
                 continue;
             }
-            match tokio::time::timeout(ATTACH_DEADLINE, answer).await {
+            match timeout(ATTACH_DEADLINE, answer).await {
                 Ok(Ok(attached)) => return attached.map(|attachment| Held::Transfer(Box::new(attachment))),
                 Ok(Err(_)) => {}
                 Err(_) => return Err(AttachError::Unavailable),
@@ -295,7 +303,8 @@ impl Engine {
         // Off the network's threads, the signatures too: a thousand of them take a tenth of a second.
         let checked = blocking(move || check_deletions(&index, &verifier, device, deletions)).await?;
         if !checked.news.is_empty() {
-            self.catalogue.record(checked.news).await?;
+            let recording = self.catalogue.record(checked.news);
+            timeout(ASK_DEADLINE, recording).await.map_err(|_| EngineError::Unavailable)??;
         }
         Ok(checked.results)
     }

@@ -125,6 +125,7 @@ impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Busy => Self::unavailable(error),
+            RecordError::NotWritten(error) => Self::new(ProblemType::InsufficientStorage, error).retry_after(REPAIR),
             RecordError::Failed(_) => Self::unavailable(error).retry_after(REPAIR),
         }
     }

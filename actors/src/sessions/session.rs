@@ -14,7 +14,7 @@ use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError};
 use longshore_store::manifest::Manifest;
 use tokio::sync::{Mutex, Semaphore, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::messages::{
     AttachError, CreateError, CreateUpload, Created, DrainSession, Hold, Holding, Limits, Offer, OfferAgain,
@@ -189,7 +189,12 @@ impl Handler<CreateUpload> for DeviceSession {
         let creating = Arc::clone(&self.creating);
         let streams = self.streams.clone();
         let creating = async move {
-            let _one_at_a_time = creating.lock().await;
+            // Not for ever: behind a hanging disk, requests that nobody waits for any more must not pile up.
+            let one_at_a_time = timeout(CLOSE, creating.lock()).await;
+            let _one_at_a_time = one_at_a_time.map_err(|_| StorageError::Slow)?;
+            // Looked at before what is stored: an upload that becomes a recording in between is found in the one or the
+            // other.
+            let begun = incoming.of_recording(device, rid);
             let index = completer.catalogue.index().clone();
             let looked_up = blocking(move || Ok((index.stored(device, rid)?, index.declared(device, rid)?)));
             let (stored, row) = looked_up.await?;
@@ -204,31 +209,20 @@ impl Handler<CreateUpload> for DeviceSession {
             if length != declared.size {
                 return Err(CreateError::SizeDiffers { offered: declared.size });
             }
-            if let Some(begun) = incoming.of_recording(device, rid) {
-                if plan::same_source(&declared, &begun) {
+            match begun {
+                Some(begun) if plan::same_source(&declared, &begun) => {
                     return Ok(Created { upload: begun.identity.upload, offset: begun.offset });
                 }
-                // The file on the device changed; what came of the old one is never spliced with the new.
-                let begun = begun.identity.upload;
-                if let Some(stream) = streams.get(&begun) {
-                    let (closed, closing) = oneshot::channel();
-                    let _gone_already = stream.try_send(Close(closed));
-                    if tokio::time::timeout(CLOSE, closing).await.is_err() {
-                        return Err(StorageError::Slow.into());
-                    }
-                }
-                let discard = completer.writer.send(Discard(begun, Clear::GivenUp)).await;
-                match discard.map_err(|_| StorageError::Unavailable)? {
-                    // It was complete after all; what became of it counts.
-                    Err(StorageError::Placing) => {
-                        completer.roll_forward(begun).await?;
+                Some(begun) => {
+                    let begun = begun.identity.upload;
+                    give_up(&completer, streams.get(&begun), begun).await?;
+                    let index = completer.catalogue.index().clone();
+                    if blocking(move || index.stored(device, rid)).await?.is_some() {
                         return Err(CreateError::AlreadyStored);
                     }
-                    Err(StorageError::NotFound) => {}
-                    other => other?,
                 }
-            } else if incoming.of_device(device).len() >= limit {
-                return Err(CreateError::TooManyUnfinished);
+                None if incoming.of_device(device).len() >= limit => return Err(CreateError::TooManyUnfinished),
+                None => {}
             }
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
             let created_at = completer.clock.now();
@@ -237,6 +231,26 @@ impl Handler<CreateUpload> for DeviceSession {
             Ok(Created { upload, offset: 0 })
         };
         Box::pin(creating.into_actor(self))
+    }
+}
+
+/// Discards an upload whose file on the device has changed: what came of the old one is never spliced with the new.
+async fn give_up(
+    completer: &Completer,
+    stream: Option<&Addr<UploadStream>>,
+    upload: UploadId,
+) -> Result<(), CreateError> {
+    if let Some(stream) = stream {
+        let (closed, closing) = oneshot::channel();
+        if stream.try_send(Close(closed)).is_ok() && timeout(CLOSE, closing).await.is_err() {
+            return Err(StorageError::Slow.into());
+        }
+    }
+    match completer.writer.send(Discard(upload, Clear::GivenUp)).await.map_err(|_| StorageError::Unavailable)? {
+        // It was complete after all; what became of it counts.
+        Err(StorageError::Placing) => completer.roll_forward(upload).await.map(|_| ()).map_err(CreateError::from),
+        Ok(()) | Err(StorageError::NotFound) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

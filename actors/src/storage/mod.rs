@@ -114,10 +114,11 @@ pub(crate) struct Commit {
     pub(crate) to: Committed,
 }
 
-/// Put a complete upload under its final name; answers the manifest with its path.
+/// Put a complete upload under its final name; answers the manifest with its path. The job holds the transfer, so that
+/// nobody gives the upload up meanwhile, whatever becomes of the one who asked.
 #[derive(Message)]
 #[rtype(result = "Result<Manifest, StorageError>")]
-pub(crate) struct Place(pub(crate) Manifest);
+pub(crate) struct Place(pub(crate) Manifest, pub(crate) Arc<Transfer>);
 
 /// Complete a placing that was interrupted; answers the manifest.
 #[derive(Message)]
@@ -208,9 +209,13 @@ impl Handler<Commit> for StorageWriter {
 impl Handler<Place> for StorageWriter {
     type Result = ResponseFuture<Result<Manifest, StorageError>>;
 
-    fn handle(&mut self, Place(manifest): Place, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Place(manifest, transfer): Place, _: &mut Self::Context) -> Self::Result {
         let files = Arc::clone(&self.files);
-        self.run(move || place::place(&*files, manifest))
+        self.run(move || {
+            let placed = place::place(&*files, manifest);
+            drop(transfer);
+            placed
+        })
     }
 }
 
@@ -218,8 +223,11 @@ impl Handler<RollForward> for StorageWriter {
     type Result = ResponseFuture<Result<Manifest, StorageError>>;
 
     fn handle(&mut self, RollForward(upload): RollForward, _: &mut Self::Context) -> Self::Result {
-        let files = Arc::clone(&self.files);
-        self.run(move || place::roll_forward(&*files, upload))
+        let (files, incoming) = (Arc::clone(&self.files), self.incoming.clone());
+        self.run(move || {
+            let _hold = incoming.hold(upload)?;
+            place::roll_forward(&*files, upload).map_err(StorageError::from)
+        })
     }
 }
 

@@ -70,7 +70,6 @@ pub(crate) struct Completer {
 
 impl Completer {
     /// Compares the checksum, signs, places, records; the receipt may be sent when this returns.
-    /// `transfer` is held until the recording has its name, so that nobody gives the upload up meanwhile.
     pub(crate) async fn complete(&self, transfer: Arc<Transfer>, found: Sha256) -> Result<Receipted, CompleteError> {
         let identity = transfer.identity().clone();
         let index = self.catalogue.index().clone();
@@ -85,12 +84,18 @@ impl Completer {
             drop(transfer);
             return Err(self.mismatch(&identity, declared, found).await);
         }
+        if let Some(stored) = stored.as_ref().filter(|stored| stored.recording.sha256 == found) {
+            // Its first copy was recorded while this one was on its way.
+            let (rid, length, receipt) = (identity.rid, identity.length, stored.receipt.clone());
+            drop(transfer);
+            self.clear_up(identity.upload, Clear::GivenUp).await;
+            return Ok(Receipted { rid, length, receipt });
+        }
         let revision = stored.map_or(1, |stored| stored.recording.revision + 1);
         let now = self.clock.now();
         let recording = recording_of(&device, row, &identity, found, revision, now);
         let manifest = Manifest::sign(recording, now, &self.key)?;
-        let manifest = self.writer.send(Place(manifest)).await.map_err(|_| StorageError::Unavailable)??;
-        drop(transfer);
+        let manifest = self.writer.send(Place(manifest, transfer)).await.map_err(|_| StorageError::Unavailable)??;
         self.record(manifest).await
     }
 

@@ -175,7 +175,8 @@ impl UploadStream {
             Ok(place) => place,
             Err(_) => {
                 let _gone = reply.send(Err(AttachError::TooMany));
-                return self.stop_when_idle(ctx);
+                // What the request before it left may be the whole.
+                return self.advance(ctx);
             }
         };
         let (epoch, at) = file.ledger.attach();
@@ -302,6 +303,9 @@ impl UploadStream {
 
     fn takeover_is_late(&mut self, ctx: &mut Context<Self>) {
         self.takeover = None;
+        if self.waiting.is_none() {
+            return;
+        }
         if self.file.is_some() {
             return self.fail(StorageError::Slow, None, ctx);
         }

@@ -28,6 +28,9 @@ pub enum RecordError {
     /// An earlier write failed; nothing is written until the server starts again and reads what is really there.
     #[error("the journal could not be written ({0}); see to its disk and restart Longshore")]
     Failed(String),
+    /// The disk refused it, most often because it is full; nothing was recorded, and later facts may be.
+    #[error("{0}")]
+    NotWritten(String),
     /// Too many wait.
     #[error("the journal is busy")]
     Busy,
@@ -244,10 +247,17 @@ impl Worker {
         }
         if self.failed.get().is_none() {
             let now = self.clock.now();
-            let written = self.journal.append(now, facts).map_err(|error| error.to_string()).and_then(|entries| {
-                let applied = entries.iter().try_for_each(|entry| self.index.apply(entry));
-                applied.map_err(|error| error.to_string())
-            });
+            let written = match self.journal.append(now, facts) {
+                Ok(entries) => {
+                    let applied = entries.iter().try_for_each(|entry| self.index.apply(entry));
+                    applied.map_err(|error| error.to_string())
+                }
+                Err(error @ JournalError::NotWritten(_)) => {
+                    tracing::error!(%error, "facts were refused");
+                    return Err(RecordError::NotWritten(error.to_string()));
+                }
+                Err(error) => Err(error.to_string()),
+            };
             if let Err(error) = written {
                 tracing::error!(%error, "the catalogue takes no more changes until the server is restarted");
                 let _only_this_thread_sets_it = self.failed.set(error);

@@ -54,12 +54,27 @@ struct Known {
     identity: Identity,
     offset: u64,
     open: Weak<Transfer>,
-    opening: bool,
+    held: bool,
 }
 
 impl Known {
     fn closed(identity: Identity, offset: u64) -> Self {
-        Self { identity, offset, open: Weak::new(), opening: false }
+        Self { identity, offset, open: Weak::new(), held: false }
+    }
+}
+
+/// Keeps an upload for one job; see [`Incoming::hold`].
+pub struct Hold {
+    upload: UploadId,
+    known: Arc<Mutex<HashMap<UploadId, Known>>>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(&self.upload) {
+            known.held = false;
+        }
     }
 }
 
@@ -183,19 +198,11 @@ impl Incoming {
     /// # Errors
     /// [`IncomingError::Busy`] while an earlier handle, or a write through it, lives.
     pub fn resume(&self, upload: UploadId) -> Result<(Arc<Transfer>, Committed), IncomingError> {
-        {
-            let mut known = self.lock();
-            let entry = known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
-            if entry.opening || entry.open.strong_count() > 0 {
-                return Err(IncomingError::Busy);
-            }
-            // The lock is not held over the disk's work: whoever lists uploads must not wait for a slow disk.
-            entry.opening = true;
-        }
+        // The lock is not held over the disk's work: whoever lists uploads must not wait for a slow disk.
+        let _hold = self.hold(upload)?;
         let opened = self.cut_back(upload);
         let mut known = self.lock();
         let entry = known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
-        entry.opening = false;
         if let Err(IncomingError::Damaged(_)) = &opened {
             known.remove(&upload);
             drop(known);
@@ -224,12 +231,15 @@ impl Incoming {
         let data = self.files.open(&data_path(upload))?;
         let state = self.files.open(&state_path(upload))?;
         data.set_len(committed.offset)?;
-        // The slot may have been read from the page cache alone (a kill before its sync, a sync that failed). Whoever
-        // asks for the offset from now on is told it, so it is written again, and synced.
-        let slot = Slot { generation: generation + 1, identity, committed };
+        // What was read may stand in the page cache alone (a kill before a sync, a sync that failed), and whoever asks
+        // is told the offset from now on. So the slot is written again, as it is and where it is: torn by a power cut,
+        // it harms neither itself, if it was durable, nor the other. And the names are synced.
+        let slot = Slot { generation, identity, committed };
         state.write_at(&slot.to_bytes(), slot.position())?;
         state.sync()?;
-        let Slot { generation, identity, .. } = slot;
+        self.files.sync_folder(&folder_path(upload))?;
+        self.files.sync_folder(FOLDER)?;
+        let Slot { identity, .. } = slot;
         let last = Mutex::new(Last { generation, committed, failed: false });
         let transfer = Transfer { identity, data, state, last, known: Arc::clone(&self.known) };
         Ok((Arc::new(transfer), committed))
@@ -242,10 +252,12 @@ impl Incoming {
     /// recording. After an error of the disk the upload is gone from the list, and what is left of it goes at the next
     /// start.
     pub fn discard(&self, upload: UploadId) -> Result<(), IncomingError> {
+        let _hold = self.hold(upload)?;
         if self.files.exists(&record_path(upload))? {
             return Err(IncomingError::Placing);
         }
-        self.forget(upload)
+        self.lock().remove(&upload);
+        Ok(self.remove(upload)?)
     }
 
     /// Removes what is left in the incoming folder of an upload that is recorded as a recording.
@@ -253,18 +265,27 @@ impl Incoming {
     /// # Errors
     /// As [`Self::discard`], but for `Placing`.
     pub fn finish(&self, upload: UploadId) -> Result<(), IncomingError> {
-        self.forget(upload)
+        let _hold = match self.hold(upload) {
+            // A start that could not read its state did not list it.
+            Err(IncomingError::NotFound) => None,
+            hold => Some(hold?),
+        };
+        self.lock().remove(&upload);
+        Ok(self.remove(upload)?)
     }
 
-    fn forget(&self, upload: UploadId) -> Result<(), IncomingError> {
-        {
-            let mut known = self.lock();
-            if known.get(&upload).is_some_and(|known| known.opening || known.open.strong_count() > 0) {
-                return Err(IncomingError::Busy);
-            }
-            known.remove(&upload);
+    /// Keeps everybody else from an upload that nobody has open, until the hold is dropped.
+    ///
+    /// # Errors
+    /// [`IncomingError::Busy`] while a handle to it, or another hold, lives.
+    pub fn hold(&self, upload: UploadId) -> Result<Hold, IncomingError> {
+        let mut known = self.lock();
+        let entry = known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
+        if entry.held || entry.open.strong_count() > 0 {
+            return Err(IncomingError::Busy);
         }
-        Ok(self.remove(upload)?)
+        entry.held = true;
+        Ok(Hold { upload, known: Arc::clone(&self.known) })
     }
 
     fn read_state(&self, upload: UploadId) -> io::Result<Option<(Slot, u64)>> {

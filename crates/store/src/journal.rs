@@ -39,6 +39,9 @@ pub enum JournalError {
     /// A line whose seal is right and whose content this version does not know.
     #[error("the journal holds a fact that this version of Longshore does not know ({0}); start the newer version")]
     Newer(String),
+    /// The disk refused a write, and nothing of it is left; the journal can be used on.
+    #[error("the journal cannot be written: {0}")]
+    NotWritten(io::Error),
     /// A fact that cannot be written as JSON.
     #[error("a fact cannot be written: {0}")]
     Unwritable(#[from] serde_json::Error),
@@ -178,13 +181,14 @@ impl Journal {
         Ok(Torn { bytes: tail.len(), aside })
     }
 
-    /// Writes `facts` and syncs once; they are durable when this returns. After an error nothing more may be written:
-    /// what a failed sync leaves on the medium is not known until the next start reads it.
+    /// Writes `facts` and syncs once; they are durable when this returns. After an error other than
+    /// [`JournalError::NotWritten`] nothing more may be written: what a failed sync leaves on the medium is not known
+    /// until the next start reads it.
     ///
     /// # Errors
     /// The disk's.
     pub fn append(&mut self, at: DateTime<Utc>, facts: Vec<Fact>) -> Result<Vec<Entry>, JournalError> {
-        let batch = self.next_seq;
+        let (batch, before) = (self.next_seq, self.prev.clone());
         let mut text = String::new();
         let mut entries = Vec::with_capacity(facts.len());
         for fact in facts {
@@ -195,15 +199,30 @@ impl Journal {
         }
         let segment = match self.segment.take() {
             Some(segment) if segment.len < SEGMENT_BYTES => segment,
-            _ => Segment { file: self.files.create(&format!("{FOLDER}/{batch:020}.jsonl"))?, len: 0 },
+            full => match self.files.create(&format!("{FOLDER}/{batch:020}.jsonl")) {
+                Ok(file) => Segment { file, len: 0 },
+                Err(error) => return Err(self.take_back(batch, before, full, error)),
+            },
         };
-        segment.file.write_at(text.as_bytes(), segment.len)?;
+        if let Err(error) = segment.file.write_at(text.as_bytes(), segment.len) {
+            // A full disk, most often. If the half that was written can be cut off, nothing has happened; should the
+            // power fail before the next sync, the start finds it torn.
+            segment.file.set_len(segment.len)?;
+            return Err(self.take_back(batch, before, Some(segment), error));
+        }
         segment.file.sync()?;
         if segment.len == 0 {
             self.files.sync_folder(FOLDER)?;
         }
         self.segment = Some(Segment { len: segment.len + text.len() as u64, ..segment });
         Ok(entries)
+    }
+}
+
+impl Journal {
+    fn take_back(&mut self, seq: u64, prev: String, segment: Option<Segment>, error: io::Error) -> JournalError {
+        (self.next_seq, self.prev, self.segment) = (seq, prev, segment);
+        JournalError::NotWritten(error)
     }
 }
 
@@ -309,6 +328,23 @@ mod tests {
             let (facts, ..) = read(&disk).unwrap();
             assert_eq!(facts, [fact(1), fact(2), fact(3)]);
             assert_eq!(read(&disk.after_power_cut(seed)).unwrap().0, facts, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_facts_and_the_journal_goes_on_when_there_is_room() {
+        for call in [0, 1] {
+            let disk = SimulatedDisk::new();
+            let (_, mut journal, _) = read(&disk).unwrap();
+            // The first append makes the segment, then writes; the second only writes.
+            disk.fail(disk.calls() + call, files::Fault::Error(io::ErrorKind::StorageFull));
+            assert!(matches!(journal.append(at(), vec![fact(1)]), Err(JournalError::NotWritten(_))));
+            journal.append(at(), vec![fact(2)]).unwrap();
+            disk.fail(disk.calls(), files::Fault::Error(io::ErrorKind::StorageFull));
+            assert!(matches!(journal.append(at(), vec![fact(3)]), Err(JournalError::NotWritten(_))));
+            journal.append(at(), vec![fact(4)]).unwrap();
+            let (facts, _, torn) = read(&disk).unwrap();
+            assert_eq!((facts, torn), (vec![fact(2), fact(4)], None));
         }
     }
 

@@ -95,8 +95,11 @@ fn publish_manifest(files: &dyn Files, manifest: &Manifest, path: &str) -> Resul
     match files.rename(&own, &target) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if read_all(files, &target, manifest::MAX_BYTES).is_ok_and(|there| there == text.as_bytes()) {
-                return Ok(true);
+            // Only what could be read can be somebody else's: an error says nothing, and the video stays where it is.
+            match read_all(files, &target, manifest::MAX_BYTES) {
+                Ok(there) if there == text.as_bytes() => return Ok(true),
+                Err(error) if error.kind() != io::ErrorKind::FileTooLarge => return Err(error.into()),
+                _ => {}
             }
             files.rename(path, &data_path(upload))?;
             files.sync_folder(parent(&own))?;
