@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder};
 use longshore_actors::{Attachment, Ended, Held};
 use longshore_model::{DeviceId, RecordingId, UploadId};
 use longshore_protocol::{Metadata, ProblemType, headers, limits, paths};
@@ -89,25 +89,18 @@ async fn look(server: &Server, device: DeviceId, upload: UploadId) -> Result<Sta
 /// `PATCH`: takes bytes at an offset; at the last of them, the recording is completed.
 pub(crate) async fn append(
     server: Data<Server>,
-    Caller(device): Caller,
     upload: Path<String>,
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
-    check_version(request.headers())?;
-    let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
-    if content_type != Some(headers::OFFSET_OCTET_STREAM.as_bytes()) {
-        let detail = format!("the body must be {}", headers::OFFSET_OCTET_STREAM);
-        return Err(Failure::new(ProblemType::UnsupportedContentType, detail));
-    }
-    let offset = number(request.headers(), headers::UPLOAD_OFFSET)?;
-    let announced = request.headers().contains_key(CONTENT_LENGTH).then(|| number(request.headers(), "content-length"));
-    let announced = announced.transpose()?;
-    let body = Body { upload: upload_id(&upload)?, offset, announced, payload };
-    // A task of its own: actix drops the handler as soon as the connection dies, and with it what has arrived and was
-    // not read yet. The task hears of that by the sender, which is dropped with the handler.
+    // A task of its own, from the first look at who calls: actix drops the handler as soon as the connection dies, and
+    // with it what has arrived and was not read yet. The task hears of that by the sender, which goes with the handler.
     let (_alive, gone) = oneshot::channel();
-    let transferring = actix_web::rt::spawn(async move { transfer(&server, device.id, body, gone).await });
+    let transferring = actix_web::rt::spawn(async move {
+        let Caller(device) = Caller::extract(&request).await?;
+        let body = Body::new(&upload, &request, payload)?;
+        transfer(&server, device.id, body, gone).await
+    });
     transferring.await.unwrap_or_else(|_| {
         Err(Failure::new(ProblemType::Unavailable, "the request was interrupted inside the server").retry_after(1))
     })
@@ -120,6 +113,21 @@ struct Body {
     /// By `Content-Length`.
     announced: Option<u64>,
     payload: Payload,
+}
+
+impl Body {
+    fn new(upload: &str, request: &HttpRequest, payload: Payload) -> Result<Self, Failure> {
+        let headers_in = request.headers();
+        check_version(headers_in)?;
+        let content_type = headers_in.get(CONTENT_TYPE).map(|value| value.as_bytes());
+        if content_type != Some(headers::OFFSET_OCTET_STREAM.as_bytes()) {
+            let detail = format!("the body must be {}", headers::OFFSET_OCTET_STREAM);
+            return Err(Failure::new(ProblemType::UnsupportedContentType, detail));
+        }
+        let offset = number(headers_in, headers::UPLOAD_OFFSET)?;
+        let announced = headers_in.contains_key(CONTENT_LENGTH).then(|| number(headers_in, "content-length"));
+        Ok(Self { upload: upload_id(upload)?, offset, announced: announced.transpose()?, payload })
+    }
 }
 
 async fn transfer(
