@@ -69,6 +69,15 @@ impl World {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Whether the server has the file of this upload open: then a request on it has reached the transfer.
+    pub(crate) fn works_on(&self, upload: &str) -> bool {
+        let data = self.storage().join(".incoming").join(upload.rsplit('/').next().unwrap()).join("data");
+        let data = data.canonicalize().unwrap();
+        let files = fs::read_dir(format!("/proc/{}/fd", self.server.as_ref().unwrap().id())).unwrap();
+        // A descriptor may be closed between the listing and the look.
+        files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|path| path == data)
+    }
+
     pub(crate) fn stopped(&mut self) -> Option<i32> {
         self.server.take().unwrap().wait().unwrap().code()
     }
