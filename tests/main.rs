@@ -8,6 +8,7 @@ mod enrolment;
 mod interruption;
 mod limits;
 mod offload;
+mod supervision;
 mod support;
 mod transfer;
 mod worked_example;

@@ -9,27 +9,29 @@ use actix::prelude::*;
 use actix_rt::{Arbiter, ArbiterHandle};
 use chrono::{DateTime, FixedOffset, Utc};
 use longshore_model::{
-    Clock, Declared, Device, DeviceId, DeviceState, Enrolment as EnrolmentRecord, EnrolmentId, ReceiptClaims,
-    ReceiptError, ReceiptKey, ReceiptVerifier, RecordingId, Sha256, UploadId,
+    Clock, Declared, Device, DeviceId, DeviceState, Enrolment as EnrolmentRecord, EnrolmentId, ReceiptError,
+    ReceiptKey, ReceiptVerifier, RecordingId, Sha256, UploadId,
 };
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::Fact;
 use longshore_store::files::Files;
 use longshore_store::incoming::{Incoming, Unfinished};
-use longshore_store::index::{Index, IndexError};
+use longshore_store::index::IndexError;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use crate::deletions;
 use crate::enrolment::{
     self, Approval, Approve, ApproveRefused, Claim, ClaimRefused, EnrolError, Enrolment, Issue, IssuedToken, Request,
     Watch,
 };
-use crate::kit::{ASK_DEADLINE, ask};
+use crate::kit::{ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::sessions::{
     AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, DrainAll, Find, Hold, Holding,
     Limits, Offer, OfferAgain, OfferError, SessionParts, Verdict,
 };
-use crate::storage::{OTHER_BLOCKING, POOL, StorageWriter};
+use crate::storage::{OTHER_BLOCKING, POOL, StorageParts};
+use crate::tree::Tree;
 use crate::upload::{Attach, Attachment, Completer, SegmentPool, blocking};
 
 /// How long a request waits to get hold of a transfer: the take-over gives up after one second, opening a file on a
@@ -100,8 +102,11 @@ pub enum Held {
 /// The engine's face: cheap to clone, usable from any thread that has a runtime.
 #[derive(Clone)]
 pub struct Engine {
-    sessions: Addr<DeviceSessions>,
-    enrolment: Addr<Enrolment>,
+    sessions: Line<DeviceSessions>,
+    enrolment: Line<Enrolment>,
+    board: Board,
+    /// The catalogue's writer is a thread and no actor; it has its place all the same.
+    writer: Probe,
     catalogue: Catalogue,
     incoming: Incoming,
     verifier: Arc<ReceiptVerifier>,
@@ -123,30 +128,42 @@ impl Engine {
             .thread_name("storage")
             .build()?;
         let arbiter = Arbiter::with_tokio_rt(move || runtime);
-        let (sender, started) = oneshot::channel();
-        let (engine_catalogue, engine_incoming) = (catalogue.clone(), incoming.clone());
-        arbiter.spawn_fn(move || {
-            let writer = StorageWriter::new(files, incoming.clone()).start();
-            let enrolment = Enrolment::new(catalogue.clone(), Arc::clone(&clock)).start();
-            let completer = Completer { writer, catalogue, key: receipt_key, clock };
-            let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits };
-            let sessions = DeviceSessions::new(parts).start();
-            let _starter_gone = sender.send((sessions, enrolment));
-        });
-        let (sessions, enrolment) = started.await.map_err(|_| EngineError::Unavailable)?;
-        Ok(Self {
-            sessions,
-            enrolment,
-            catalogue: engine_catalogue,
-            incoming: engine_incoming,
+        let board = Board::new(Arc::clone(&clock));
+        let engine = Self {
+            sessions: Line::new(),
+            enrolment: Line::new(),
+            writer: board.probe(None, "catalogue".to_owned(), None),
+            board: board.clone(),
+            catalogue: catalogue.clone(),
+            incoming: incoming.clone(),
             verifier,
             arbiter: arbiter.handle(),
-        })
+        };
+        let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
+        let completer = Completer { writer: writer.clone(), catalogue, key: receipt_key, clock };
+        let storage = StorageParts::new(files, incoming.clone());
+        let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits };
+        let tree = Tree { writer, enrolment, sessions, storage, parts };
+        let (sender, supervisor) = oneshot::channel();
+        arbiter.spawn_fn(move || {
+            let _starter_gone = sender.send(tree.supervisor(board).start());
+        });
+        let supervisor = supervisor.await.map_err(|_| EngineError::Unavailable)?;
+        ask(&supervisor, Started, ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)?;
+        Ok(engine)
+    }
+
+    /// How each actor is; readable while they hang.
+    pub fn actors(&self) -> Vec<ActorStatus> {
+        if let Err(error) = self.catalogue.check() {
+            self.writer.broke(error);
+        }
+        self.board.read()
     }
 
     /// Asks every transfer to commit and let go; from now on none is begun.
     pub fn drain(&self) {
-        self.sessions.do_send(DrainAll);
+        self.sessions.tell(DrainAll);
     }
 
     /// Stops the actors. What they were doing goes on from the disk at the next start.
@@ -166,7 +183,7 @@ impl Engine {
         by: String,
     ) -> Result<IssuedToken, EnrolError<Infallible>> {
         let issue = Issue { serial, model, valid_for, by };
-        ask(&self.enrolment, issue, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+        self.enrolment.ask(issue, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
     }
 
     /// Takes a device's request to be known.
@@ -174,7 +191,7 @@ impl Engine {
     /// # Errors
     /// [`EnrolError`].
     pub async fn request_enrolment(&self, claim: Claim) -> Result<EnrolmentRecord, EnrolError<ClaimRefused>> {
-        ask(&self.enrolment, Request(claim), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+        self.enrolment.ask(Request(claim), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
     }
 
     /// Completes the set-up of a device that waits.
@@ -182,7 +199,7 @@ impl Engine {
     /// # Errors
     /// [`EnrolError`].
     pub async fn approve(&self, approval: Approval) -> Result<Device, EnrolError<ApproveRefused>> {
-        ask(&self.enrolment, Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+        self.enrolment.ask(Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
     }
 
     /// The enrolment with this id, if this key made it.
@@ -198,7 +215,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn watch_enrolment(&self, enrolment: EnrolmentId) -> Result<Option<watch::Receiver<()>>, EngineError> {
-        ask(&self.enrolment, Watch(enrolment), ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)
+        self.enrolment.ask(Watch(enrolment), ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)
     }
 
     /// The device that holds this key. Its first call puts it in service.
@@ -301,7 +318,7 @@ impl Engine {
     ) -> Result<Vec<Result<RecordingId, ReceiptError>>, EngineError> {
         let (index, verifier) = (self.catalogue.index().clone(), Arc::clone(&self.verifier));
         // Off the network's threads, the signatures too: a thousand of them take a tenth of a second.
-        let checked = blocking(move || check_deletions(&index, &verifier, device, deletions)).await?;
+        let checked = blocking(move || deletions::check(&index, &verifier, device, deletions)).await?;
         if !checked.news.is_empty() {
             let recording = self.catalogue.record(checked.news);
             timeout(ASK_DEADLINE, recording).await.map_err(|_| EngineError::Unavailable)??;
@@ -315,9 +332,8 @@ impl Engine {
     /// [`EngineError`], if not.
     pub async fn check(&self) -> Result<(), EngineError> {
         self.catalogue.check()?;
-        ask(&self.enrolment, Watch(EnrolmentId::from_bytes([0; 16])), Duration::from_secs(2))
-            .await
-            .map_err(|_| EngineError::Unavailable)?;
+        let probe = Watch(EnrolmentId::from_bytes([0; 16]));
+        self.enrolment.ask(probe, Duration::from_secs(2)).await.map_err(|_| EngineError::Unavailable)?;
         Ok(())
     }
 
@@ -327,32 +343,6 @@ impl Engine {
     }
 
     async fn session(&self, device: DeviceId) -> Option<Addr<DeviceSession>> {
-        ask(&self.sessions, Find(device), ASK_DEADLINE).await.ok()
+        self.sessions.ask(Find(device), ASK_DEADLINE).await.ok().flatten()
     }
-}
-
-struct CheckedDeletions {
-    results: Vec<Result<RecordingId, ReceiptError>>,
-    news: Vec<Fact>,
-}
-
-fn check_deletions(
-    index: &Index,
-    verifier: &ReceiptVerifier,
-    device: DeviceId,
-    deletions: Vec<(String, DateTime<FixedOffset>)>,
-) -> Result<CheckedDeletions, IndexError> {
-    let mut checked = CheckedDeletions { results: Vec::with_capacity(deletions.len()), news: Vec::new() };
-    for (receipt, deleted_at) in deletions {
-        // Another device's receipt is to this one like an unknown key's: it proves nothing.
-        let claims = verifier.verify(&receipt);
-        let claims =
-            claims.and_then(|said| if said.device == device { Ok(said) } else { Err(ReceiptError::UnknownKey) });
-        checked.results.push(claims.as_ref().map(|claims| claims.rid).map_err(|error| *error));
-        let Ok(ReceiptClaims { rid, revision, .. }) = claims else { continue };
-        if index.deleted(device, rid, revision)?.is_none() {
-            checked.news.push(Fact::Deleted { device, rid, revision, deleted_at });
-        }
-    }
-    Ok(checked)
 }

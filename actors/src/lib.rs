@@ -2,15 +2,21 @@
 //!
 //! Everything outside talks to [`Engine`]; the actors behind it stay inside.
 
+#[cfg(all(feature = "failpoints", not(debug_assertions)))]
+compile_error!("fail-points are for tests and have no place in a release build");
+
+mod deletions;
 mod engine;
 mod enrolment;
 mod kit;
 mod sessions;
 mod storage;
+mod tree;
 mod upload;
 
 pub use engine::{Engine, EngineError, Held, Parts};
 pub use enrolment::{Approval, ApproveRefused, Claim, ClaimRefused, EnrolError, IssuedToken};
+pub use kit::{ActorState, ActorStatus, LastError};
 pub use sessions::{AttachError, CreateError, Created, Limits, OfferError, Verdict};
 pub use storage::StorageError;
 pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, WriteError};

@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file. Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 
+mod actors;
 mod client;
 mod device;
 mod recordings;
@@ -26,6 +27,8 @@ enum Command {
     /// Add devices, see which there are, complete their set-up
     #[command(subcommand)]
     Device(device::Device),
+    /// See the parts of the running server: which run, which failed, what they are busy with
+    Actors(actors::Actors),
     /// See what is stored
     #[command(subcommand)]
     Recordings(recordings::Recordings),
@@ -47,6 +50,7 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Device(device) => device.run(),
+        Command::Actors(actors) => actors.run(),
         Command::Recordings(recordings) => recordings.run(),
     };
     match done {

@@ -19,6 +19,9 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
         telemetry::start();
+        // From the variable FAILPOINTS, for as long as the server runs.
+        #[cfg(feature = "failpoints")]
+        let _scenario = fail::FailScenario::setup();
         boot::serve(&Options { data: self.data, listen: self.listen })
     }
 }

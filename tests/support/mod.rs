@@ -1,7 +1,9 @@
 //! What the tests are told with: a server of their own, and a camera that speaks the protocol byte by byte.
 
+mod bay;
 mod camera;
 mod world;
 
+pub(crate) use bay::Bay;
 pub(crate) use camera::{Camera, bytes, recording, rid};
 pub(crate) use world::{World, agent, checksum, eventually, files_below};

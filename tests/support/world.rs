@@ -19,6 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     folder: TempDir,
     server: Option<Child>,
+    /// Where the server is to panic, as the crate `fail` reads it.
+    fail_points: String,
     pub(crate) address: SocketAddr,
     pub(crate) pin: Sha256,
 }
@@ -26,9 +28,15 @@ pub(crate) struct World {
 impl World {
     /// Starts a server on a free port.
     pub(crate) fn new() -> Self {
+        Self::with_fail_points("")
+    }
+
+    /// The same, in which something panics.
+    pub(crate) fn with_fail_points(fail_points: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
-        let mut world = Self { folder, server: None, address, pin: Sha256::of(b"") };
+        let fail_points = fail_points.to_owned();
+        let mut world = Self { folder, server: None, fail_points, address, pin: Sha256::of(b"") };
         world.start();
         world
     }
@@ -39,6 +47,7 @@ impl World {
         let mut server = Command::new(env!("CARGO_BIN_EXE_longshore"))
             .args(["serve", "--listen", &self.address.to_string(), "--data"])
             .arg(self.data())
+            .env("FAILPOINTS", &self.fail_points)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

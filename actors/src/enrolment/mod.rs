@@ -14,6 +14,7 @@ use longshore_store::facts::Fact;
 use longshore_store::index::IndexError;
 use tokio::sync::watch;
 
+use crate::kit::{Lifeline, Probe, fail_point};
 use crate::upload::blocking;
 pub use rules::{Approval, ApproveRefused, Claim, ClaimRefused};
 
@@ -55,6 +56,8 @@ pub(crate) struct Enrolment {
     catalogue: Catalogue,
     clock: Arc<dyn Clock>,
     watched: HashMap<EnrolmentId, watch::Sender<()>>,
+    probe: Probe,
+    _lifeline: Lifeline,
 }
 
 /// A token that an admin asked for; its secret is told once, here.
@@ -92,8 +95,8 @@ pub(crate) struct Approve(pub(crate) Approval);
 pub(crate) struct Watch(pub(crate) EnrolmentId);
 
 impl Enrolment {
-    pub(crate) fn new(catalogue: Catalogue, clock: Arc<dyn Clock>) -> Self {
-        Self { catalogue, clock, watched: HashMap::new() }
+    pub(crate) fn new(catalogue: Catalogue, clock: Arc<dyn Clock>, lifeline: Lifeline, probe: Probe) -> Self {
+        Self { catalogue, clock, watched: HashMap::new(), probe, _lifeline: lifeline }
     }
 }
 
@@ -105,8 +108,9 @@ impl Handler<Issue> for Enrolment {
     type Result = ResponseFuture<Result<IssuedToken, EnrolError<Infallible>>>;
 
     fn handle(&mut self, Issue { serial, model, valid_for, by }: Issue, _: &mut Self::Context) -> Self::Result {
-        let (catalogue, now) = (self.catalogue.clone(), self.clock.now());
+        let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         Box::pin(async move {
+            let _in_flight = in_flight;
             // Drawn as an id is: 128 random bits.
             let random = || TokenId::random().map_err(|_| EnrolError::NoRandomness);
             let (id, secret) = (random()?, *random()?.as_bytes());
@@ -128,8 +132,10 @@ impl Handler<Request> for Enrolment {
     type Result = ResponseFuture<Result<Record, EnrolError<ClaimRefused>>>;
 
     fn handle(&mut self, Request(claim): Request, _: &mut Self::Context) -> Self::Result {
-        let (catalogue, now) = (self.catalogue.clone(), self.clock.now());
+        fail_point!("enrolment-request");
+        let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         Box::pin(async move {
+            let _in_flight = in_flight;
             let id = EnrolmentId::random().map_err(|_| EnrolError::NoRandomness)?;
             let decided = catalogue.decide(move |index| {
                 let token = index.token(claim.token)?;
@@ -145,8 +151,9 @@ impl Handler<Approve> for Enrolment {
     type Result = ResponseActFuture<Self, Result<Device, EnrolError<ApproveRefused>>>;
 
     fn handle(&mut self, Approve(approval): Approve, _: &mut Self::Context) -> Self::Result {
-        let (catalogue, now) = (self.catalogue.clone(), self.clock.now());
+        let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         let deciding = async move {
+            let _in_flight = in_flight;
             let id = DeviceId::random().map_err(|_| EnrolError::<ApproveRefused>::NoRandomness)?;
             let decided = catalogue.decide(move |index| {
                 let enrolments = index.enrolments()?;

@@ -4,32 +4,56 @@ mod messages;
 mod plan;
 mod session;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use actix::prelude::*;
 use longshore_model::DeviceId;
+use tokio::time::Instant;
+
+use crate::kit::{Ended, Lifeline, Line, Policy, Probe, Restarts, fail_point, jitter};
 
 pub use messages::{AttachError, CreateError, Created, Limits, OfferError};
 pub(crate) use messages::{CreateUpload, DrainSession, Hold, Holding, Offer, OfferAgain, UploadEnded};
 pub use plan::Verdict;
 pub(crate) use session::{DeviceSession, SessionParts};
 
-/// The router. It holds addresses only: when a session is gone, the next call of its device starts another.
-pub(crate) struct DeviceSessions {
-    parts: SessionParts,
-    sessions: HashMap<DeviceId, Addr<DeviceSession>>,
+/// The sessions that there are. A router that panics leaves them to the next one, so that no bay notices.
+#[derive(Clone, Default)]
+pub(crate) struct Sessions(Rc<RefCell<Known>>);
+
+#[derive(Default)]
+struct Known {
+    sessions: HashMap<DeviceId, Session>,
     draining: bool,
 }
 
-/// The session of this device, started if need be.
+struct Session {
+    addr: Addr<DeviceSession>,
+    failures: Restarts,
+    probe: Probe,
+}
+
+/// The router: when a session is gone, the next call of its device starts another.
+pub(crate) struct DeviceSessions {
+    parts: SessionParts,
+    known: Sessions,
+    /// To whatever router there is when a session ends.
+    line: Line<Self>,
+    probe: Probe,
+    _lifeline: Lifeline,
+}
+
+/// The session of this device, started if need be; `None` while it rests.
 #[derive(Message)]
-#[rtype(result = "Addr<DeviceSession>")]
+#[rtype(result = "Option<Addr<DeviceSession>>")]
 pub(crate) struct Find(pub(crate) DeviceId);
 
 /// A session ended.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct SessionEnded(pub(crate) DeviceId);
+struct SessionEnded(DeviceId, Ended);
 
 /// The server is stopping.
 #[derive(Message)]
@@ -37,8 +61,20 @@ pub(crate) struct SessionEnded(pub(crate) DeviceId);
 pub(crate) struct DrainAll;
 
 impl DeviceSessions {
-    pub(crate) fn new(parts: SessionParts) -> Self {
-        Self { parts, sessions: HashMap::new(), draining: false }
+    pub(crate) fn new(
+        parts: SessionParts,
+        known: Sessions,
+        line: Line<Self>,
+        lifeline: Lifeline,
+        probe: Probe,
+    ) -> Self {
+        Self { parts, known, line, probe, _lifeline: lifeline }
+    }
+
+    fn begin(&self, device: DeviceId, draining: bool, probe: &Probe) -> Addr<DeviceSession> {
+        let line = self.line.clone();
+        let lifeline = Lifeline::new(move |ended| line.tell(SessionEnded(device, ended)));
+        DeviceSession::new(device, self.parts.clone(), draining, lifeline, probe.clone()).start()
     }
 }
 
@@ -49,22 +85,44 @@ impl Actor for DeviceSessions {
 impl Handler<Find> for DeviceSessions {
     type Result = MessageResult<Find>;
 
-    fn handle(&mut self, Find(device): Find, ctx: &mut Self::Context) -> Self::Result {
-        if let Some(session) = self.sessions.get(&device).filter(|session| session.connected()) {
-            return MessageResult(session.clone());
+    fn handle(&mut self, Find(device): Find, _: &mut Self::Context) -> Self::Result {
+        fail_point!("sessions-find");
+        let Known { sessions, draining } = &mut *self.known.0.borrow_mut();
+        if let Some(session) = sessions.get_mut(&device) {
+            if session.failures.waits(Instant::now()).is_some() {
+                return MessageResult(None);
+            }
+            if !session.addr.connected() {
+                session.addr = self.begin(device, *draining, &session.probe);
+                session.probe.runs();
+            }
+            return MessageResult(Some(session.addr.clone()));
         }
-        let session = DeviceSession::new(device, ctx.address(), self.parts.clone(), self.draining).start();
-        self.sessions.insert(device, session.clone());
-        MessageResult(session)
+        let probe = self.probe.child("session".to_owned(), device);
+        let addr = self.begin(device, *draining, &probe);
+        let failures = Restarts::new(Policy::ON_CALL);
+        sessions.insert(device, Session { addr: addr.clone(), failures, probe });
+        MessageResult(Some(addr))
     }
 }
 
 impl Handler<SessionEnded> for DeviceSessions {
     type Result = ();
 
-    fn handle(&mut self, SessionEnded(device): SessionEnded, _: &mut Self::Context) {
-        if self.sessions.get(&device).is_some_and(|session| !session.connected()) {
-            self.sessions.remove(&device);
+    fn handle(&mut self, SessionEnded(device, ended): SessionEnded, _: &mut Self::Context) {
+        let mut known = self.known.0.borrow_mut();
+        let Some(session) = known.sessions.get_mut(&device) else { return };
+        if ended == Ended::Done {
+            // The device may have called again meanwhile.
+            if !session.addr.connected() {
+                known.sessions.remove(&device);
+            }
+            return;
+        }
+        let rest = session.failures.failed(Instant::now(), jitter());
+        tracing::error!(%device, rest.parked, "the session of a device panicked; its next call begins another");
+        if !session.addr.connected() || rest.parked {
+            session.probe.ended(ended, Some(rest));
         }
     }
 }
@@ -73,9 +131,10 @@ impl Handler<DrainAll> for DeviceSessions {
     type Result = ();
 
     fn handle(&mut self, _: DrainAll, _: &mut Self::Context) {
-        self.draining = true;
-        for session in self.sessions.values() {
-            session.do_send(DrainSession);
+        let mut known = self.known.0.borrow_mut();
+        known.draining = true;
+        for session in known.sessions.values() {
+            session.addr.do_send(DrainSession);
         }
     }
 }

@@ -13,7 +13,7 @@ use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError};
 use longshore_store::manifest::Manifest;
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::messages::{
@@ -21,10 +21,9 @@ use super::messages::{
     OfferError, UploadEnded,
 };
 use super::plan::{self, Known, Verdict};
-use super::{DeviceSessions, SessionEnded};
-use crate::kit::{Ended, Idles, Restarts};
+use crate::kit::{Ended, Idles, Lifeline, Policy, Probe, Restarts, fail_point, jitter};
 use crate::storage::{Clear, Discard, Reserve, StorageError};
-use crate::upload::{Close, Completer, Drain, Receipted, SegmentPool, UploadStream, blocking};
+use crate::upload::{Close, Completer, Drain, Receipted, SegmentPool, StreamParts, UploadStream, blocking};
 
 /// How long a transfer may take to let go of a file that is to be discarded; then the device comes again.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -46,11 +45,11 @@ pub(crate) struct SessionParts {
 /// The actor.
 pub(crate) struct DeviceSession {
     device: DeviceId,
-    router: Addr<DeviceSessions>,
     parts: SessionParts,
-    streams: HashMap<UploadId, Addr<UploadStream>>,
-    /// Transfers that failed lately; never more than there are unfinished uploads.
-    failures: HashMap<UploadId, Restarts>,
+    /// Running ones, and those that failed; never more than there are unfinished uploads, and a few that just ended.
+    transfers: HashMap<UploadId, Transferring>,
+    /// Every transfer holds an end of it: they let go when the session is gone, of whatever it ended.
+    leash: watch::Sender<()>,
     open_patches: Arc<Semaphore>,
     /// Held while an upload is made: a repeated request must find what the first one made.
     creating: Arc<Mutex<()>>,
@@ -58,16 +57,23 @@ pub(crate) struct DeviceSession {
     draining: bool,
     last_call: Instant,
     idle_timer: bool,
+    probe: Probe,
+    _lifeline: Lifeline,
+}
+
+struct Transferring {
+    stream: Addr<UploadStream>,
+    failures: Restarts,
+    probe: Probe,
 }
 
 impl DeviceSession {
-    pub(crate) fn new(device: DeviceId, router: Addr<DeviceSessions>, parts: SessionParts, draining: bool) -> Self {
+    pub(crate) fn new(device: DeviceId, parts: SessionParts, draining: bool, lifeline: Lifeline, probe: Probe) -> Self {
         let open_patches = Arc::new(Semaphore::new(parts.limits.open_patches));
         Self {
             device,
-            router,
-            streams: HashMap::new(),
-            failures: HashMap::new(),
+            transfers: HashMap::new(),
+            leash: watch::Sender::new(()),
             open_patches,
             creating: Arc::default(),
             // From the clock: a session that begins after another must not count what that one counted again.
@@ -76,6 +82,8 @@ impl DeviceSession {
             last_call: Instant::now(),
             idle_timer: false,
             parts,
+            probe,
+            _lifeline: lifeline,
         }
     }
 
@@ -89,22 +97,32 @@ impl DeviceSession {
     }
 
     fn stream(&mut self, upload: UploadId, ctx: &Context<Self>) -> Addr<UploadStream> {
-        if let Some(stream) = self.streams.get(&upload).filter(|stream| stream.connected()) {
-            return stream.clone();
+        if let Some(known) = self.transfers.get(&upload).filter(|known| known.stream.connected()) {
+            return known.stream.clone();
         }
-        let (completer, pool) = (self.parts.completer.clone(), self.parts.pool.clone());
-        let stream = UploadStream::new(upload, ctx.address(), completer, pool, self.draining).start();
-        self.streams.insert(upload, stream.clone());
+        let known = self.transfers.remove(&upload);
+        let (failures, probe) = known.map_or_else(
+            || (Restarts::new(Policy::ON_CALL), self.probe.child(format!("upload {upload}"), self.device)),
+            |known| (known.failures, known.probe),
+        );
+        let parts = StreamParts {
+            upload,
+            session: ctx.address(),
+            leash: self.leash.subscribe(),
+            completer: self.parts.completer.clone(),
+            pool: self.parts.pool.clone(),
+            draining: self.draining,
+            probe: probe.clone(),
+        };
+        let stream = UploadStream::new(parts).start();
+        probe.runs();
+        self.transfers.insert(upload, Transferring { stream: stream.clone(), failures, probe });
         stream
     }
 }
 
 impl Actor for DeviceSession {
     type Context = Context<Self>;
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.router.do_send(SessionEnded(self.device));
-    }
 }
 
 impl Idles for DeviceSession {
@@ -116,7 +134,7 @@ impl Idles for DeviceSession {
     }
 
     fn idle_since(&self) -> Option<Instant> {
-        let busy = self.streams.values().any(Addr::connected);
+        let busy = self.transfers.values().any(|known| known.stream.connected());
         (!busy).then_some(self.last_call)
     }
 
@@ -129,6 +147,7 @@ impl Handler<Offer> for DeviceSession {
     type Result = ResponseActFuture<Self, Result<Vec<Verdict>, OfferError>>;
 
     fn handle(&mut self, Offer { mut items, wall }: Offer, ctx: &mut Self::Context) -> Self::Result {
+        fail_point!("session-offer");
         self.called(ctx);
         let now = self.parts.completer.clock.now();
         let clock_wrong = wall.is_some_and(|wall| (wall - now).abs() > CLOCK_TOLERANCE);
@@ -139,8 +158,9 @@ impl Handler<Offer> for DeviceSession {
         let (device, may_begin, per_answer) = (self.device, self.may_begin(), self.parts.limits.uploads_per_answer);
         let unfinished: HashMap<RecordingId, Unfinished> =
             self.parts.incoming.of_device(device).into_iter().map(|upload| (upload.identity.rid, upload)).collect();
-        let catalogue = self.parts.completer.catalogue.clone();
+        let (catalogue, in_flight) = (self.parts.completer.catalogue.clone(), self.probe.in_flight());
         let answering = async move {
+            let _in_flight = in_flight;
             let index = catalogue.index().clone();
             let looked_up = blocking(move || look_up(&index, device, items, &unfinished)).await?;
             let news = news(&looked_up);
@@ -186,9 +206,11 @@ impl Handler<CreateUpload> for DeviceSession {
         self.called(ctx);
         let (device, limit) = (self.device, self.parts.limits.unfinished_uploads);
         let (completer, incoming) = (self.parts.completer.clone(), self.parts.incoming.clone());
-        let creating = Arc::clone(&self.creating);
-        let streams = self.streams.clone();
+        let (creating, in_flight) = (Arc::clone(&self.creating), self.probe.in_flight());
+        let streams: HashMap<UploadId, Addr<UploadStream>> =
+            self.transfers.iter().map(|(upload, known)| (*upload, known.stream.clone())).collect();
         let creating = async move {
+            let _in_flight = in_flight;
             // Not for ever: behind a hanging disk, requests that nobody waits for any more must not pile up.
             let one_at_a_time = timeout(CLOSE, creating.lock()).await;
             let _one_at_a_time = one_at_a_time.map_err(|_| StorageError::Slow)?;
@@ -227,7 +249,7 @@ impl Handler<CreateUpload> for DeviceSession {
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
             let created_at = completer.clock.now();
             let identity = Identity { upload, device, rid, length, sha256: declared.sha256, created_at };
-            completer.writer.send(Reserve(identity)).await.map_err(|_| StorageError::Unavailable)??;
+            completer.writer.send(Reserve(identity)).await.map_err(StorageError::from)??;
             Ok(Created { upload, offset: 0 })
         };
         Box::pin(creating.into_actor(self))
@@ -246,7 +268,7 @@ async fn give_up(
             return Err(StorageError::Slow.into());
         }
     }
-    match completer.writer.send(Discard(upload, Clear::GivenUp)).await.map_err(|_| StorageError::Unavailable)? {
+    match completer.writer.send(Discard(upload, Clear::GivenUp)).await.map_err(StorageError::from)? {
         // It was complete after all; what became of it counts.
         Err(StorageError::Placing) => completer.roll_forward(upload).await.map(|_| ()).map_err(CreateError::from),
         Ok(()) | Err(StorageError::NotFound) => Ok(()),
@@ -262,7 +284,7 @@ impl Handler<Hold> for DeviceSession {
         if self.draining {
             return Box::pin(ready(Err(AttachError::Draining)));
         }
-        if let Some(left) = self.failures.get(&upload).and_then(|failures| failures.parked(Instant::now())) {
+        if let Some(left) = self.transfers.get(&upload).and_then(|known| known.failures.waits(Instant::now())) {
             return Box::pin(ready(Err(AttachError::Parked(left))));
         }
         if self.parts.incoming.find(self.device, upload).is_some() {
@@ -295,16 +317,20 @@ impl Handler<UploadEnded> for DeviceSession {
 
     fn handle(&mut self, UploadEnded { upload, ended, offer_again }: UploadEnded, _: &mut Self::Context) {
         self.offer_again += u64::from(offer_again);
-        if ended == Ended::Panicked {
-            tracing::error!(%upload, device = %self.device, "a transfer panicked; it goes on from its last commit");
+        if let Some(known) = self.transfers.get_mut(&upload) {
+            let rest = (ended != Ended::Done).then(|| known.failures.failed(Instant::now(), jitter()));
+            if !known.stream.connected() || rest.is_some_and(|rest| rest.parked) {
+                known.probe.ended(ended, rest);
+            }
+            if ended == Ended::Panicked {
+                tracing::error!(%upload, device = %self.device, "a transfer panicked; it goes on from its last commit");
+            }
+            if rest.is_some_and(|rest| rest.parked) {
+                tracing::error!(%upload, device = %self.device, "a transfer failed five times within a minute: it rests");
+            }
         }
-        self.failures.retain(|upload, _| self.parts.incoming.find(self.device, *upload).is_some());
-        if ended != Ended::Done && self.failures.entry(upload).or_default().failed(Instant::now()) {
-            tracing::error!(%upload, device = %self.device, "a transfer failed five times within a minute: it rests");
-        }
-        if self.streams.get(&upload).is_some_and(|stream| !stream.connected()) {
-            self.streams.remove(&upload);
-        }
+        let (device, incoming) = (self.device, &self.parts.incoming);
+        self.transfers.retain(|upload, known| known.stream.connected() || incoming.find(device, *upload).is_some());
     }
 }
 
@@ -313,8 +339,8 @@ impl Handler<DrainSession> for DeviceSession {
 
     fn handle(&mut self, _: DrainSession, _: &mut Self::Context) {
         self.draining = true;
-        for stream in self.streams.values() {
-            stream.do_send(Drain);
+        for known in self.transfers.values() {
+            known.stream.do_send(Drain);
         }
     }
 }

@@ -13,6 +13,7 @@ use longshore_store::place::{self, PlaceError};
 use longshore_store::{Committed, Identity};
 use tokio::sync::Semaphore;
 
+use crate::kit::{Lifeline, Probe, Unavailable, fail_point};
 use crate::upload::Segment;
 
 /// Threads that may wait for the disk at once. Four stalled writes must not hold up the others; a pool of four did.
@@ -49,6 +50,20 @@ pub enum StorageError {
     Unavailable,
 }
 
+impl StorageError {
+    /// Whether a transfer that meets this again and again should rest. What is full, slow or not there is mended by
+    /// waiting, and the same for all.
+    pub(crate) fn blames_the_transfer(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::Damaged(_))
+    }
+}
+
+impl From<Unavailable> for StorageError {
+    fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
 impl From<io::Error> for StorageError {
     fn from(error: io::Error) -> Self {
         if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
@@ -80,11 +95,20 @@ impl From<PlaceError> for StorageError {
     }
 }
 
-/// The actor; it holds no state of its own but the way to the disk.
-pub(crate) struct StorageWriter {
+/// What a writer works with, and leaves to the next one.
+#[derive(Clone)]
+pub(crate) struct StorageParts {
     files: Arc<dyn Files>,
     incoming: Incoming,
+    /// Jobs of a writer that is gone still hold their permits: together there are never more than the threads.
     pool: Arc<Semaphore>,
+}
+
+/// The actor; it holds no state of its own but the way to the disk.
+pub(crate) struct StorageWriter {
+    parts: StorageParts,
+    probe: Probe,
+    _lifeline: Lifeline,
 }
 
 /// Make a new upload, durably.
@@ -139,9 +163,15 @@ pub(crate) enum Clear {
 #[rtype(result = "Result<(), StorageError>")]
 pub(crate) struct Discard(pub(crate) UploadId, pub(crate) Clear);
 
-impl StorageWriter {
+impl StorageParts {
     pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming) -> Self {
         Self { files, incoming, pool: Arc::new(Semaphore::new(POOL)) }
+    }
+}
+
+impl StorageWriter {
+    pub(crate) fn new(parts: StorageParts, lifeline: Lifeline, probe: Probe) -> Self {
+        Self { parts, probe, _lifeline: lifeline }
     }
 
     /// Runs `job` on the pool. The job owns all it needs: it ends even if nobody waits for it any more.
@@ -151,15 +181,24 @@ impl StorageWriter {
         E: Send + 'static,
         StorageError: From<E>,
     {
-        let pool = Arc::clone(&self.pool);
+        let (pool, probe, in_flight) = (Arc::clone(&self.parts.pool), self.probe.clone(), self.probe.in_flight());
         boxed(async move {
-            let Ok(_permit) = pool.acquire_owned().await else {
+            let Ok(permit) = pool.acquire_owned().await else {
                 return Err(StorageError::Unavailable);
             };
-            match tokio::task::spawn_blocking(job).await {
+            let job = move || {
+                // They go with the job, which goes on when nobody waits for it any more.
+                let _held = (permit, in_flight);
+                job()
+            };
+            let result = match tokio::task::spawn_blocking(job).await {
                 Ok(result) => result.map_err(StorageError::from),
                 Err(_) => Err(StorageError::Unavailable),
+            };
+            if let Err(error @ (StorageError::Full | StorageError::Io(_) | StorageError::Damaged(_))) = &result {
+                probe.error(error);
             }
+            result
         })
     }
 }
@@ -176,7 +215,7 @@ impl Handler<Reserve> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
     fn handle(&mut self, Reserve(identity): Reserve, _: &mut Self::Context) -> Self::Result {
-        let incoming = self.incoming.clone();
+        let incoming = self.parts.incoming.clone();
         self.run(move || incoming.create(identity))
     }
 }
@@ -185,7 +224,7 @@ impl Handler<Open> for StorageWriter {
     type Result = ResponseFuture<Result<(Arc<Transfer>, Committed), StorageError>>;
 
     fn handle(&mut self, Open(upload): Open, _: &mut Self::Context) -> Self::Result {
-        let incoming = self.incoming.clone();
+        let incoming = self.parts.incoming.clone();
         self.run(move || incoming.resume(upload))
     }
 }
@@ -194,6 +233,7 @@ impl Handler<Write> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
     fn handle(&mut self, Write { transfer, segment, offset }: Write, _: &mut Self::Context) -> Self::Result {
+        fail_point!("storage-write");
         self.run(move || transfer.write(&segment, offset))
     }
 }
@@ -210,7 +250,7 @@ impl Handler<Place> for StorageWriter {
     type Result = ResponseFuture<Result<Manifest, StorageError>>;
 
     fn handle(&mut self, Place(manifest, transfer): Place, _: &mut Self::Context) -> Self::Result {
-        let files = Arc::clone(&self.files);
+        let files = Arc::clone(&self.parts.files);
         self.run(move || {
             let placed = place::place(&*files, manifest);
             drop(transfer);
@@ -223,7 +263,7 @@ impl Handler<RollForward> for StorageWriter {
     type Result = ResponseFuture<Result<Manifest, StorageError>>;
 
     fn handle(&mut self, RollForward(upload): RollForward, _: &mut Self::Context) -> Self::Result {
-        let (files, incoming) = (Arc::clone(&self.files), self.incoming.clone());
+        let StorageParts { files, incoming, .. } = self.parts.clone();
         self.run(move || {
             let _hold = incoming.hold(upload)?;
             place::roll_forward(&*files, upload).map_err(StorageError::from)
@@ -235,7 +275,7 @@ impl Handler<Discard> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
     fn handle(&mut self, Discard(upload, why): Discard, _: &mut Self::Context) -> Self::Result {
-        let incoming = self.incoming.clone();
+        let incoming = self.parts.incoming.clone();
         self.run(move || match why {
             Clear::GivenUp => incoming.discard(upload),
             Clear::Finished => incoming.finish(upload),

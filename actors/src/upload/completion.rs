@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
 use chrono::{DateTime, Utc};
 use longshore_model::{Clock, Device, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId};
 use longshore_store::Identity;
@@ -12,6 +11,7 @@ use longshore_store::incoming::Transfer;
 use longshore_store::index::{DeclaredRow, IndexError};
 use longshore_store::manifest::Manifest;
 
+use crate::kit::Line;
 use crate::storage::{Clear, Discard, Place, RollForward, StorageError, StorageWriter};
 
 /// Why no recording came of a complete transfer.
@@ -62,7 +62,7 @@ pub(crate) struct Receipted {
 /// What completing needs.
 #[derive(Clone)]
 pub(crate) struct Completer {
-    pub(crate) writer: Addr<StorageWriter>,
+    pub(crate) writer: Line<StorageWriter>,
     pub(crate) catalogue: Catalogue,
     pub(crate) key: Arc<ReceiptKey>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -95,13 +95,13 @@ impl Completer {
         let now = self.clock.now();
         let recording = recording_of(&device, row, &identity, found, revision, now);
         let manifest = Manifest::sign(recording, now, &self.key)?;
-        let manifest = self.writer.send(Place(manifest, transfer)).await.map_err(|_| StorageError::Unavailable)??;
+        let manifest = self.writer.send(Place(manifest, transfer)).await.map_err(StorageError::from)??;
         self.record(manifest).await
     }
 
     /// Completes what an earlier try had begun to place.
     pub(crate) async fn roll_forward(&self, upload: UploadId) -> Result<Receipted, CompleteError> {
-        let manifest = self.writer.send(RollForward(upload)).await.map_err(|_| StorageError::Unavailable)??;
+        let manifest = self.writer.send(RollForward(upload)).await.map_err(StorageError::from)??;
         self.record(manifest).await
     }
 

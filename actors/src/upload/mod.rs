@@ -12,4 +12,4 @@ pub use completion::CompleteError;
 pub(crate) use completion::{Completer, Receipted, blocking};
 pub(crate) use messages::{Attach, Close, Drain};
 pub(crate) use segment::{Segment, SegmentPool};
-pub(crate) use stream::UploadStream;
+pub(crate) use stream::{StreamParts, UploadStream};

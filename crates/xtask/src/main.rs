@@ -38,9 +38,9 @@ fn main() -> ExitCode {
 fn test() -> anyhow::Result<()> {
     install_tools()?;
     cargo(["fmt", "--all", "--check"])?;
-    cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    cargo(["clippy", "--workspace", "--all-targets", "--features", "failpoints", "--", "-D", "warnings"])?;
     // The whole workspace at once: so the agent's binary is there, beside the server's, when the black-box tests begin.
-    cargo(["test", "--workspace"])
+    cargo(["test", "--workspace", "--features", "failpoints"])
 }
 
 fn deny() -> anyhow::Result<()> {

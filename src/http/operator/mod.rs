@@ -1,5 +1,6 @@
 //! The JSON API of people and programs, below `/api/v1`.
 
+mod actors;
 mod devices;
 mod recordings;
 
@@ -19,6 +20,8 @@ pub(crate) mod paths {
     pub(crate) const TOKENS: &str = "/api/v1/enrolment-tokens";
     /// Completing a set-up.
     pub(crate) const APPROVALS: &str = "/api/v1/approvals";
+    /// How the server's parts are.
+    pub(crate) const ACTORS: &str = "/api/v1/actors";
     /// What is stored.
     pub(crate) const RECORDINGS: &str = "/api/v1/recordings";
 }
@@ -26,6 +29,7 @@ pub(crate) mod paths {
 /// All of it.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
+        .service(resource(paths::ACTORS).route(get().to(actors::list)).default_service(only("GET")))
         .service(resource(paths::DEVICES).route(get().to(devices::list)).default_service(only("GET")))
         .service(resource(paths::TOKENS).route(post().to(devices::issue)).default_service(only("POST")))
         .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(only("POST")))

@@ -1,6 +1,8 @@
 //! UploadStream: one transfer. It holds the only handle to the transfer's file and the ledger of its bytes; requests
 //! attach to it one at a time, the newest wins, and what a request leaves behind is committed before the next begins.
 
+mod handlers;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
@@ -11,17 +13,17 @@ use actix::prelude::*;
 use longshore_model::UploadId;
 use longshore_store::Committed;
 use longshore_store::incoming::Transfer;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
 use super::attachment::{Attachment, EndError, Ended, Evicted, Grant, WriteError, resume_hash};
 use super::completion::{CompleteError, Completer, Receipted};
-use super::ledger::{Epoch, Ledger, Refusal};
-use super::messages::{Append, Attach, Close, Detached, Drain, Tail};
+use super::ledger::{Epoch, Ledger};
+use super::messages::Attach;
 use super::segment::SegmentPool;
-use crate::kit::{Idles, Lifeline};
+use crate::kit::{Idles, Lifeline, Probe, Unavailable};
 use crate::sessions::{AttachError, DeviceSession, UploadEnded};
-use crate::storage::{Commit, Open, StorageError, Write};
+use crate::storage::{Commit, Open, StorageError};
 
 /// How long a newer request waits for what an older one left on its way to the disk. Then this actor ends, and the
 /// next one starts from what is durable.
@@ -42,6 +44,18 @@ struct OpenFile {
     ledger: Ledger,
 }
 
+/// What a transfer begins with.
+pub(crate) struct StreamParts {
+    pub(crate) upload: UploadId,
+    pub(crate) session: Addr<DeviceSession>,
+    /// Closed when the session is gone.
+    pub(crate) leash: watch::Receiver<()>,
+    pub(crate) completer: Completer,
+    pub(crate) pool: SegmentPool,
+    pub(crate) draining: bool,
+    pub(crate) probe: Probe,
+}
+
 /// The actor.
 pub(crate) struct UploadStream {
     upload: UploadId,
@@ -50,6 +64,8 @@ pub(crate) struct UploadStream {
     undelivered: Rc<Cell<bool>>,
     completer: Completer,
     pool: SegmentPool,
+    leash: watch::Receiver<()>,
+    probe: Probe,
     /// `None` before the file is open, and again while the complete file gets its name.
     file: Option<OpenFile>,
     holder: Option<Holder>,
@@ -61,6 +77,8 @@ pub(crate) struct UploadStream {
     committing: bool,
     completing: bool,
     draining: bool,
+    /// Its session is gone, and with it whoever could find it: it commits and ends.
+    orphaned: bool,
     /// Bytes of the whole recording, once its file was open.
     length: u64,
     takeover: Option<SpawnHandle>,
@@ -70,13 +88,8 @@ pub(crate) struct UploadStream {
 }
 
 impl UploadStream {
-    pub(crate) fn new(
-        upload: UploadId,
-        session: Addr<DeviceSession>,
-        completer: Completer,
-        pool: SegmentPool,
-        draining: bool,
-    ) -> Self {
+    pub(crate) fn new(parts: StreamParts) -> Self {
+        let StreamParts { upload, session, leash, completer, pool, draining, probe } = parts;
         let undelivered = Rc::new(Cell::new(false));
         let offer_again = Rc::clone(&undelivered);
         let tell = move |ended| session.do_send(UploadEnded { upload, ended, offer_again: offer_again.get() });
@@ -87,6 +100,8 @@ impl UploadStream {
             undelivered,
             completer,
             pool,
+            leash,
+            probe,
             file: None,
             holder: None,
             closing: None,
@@ -95,6 +110,7 @@ impl UploadStream {
             committing: false,
             completing: false,
             draining,
+            orphaned: false,
             length: 0,
             takeover: None,
             idle_since: None,
@@ -128,9 +144,20 @@ impl UploadStream {
         }
         if self.waiting.is_some() {
             self.grant(ctx);
+        } else if self.orphaned {
+            ctx.stop();
         } else {
             self.stop_when_idle(ctx);
         }
+    }
+
+    fn orphaned(&mut self, ctx: &mut Context<Self>) {
+        self.orphaned = true;
+        if let Some(waiting) = self.waiting.take() {
+            let _gone = waiting.reply.send(Err(AttachError::Unavailable));
+        }
+        self.evict(Evicted::Failed(StorageError::Unavailable));
+        self.advance(ctx);
     }
 
     fn close(&mut self, closed: oneshot::Sender<()>, ctx: &mut Context<Self>) {
@@ -237,6 +264,11 @@ impl UploadStream {
         }
         if let Err(error) = result {
             tracing::warn!(upload = %self.upload, %error, "a complete transfer did not become a recording");
+            self.probe.error(error);
+            // Wrong bytes have a count of their own, and a journal that refuses is nobody's fault here.
+            if matches!(error, CompleteError::Storage(error) if error.blames_the_transfer()) {
+                self.lifeline.failed();
+            }
         }
         self.undelivered.set(result.is_ok() && !delivered);
         ctx.stop();
@@ -251,8 +283,8 @@ impl UploadStream {
         ctx: &mut Context<Self>,
     ) {
         tracing::warn!(upload = %self.upload, %error, "a transfer goes back to its last commit");
-        // A full or slow disk is no fault of the transfer, and mended by waiting.
-        if !matches!(error, StorageError::Full | StorageError::Slow | StorageError::Busy) {
+        self.probe.error(&error);
+        if error.blames_the_transfer() {
             self.lifeline.failed();
         }
         if let Some(waiting) = self.waiting.take() {
@@ -266,39 +298,6 @@ impl UploadStream {
             let _gone = reply.send(Err(error.into()));
         }
         ctx.stop();
-    }
-
-    fn append(
-        &mut self,
-        epoch: Epoch,
-        tail: Tail,
-        reply: Option<oneshot::Sender<Result<(), WriteError>>>,
-        ctx: &mut Context<Self>,
-    ) {
-        let Some(file) = &mut self.file else { return };
-        let Tail { offset, segment, hash_after } = tail;
-        let len = segment.len() as u64;
-        if let Err(refusal) = file.ledger.accept(epoch, offset, len, hash_after) {
-            if let Some(reply) = reply {
-                let _gone = reply.send(Err(refusal.into()));
-            }
-            return;
-        }
-        let write = Write { transfer: Arc::clone(&file.transfer), segment, offset };
-        let written =
-            self.completer.writer.send(write).into_actor(self).map(move |result, actor, ctx| match flatten(result) {
-                Ok(()) => {
-                    if let Some(file) = &mut actor.file {
-                        file.ledger.wrote(offset + len);
-                    }
-                    if let Some(reply) = reply {
-                        let _gone = reply.send(Ok(()));
-                    }
-                    actor.advance(ctx);
-                }
-                Err(error) => actor.fail(error, reply, ctx),
-            });
-        ctx.spawn(written);
     }
 
     fn takeover_is_late(&mut self, ctx: &mut Context<Self>) {
@@ -327,25 +326,17 @@ impl UploadStream {
     }
 }
 
-fn flatten<T>(result: Result<Result<T, StorageError>, MailboxError>) -> Result<T, StorageError> {
+fn flatten<T>(result: Result<Result<T, StorageError>, Unavailable>) -> Result<T, StorageError> {
     result.unwrap_or(Err(StorageError::Unavailable))
-}
-
-impl From<Refusal> for WriteError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::TooLong => Self::TooLong,
-            Refusal::Superseded => Self::Superseded,
-            // The attachment counts offsets and segments itself; if they differ, one of the two is wrong.
-            Refusal::WrongOffset | Refusal::TooManyInFlight => Self::Unavailable,
-        }
-    }
 }
 
 impl Actor for UploadStream {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        let mut leash = self.leash.clone();
+        let let_go = async move { while leash.changed().await.is_ok() {} };
+        ctx.spawn(let_go.into_actor(self).map(|(), actor, ctx| actor.orphaned(ctx)));
         let opened = self.completer.writer.send(Open(self.upload)).into_actor(self).map(|result, actor, ctx| {
             match flatten(result) {
                 Ok((transfer, committed)) => {
@@ -379,72 +370,5 @@ impl Idles for UploadStream {
 
     fn idled(&mut self, ctx: &mut Context<Self>) {
         ctx.stop();
-    }
-}
-
-impl Handler<Attach> for UploadStream {
-    type Result = ();
-
-    fn handle(&mut self, attach: Attach, ctx: &mut Self::Context) {
-        if self.draining {
-            let _gone = attach.reply.send(Err(AttachError::Draining));
-            return;
-        }
-        self.idle_since = None;
-        if let Some(older) = self.waiting.replace(attach) {
-            let _gone = older.reply.send(Err(AttachError::Superseded));
-        }
-        self.evict(Evicted::Superseded);
-        let timer = ctx.run_later(TAKEOVER, Self::takeover_is_late);
-        if let Some(older) = self.takeover.replace(timer) {
-            ctx.cancel_future(older);
-        }
-        self.advance(ctx);
-    }
-}
-
-impl Handler<Append> for UploadStream {
-    type Result = ();
-
-    fn handle(&mut self, Append { epoch, tail, reply }: Append, ctx: &mut Self::Context) {
-        self.append(epoch, tail, Some(reply), ctx);
-    }
-}
-
-impl Handler<Detached> for UploadStream {
-    type Result = ();
-
-    fn handle(&mut self, Detached { epoch, tail, reply }: Detached, ctx: &mut Self::Context) {
-        if let Some(tail) = tail {
-            self.append(epoch, tail, None, ctx);
-        }
-        if self.holder.as_ref().is_some_and(|holder| holder.epoch == epoch) {
-            self.holder = None;
-        }
-        self.ending.extend(reply);
-        self.advance(ctx);
-    }
-}
-
-impl Handler<Close> for UploadStream {
-    type Result = ();
-
-    fn handle(&mut self, Close(closed): Close, ctx: &mut Self::Context) {
-        self.closing = Some(closed);
-        self.evict(Evicted::Superseded);
-        self.advance(ctx);
-    }
-}
-
-impl Handler<Drain> for UploadStream {
-    type Result = ();
-
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
-        self.draining = true;
-        if let Some(waiting) = self.waiting.take() {
-            let _gone = waiting.reply.send(Err(AttachError::Draining));
-        }
-        self.evict(Evicted::Draining);
-        self.advance(ctx);
     }
 }

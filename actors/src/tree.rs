@@ -1,0 +1,37 @@
+//! The supervision tree.
+
+use std::sync::Arc;
+
+use crate::enrolment::Enrolment;
+use crate::kit::{Board, Line, Supervisor};
+use crate::sessions::{DeviceSessions, SessionParts, Sessions};
+use crate::storage::{StorageParts, StorageWriter};
+use crate::upload::Completer;
+
+/// What the supervisor starts, and from what.
+pub(crate) struct Tree {
+    pub(crate) writer: Line<StorageWriter>,
+    pub(crate) enrolment: Line<Enrolment>,
+    pub(crate) sessions: Line<DeviceSessions>,
+    pub(crate) storage: StorageParts,
+    pub(crate) parts: SessionParts,
+}
+
+impl Tree {
+    /// In the order in which they start. Sessions and transfers are started by the calls of their devices.
+    pub(crate) fn supervisor(self, board: Board) -> Supervisor {
+        let Self { writer, enrolment, sessions, storage, parts } = self;
+        let Completer { catalogue, clock, .. } = parts.completer.clone();
+        let (known, line) = (Sessions::default(), sessions.clone());
+        let mut supervisor = Supervisor::new(board);
+        supervisor
+            .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
+        supervisor.supervise("enrolment", &enrolment, move |lifeline, probe| {
+            Enrolment::new(catalogue.clone(), Arc::clone(&clock), lifeline, probe)
+        });
+        supervisor.supervise("sessions", &sessions, move |lifeline, probe| {
+            DeviceSessions::new(parts.clone(), known.clone(), line.clone(), lifeline, probe)
+        });
+        supervisor
+    }
+}
