@@ -8,6 +8,7 @@ mod enrolment;
 mod interruption;
 mod limits;
 mod offload;
+mod standing;
 mod supervision;
 mod support;
 mod transfer;

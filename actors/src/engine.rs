@@ -22,13 +22,13 @@ use tokio::time::timeout;
 
 use crate::deletions;
 use crate::enrolment::{
-    self, Approval, Approve, ApproveRefused, Claim, ClaimRefused, EnrolError, Enrolment, Issue, IssuedToken, Request,
-    Watch,
+    self, Approval, Approve, ApproveRefused, Change, ChangeRefused, ChangeStanding, Claim, ClaimRefused, EnrolError,
+    Enrolment, Issue, IssuedToken, Request, Watch,
 };
 use crate::kit::{ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::sessions::{
-    AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, DrainAll, Find, Hold, Holding,
-    Limits, Offer, OfferAgain, OfferError, SessionParts, Verdict,
+    AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, DrainAll, EndSession, Find, Hold,
+    Holding, Limits, Offer, OfferAgain, OfferError, SessionParts, Verdict,
 };
 use crate::storage::{OTHER_BLOCKING, POOL, StorageParts};
 use crate::tree::Tree;
@@ -94,8 +94,8 @@ pub enum Held {
         rid: RecordingId,
         /// Bytes of the recording.
         length: u64,
-        /// The signed receipt.
-        receipt: String,
+        /// The signed receipt; withheld from a device that is suspended.
+        receipt: Option<String>,
     },
 }
 
@@ -200,6 +200,25 @@ impl Engine {
     /// [`EnrolError`].
     pub async fn approve(&self, approval: Approval) -> Result<Device, EnrolError<ApproveRefused>> {
         self.enrolment.ask(Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Suspends, activates or retires the device with this serial; it counts at its next request, and what a retired
+    /// device has open is ended.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn change(
+        &self,
+        serial: String,
+        change: Change,
+        by: String,
+    ) -> Result<Device, EnrolError<ChangeRefused>> {
+        let changing = ChangeStanding { serial, change, by };
+        let device = self.enrolment.ask(changing, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
+        if device.state == DeviceState::Retired {
+            self.sessions.tell(EndSession(device.id));
+        }
+        Ok(device)
     }
 
     /// The enrolment with this id, if this key made it.

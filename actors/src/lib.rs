@@ -15,7 +15,9 @@ mod tree;
 mod upload;
 
 pub use engine::{Engine, EngineError, Held, Parts};
-pub use enrolment::{Approval, ApproveRefused, Claim, ClaimRefused, EnrolError, IssuedToken};
+pub use enrolment::{
+    Approval, ApprovalOf, ApproveRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError, IssuedToken,
+};
 pub use kit::{ActorState, ActorStatus, LastError};
 pub use sessions::{AttachError, CreateError, Created, Limits, OfferError, Verdict};
 pub use storage::StorageError;

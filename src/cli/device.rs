@@ -2,7 +2,9 @@ use clap::Subcommand;
 
 use super::client::Client;
 use super::{Target, table};
-use crate::http::operator::{ApproveBody, DeviceRow, IssueBody, Issued, paths};
+use crate::http::operator::{
+    ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange, paths,
+};
 
 /// Hours for which an enrolment text is good.
 const VALID_HOURS: &str = "24h";
@@ -33,11 +35,35 @@ pub(super) enum Device {
         /// Serial of the device
         serial: String,
         /// Officer or vehicle that it belongs to
-        #[arg(long)]
-        assignee: String,
+        #[arg(long, required_unless_present = "re_enrol")]
+        assignee: Option<String>,
         /// Config profile
         #[arg(long, default_value = "default")]
         profile: String,
+        /// It is a device that is enrolled already and has a new key, as after a reset; it stays whose it was
+        #[arg(long, conflicts_with_all = ["assignee", "profile"])]
+        re_enrol: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Give a device no more receipts or settings: it may be lost or stolen. It can still hand over what it holds
+    Suspend {
+        /// Serial of the device
+        serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Put a suspended device back in service; it gets the receipts that were withheld
+    Activate {
+        /// Serial of the device
+        serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take a device out of service for good
+    Retire {
+        /// Serial of the device
+        serial: String,
         #[command(flatten)]
         target: Target,
     },
@@ -48,7 +74,18 @@ impl Device {
         match self {
             Self::Add { serial, model, valid_for, target } => add(serial, model, valid_for, &target),
             Self::List { target } => list(&target),
-            Self::Approve { serial, assignee, profile, target } => approve(serial, assignee, profile, &target),
+            Self::Approve { serial, assignee, profile, re_enrol, target } => {
+                let assignee = assignee.filter(|_| !re_enrol);
+                let of = assignee.map_or(ApproveOf::KnownDevice, |assignee| ApproveOf::NewDevice { assignee, profile });
+                approve(serial, of, &target)
+            }
+            Self::Suspend { serial, target } => {
+                change(serial, StandingChange::Suspend, "gets no receipts or settings until it is activated", &target)
+            }
+            Self::Activate { serial, target } => change(serial, StandingChange::Activate, "is in service", &target),
+            Self::Retire { serial, target } => {
+                change(serial, StandingChange::Retire, "is out of service for good", &target)
+            }
         }
     }
 }
@@ -77,14 +114,25 @@ fn list(target: &Target) -> anyhow::Result<()> {
     let cells = |row: &DeviceRow| {
         let since = row.since.format("%Y-%m-%d %H:%M UTC").to_string();
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
-        [row.serial.clone(), row.model.clone(), row.state.clone(), optional(&row.code), optional(&row.assignee), since]
+        let state = if row.re_enrols { format!("{}, known serial", row.state) } else { row.state.clone() };
+        [row.serial.clone(), row.model.clone(), state, optional(&row.code), optional(&row.assignee), since]
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
     Ok(table::print(["SERIAL", "MODEL", "STATE", "CODE", "ASSIGNEE", "SINCE"], &rows)?)
 }
 
-fn approve(serial: String, assignee: String, profile: String, target: &Target) -> anyhow::Result<()> {
-    let body = ApproveBody { serial, assignee, profile };
+fn change(serial: String, change: StandingChange, now: &str, target: &Target) -> anyhow::Result<()> {
+    let body = StandingBody { serial, change };
+    let row: DeviceRow = Client::new(&target.data)?.post(paths::STANDINGS, &body)?;
+    if target.json {
+        return table::print_json(&row);
+    }
+    println!("{} {} {now}.", row.model, row.serial);
+    Ok(())
+}
+
+fn approve(serial: String, of: ApproveOf, target: &Target) -> anyhow::Result<()> {
+    let body = ApproveBody { serial, of };
     let row: DeviceRow = Client::new(&target.data)?.post(paths::APPROVALS, &body)?;
     if target.json {
         return table::print_json(&row);

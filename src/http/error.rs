@@ -9,8 +9,8 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::web::to;
 use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
-    ApproveRefused, AttachError, ClaimRefused, CompleteError, CreateError, EndError, EngineError, EnrolError,
-    OfferError, StorageError, WriteError,
+    ApproveRefused, AttachError, ChangeRefused, ClaimRefused, CompleteError, CreateError, EndError, EngineError,
+    EnrolError, OfferError, StorageError, WriteError,
 };
 use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
 use longshore_protocol::{Problem, ProblemType};
@@ -262,6 +262,16 @@ impl From<ClaimRefused> for Failure {
 impl From<ApproveRefused> for Failure {
     fn from(refused: ApproveRefused) -> Self {
         Self::new(ProblemType::Conflict, refused.to_string())
+    }
+}
+
+impl From<ChangeRefused> for Failure {
+    fn from(refused: ChangeRefused) -> Self {
+        let kind = match refused {
+            ChangeRefused::Unknown(_) => ProblemType::NotFound,
+            _ => ProblemType::Conflict,
+        };
+        Self::new(kind, refused.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Enrolment: from a token in an admin's hand to a device that the server knows.
 
 mod rules;
+mod standing;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,7 +17,8 @@ use tokio::sync::watch;
 
 use crate::kit::{Lifeline, Probe, fail_point};
 use crate::upload::blocking;
-pub use rules::{Approval, ApproveRefused, Claim, ClaimRefused};
+pub use rules::{Approval, ApprovalOf, ApproveRefused, Claim, ClaimRefused};
+pub use standing::{Change, ChangeRefused};
 
 /// Enrolments that may be waited for at once: each parked poll holds a place. A dock room enrols a few dozen at once.
 const MAX_WATCHED: usize = 1024;
@@ -88,6 +90,15 @@ pub(crate) struct Request(pub(crate) Claim);
 #[derive(Message)]
 #[rtype(result = "Result<Device, EnrolError<ApproveRefused>>")]
 pub(crate) struct Approve(pub(crate) Approval);
+
+/// Suspend, activate or retire the device with this serial.
+#[derive(Message)]
+#[rtype(result = "Result<Device, EnrolError<ChangeRefused>>")]
+pub(crate) struct ChangeStanding {
+    pub(crate) serial: String,
+    pub(crate) change: Change,
+    pub(crate) by: String,
+}
 
 /// Be told when this enrolment changes.
 #[derive(Message)]
@@ -172,6 +183,22 @@ impl Handler<Approve> for Enrolment {
             Ok(device)
         });
         Box::pin(deciding)
+    }
+}
+
+impl Handler<ChangeStanding> for Enrolment {
+    type Result = ResponseFuture<Result<Device, EnrolError<ChangeRefused>>>;
+
+    fn handle(&mut self, ChangeStanding { serial, change, by }: ChangeStanding, _: &mut Self::Context) -> Self::Result {
+        let (catalogue, in_flight) = (self.catalogue.clone(), self.probe.in_flight());
+        Box::pin(async move {
+            let _in_flight = in_flight;
+            let decided = catalogue.decide(move |index| {
+                let device = index.device_by_serial(&serial)?;
+                Ok(standing::change(&serial, device, change, by))
+            });
+            Ok(decided.await?)
+        })
     }
 }
 

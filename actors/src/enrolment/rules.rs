@@ -56,17 +56,29 @@ pub enum ClaimRefused {
     },
 }
 
-/// An admin's decision.
+/// An admin's decision over a device that waits.
 #[derive(Debug, Clone)]
 pub struct Approval {
     /// Serial of the device that waits.
     pub serial: String,
-    /// The officer or vehicle that it belongs to.
-    pub assignee: String,
-    /// Name of its config profile.
-    pub profile: String,
+    /// Whether it is new, or one that is known.
+    pub of: ApprovalOf,
     /// Who decides.
     pub by: String,
+}
+
+/// What an approval is for.
+#[derive(Debug, Clone)]
+pub enum ApprovalOf {
+    /// The set-up of a new device.
+    NewDevice {
+        /// The officer or vehicle that it belongs to.
+        assignee: String,
+        /// Name of its config profile.
+        profile: String,
+    },
+    /// A device that is enrolled already and has a new key, as after a factory reset. It stays whose it was.
+    KnownDevice,
 }
 
 /// Why a set-up cannot be completed.
@@ -75,6 +87,9 @@ pub enum ApproveRefused {
     /// No device with this serial waits.
     #[error("no device with the serial {0} is waiting; `longshore device list` shows which are")]
     NotWaiting(String),
+    /// Nor need it: it is enrolled.
+    #[error("a device with the serial {0} is enrolled already, and none waits to be enrolled anew")]
+    EnrolledAndNoneWaits(String),
     /// No config profile has this name.
     #[error("there is no config profile {0:?}; there is: {DEFAULT_PROFILE}")]
     UnknownProfile(String),
@@ -82,8 +97,19 @@ pub enum ApproveRefused {
     #[error("the device that waits is enrolled already, as {0}; if that serial was mistyped, reset the device first")]
     KeyInUse(String),
     /// There is a device with this serial.
-    #[error("a device with the serial {0} is enrolled already")]
-    AlreadyEnrolled(String),
+    #[error(
+        "a device with the serial {serial} is enrolled already; the one that waits shows the code {code}. If it is the \
+         same device with a new key, as after a reset, confirm with `longshore device approve {serial} --re-enrol`"
+    )]
+    AlreadyEnrolled {
+        /// Its serial.
+        serial: String,
+        /// What the one that waits shows.
+        code: String,
+    },
+    /// There is none.
+    #[error("no device with the serial {0} is enrolled; approve it as a new one, with --assignee")]
+    NotEnrolled(String),
 }
 
 pub(super) fn claim(
@@ -139,16 +165,30 @@ pub(super) fn approve(
     id: DeviceId,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Fact>, (EnrolmentId, Device)), ApproveRefused> {
-    let Approval { serial, assignee, profile, by } = approval;
+    let Approval { serial, of, by } = approval;
+    // A retired device is gone; its serial may begin anew.
+    let known = of_serial.filter(|device| device.state != DeviceState::Retired);
+    let Some(enrolment) = waiting else {
+        let why = if known.is_some() { ApproveRefused::EnrolledAndNoneWaits } else { ApproveRefused::NotWaiting };
+        return Err(why(serial));
+    };
+    if let Some(other) = of_key.filter(|other| known.is_none_or(|known| known.id != other.id)) {
+        return Err(ApproveRefused::KeyInUse(other.serial.clone()));
+    }
+    let (assignee, profile) = match (of, known) {
+        (ApprovalOf::NewDevice { .. }, Some(_)) => {
+            return Err(ApproveRefused::AlreadyEnrolled { serial, code: enrolment.code.clone() });
+        }
+        (ApprovalOf::KnownDevice, None) => return Err(ApproveRefused::NotEnrolled(serial)),
+        (ApprovalOf::KnownDevice, Some(known)) => {
+            let device = Device { key: enrolment.key, ..known.clone() };
+            let fact = Fact::DeviceReenrolled { enrolment: enrolment.id, device: device.id, key: enrolment.key, by };
+            return Ok((vec![fact], (enrolment.id, device)));
+        }
+        (ApprovalOf::NewDevice { assignee, profile }, None) => (assignee, profile),
+    };
     if profile != DEFAULT_PROFILE {
         return Err(ApproveRefused::UnknownProfile(profile));
-    }
-    if of_serial.is_some() {
-        return Err(ApproveRefused::AlreadyEnrolled(serial));
-    }
-    let Some(enrolment) = waiting else { return Err(ApproveRefused::NotWaiting(serial)) };
-    if let Some(other) = of_key {
-        return Err(ApproveRefused::KeyInUse(other.serial.clone()));
     }
     let device = Device {
         id,
@@ -211,7 +251,8 @@ mod tests {
     }
 
     fn approval() -> Approval {
-        Approval { serial: "B-1".into(), assignee: "J. Smith".into(), profile: "default".into(), by: "uid 0".into() }
+        let of = ApprovalOf::NewDevice { assignee: "J. Smith".into(), profile: "default".into() };
+        Approval { serial: "B-1".into(), of, by: "uid 0".into() }
     }
 
     #[test]
@@ -253,6 +294,35 @@ mod tests {
         assert_eq!(device.assignee_at(now()), Some("J. Smith"));
         let other = Device { serial: "B-2".into(), ..device.clone() };
         assert_eq!(decide(Some(&enrolment), None, Some(&other)), Err(ApproveRefused::KeyInUse("B-2".into())));
-        assert_eq!(decide(Some(&enrolment), Some(&device), None), Err(ApproveRefused::AlreadyEnrolled("B-1".into())));
+        let refused = decide(Some(&enrolment), Some(&device), None);
+        assert!(matches!(refused, Err(ApproveRefused::AlreadyEnrolled { .. })), "{refused:?}");
+        let retired = Device { state: DeviceState::Retired, key: Sha256::of(b"old"), ..device };
+        assert!(decide(Some(&enrolment), Some(&retired), None).is_ok(), "its serial may begin anew");
+    }
+
+    #[test]
+    fn a_known_device_with_a_new_key_stays_what_and_whose_it_was() {
+        let (_, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
+        let known = Device {
+            id: DeviceId::from_bytes([7; 16]),
+            serial: "B-1".into(),
+            model: "BC4".into(),
+            state: DeviceState::Suspended,
+            key: Sha256::of(b"old"),
+            assignments: vec![Assignment { assignee: "A. Jones".into(), from: now() }],
+            profile: "default".into(),
+            approved_at: now(),
+        };
+        let again = || Approval { of: ApprovalOf::KnownDevice, ..approval() };
+        let decide = |of_serial, of_key| {
+            approve(again(), Some(&enrolment), of_serial, of_key, DeviceId::from_bytes([3; 16]), now())
+        };
+        let (facts, (_, device)) = decide(Some(&known), None).unwrap();
+        assert_eq!(device, Device { key: enrolment.key, ..known.clone() });
+        assert!(matches!(facts[..], [Fact::DeviceReenrolled { .. }]), "{facts:?}");
+        assert!(decide(Some(&known), Some(&device)).is_ok(), "it may have kept its key and lost the rest");
+        assert_eq!(decide(None, None), Err(ApproveRefused::NotEnrolled("B-1".into())));
+        let other = Device { id: DeviceId::from_bytes([8; 16]), serial: "B-2".into(), ..device };
+        assert_eq!(decide(Some(&known), Some(&other)), Err(ApproveRefused::KeyInUse("B-2".into())));
     }
 }

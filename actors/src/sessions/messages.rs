@@ -175,3 +175,8 @@ pub(crate) struct UploadEnded {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct DrainSession;
+
+/// The device has no business here any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct End;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::kit::{Ended, Lifeline, Line, Policy, Probe, Restarts, fail_point, jitter};
 
 pub use messages::{AttachError, CreateError, Created, Limits, OfferError};
-pub(crate) use messages::{CreateUpload, DrainSession, Hold, Holding, Offer, OfferAgain, UploadEnded};
+pub(crate) use messages::{CreateUpload, DrainSession, End, Hold, Holding, Offer, OfferAgain, UploadEnded};
 pub use plan::Verdict;
 pub(crate) use session::{DeviceSession, SessionParts};
 
@@ -49,6 +49,11 @@ pub(crate) struct DeviceSessions {
 #[derive(Message)]
 #[rtype(result = "Option<Addr<DeviceSession>>")]
 pub(crate) struct Find(pub(crate) DeviceId);
+
+/// This device has no business here any more: what it has open is ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct EndSession(pub(crate) DeviceId);
 
 /// A session ended.
 #[derive(Message)]
@@ -123,6 +128,16 @@ impl Handler<SessionEnded> for DeviceSessions {
         tracing::error!(%device, rest.parked, "the session of a device panicked; its next call begins another");
         if !session.addr.connected() || rest.parked {
             session.probe.ended(ended, Some(rest));
+        }
+    }
+}
+
+impl Handler<EndSession> for DeviceSessions {
+    type Result = ();
+
+    fn handle(&mut self, EndSession(device): EndSession, _: &mut Self::Context) {
+        if let Some(session) = self.known.0.borrow().sessions.get(&device) {
+            session.addr.do_send(End);
         }
     }
 }

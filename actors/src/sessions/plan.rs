@@ -14,6 +14,8 @@ const MISMATCH_PAUSE: TimeDelta = TimeDelta::hours(1);
 /// What the server knows of an offered recording.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
+    /// Whether the device is given receipts.
+    pub(crate) receipts: bool,
     pub(crate) stored: Option<Manifest>,
     pub(crate) unfinished: Option<Unfinished>,
     pub(crate) declared: Option<DeclaredRow>,
@@ -41,6 +43,8 @@ pub enum Verdict {
         /// The signed receipt.
         receipt: String,
     },
+    /// It is stored, and the device is suspended.
+    Held,
     /// Others go first.
     Queued,
     /// It is no event, and nobody asked for it.
@@ -94,6 +98,7 @@ pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, per_answer: u3
 pub(crate) fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
     if let Some(stored) = &known.stored {
         return Some(match declared.sha256 {
+            Some(sha256) if sha256 == stored.recording.sha256 && !known.receipts => Verdict::Held,
             Some(sha256) if sha256 == stored.recording.sha256 => Verdict::Have { receipt: stored.receipt.clone() },
             None if declared.size == stored.recording.size => Verdict::Rehash,
             _ => Verdict::Conflict,

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::messages::{
-    AttachError, CreateError, CreateUpload, Created, DrainSession, Hold, Holding, Limits, Offer, OfferAgain,
+    AttachError, CreateError, CreateUpload, Created, DrainSession, End, Hold, Holding, Limits, Offer, OfferAgain,
     OfferError, UploadEnded,
 };
 use super::plan::{self, Known, Verdict};
@@ -180,8 +180,10 @@ fn look_up(
     items: Vec<Declared>,
     unfinished: &HashMap<RecordingId, Unfinished>,
 ) -> Result<Vec<(Declared, Known)>, IndexError> {
+    let receipts = index.device(device)?.is_some_and(|device| device.state.gets_receipts());
     let known = |item: &Declared| {
         Ok(Known {
+            receipts,
             stored: index.stored(device, item.rid)?,
             unfinished: unfinished.get(&item.rid).cloned(),
             declared: index.declared(device, item.rid)?,
@@ -294,9 +296,13 @@ impl Handler<Hold> for DeviceSession {
         }
         let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
         let looking = async move {
-            let stored = blocking(move || index.stored_by_upload(upload)).await?;
-            let stored = stored.filter(|stored| stored.recording.device == device).ok_or(AttachError::NotFound)?;
+            let found = blocking(move || Ok((index.stored_by_upload(upload)?, index.device(device)?))).await?;
+            let (Some(stored), Some(device)) = found else { return Err(AttachError::NotFound) };
             let Manifest { recording, receipt, .. } = stored;
+            if recording.device != device.id {
+                return Err(AttachError::NotFound);
+            }
+            let receipt = Some(receipt).filter(|_| device.state.gets_receipts());
             Ok(Holding::Stored(Receipted { rid: recording.rid, length: recording.size, receipt }))
         };
         Box::pin(looking.into_actor(self))
@@ -331,6 +337,15 @@ impl Handler<UploadEnded> for DeviceSession {
         }
         let (device, incoming) = (self.device, &self.parts.incoming);
         self.transfers.retain(|upload, known| known.stream.connected() || incoming.find(device, *upload).is_some());
+    }
+}
+
+impl Handler<End> for DeviceSession {
+    type Result = ();
+
+    /// Its transfers feel the leash, commit and end.
+    fn handle(&mut self, _: End, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }
 

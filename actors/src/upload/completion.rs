@@ -55,8 +55,8 @@ pub(crate) struct Receipted {
     pub(crate) rid: RecordingId,
     /// Bytes of the recording.
     pub(crate) length: u64,
-    /// The signed receipt.
-    pub(crate) receipt: String,
+    /// The signed receipt; withheld from a device that is suspended.
+    pub(crate) receipt: Option<String>,
 }
 
 /// What completing needs.
@@ -86,7 +86,8 @@ impl Completer {
         }
         if let Some(stored) = stored.as_ref().filter(|stored| stored.recording.sha256 == found) {
             // Its first copy was recorded while this one was on its way.
-            let (rid, length, receipt) = (identity.rid, identity.length, stored.receipt.clone());
+            let (rid, length) = (identity.rid, identity.length);
+            let receipt = Some(stored.receipt.clone()).filter(|_| device.state.gets_receipts());
             drop(transfer);
             self.clear_up(identity.upload, Clear::GivenUp).await;
             return Ok(Receipted { rid, length, receipt });
@@ -109,8 +110,12 @@ impl Completer {
         let text = manifest.to_text().map_err(|error| CompleteError::Internal(error.to_string()))?;
         let Manifest { recording, receipt, .. } = manifest;
         let (index, upload) = (self.catalogue.index().clone(), recording.upload);
-        // An earlier try may have come as far as the journal.
-        if blocking(move || index.stored_by_upload(upload)).await?.is_none() {
+        let device = recording.device;
+        // An earlier try may have come as far as the journal. And the device may have been suspended while it sent.
+        let known = blocking(move || Ok((index.stored_by_upload(upload)?, index.device(device)?)));
+        let (stored, device) = known.await?;
+        let gets_receipts = device.is_some_and(|device| device.state.gets_receipts());
+        if stored.is_none() {
             self.catalogue.record(vec![Fact::Stored { manifest: text }]).await?;
         }
         tracing::info!(
@@ -118,6 +123,7 @@ impl Completer {
             "recording stored"
         );
         self.clear_up(recording.upload, Clear::Finished).await;
+        let receipt = Some(receipt).filter(|_| gets_receipts);
         Ok(Receipted { rid: recording.rid, length: recording.size, receipt })
     }
 
@@ -176,6 +182,7 @@ fn recording_of(
         size: identity.length,
         sha256,
         attested: identity.sha256.or(declared.sha256).is_some(),
+        held: !device.state.gets_receipts(),
         original_name: declared.filename,
         verified_at: now,
         upload: identity.upload,

@@ -26,6 +26,7 @@ impl Verdict {
     pub fn on(problem: &Problem) -> Self {
         let is = |kind| problem.is(kind);
         match problem.status {
+            403 if is(ProblemType::DeviceSuspended) => Self::WaitForServer,
             401 | 403 => Self::Stop,
             404 | 410 => Self::OfferAgain,
             409 if is(ProblemType::WrongOffset) || is(ProblemType::Superseded) => Self::Reposition,
@@ -52,7 +53,8 @@ mod tests {
             ProblemType::Unauthenticated
             | ProblemType::UnknownDevice
             | ProblemType::TokenRefused
-            | ProblemType::TokenForAnotherDevice => Verdict::Stop,
+            | ProblemType::TokenForAnotherDevice
+            | ProblemType::DeviceRetired => Verdict::Stop,
             ProblemType::NotFound
             | ProblemType::EnrolmentNotFound
             | ProblemType::UploadNotFound
@@ -63,9 +65,10 @@ mod tests {
             ProblemType::SizeDiffers | ProblemType::LongerThanAnnounced | ProblemType::ChecksumMismatch => {
                 Verdict::Rehash
             }
-            ProblemType::TooMany | ProblemType::InsufficientStorage | ProblemType::ShuttingDown => {
-                Verdict::WaitForServer
-            }
+            ProblemType::TooMany
+            | ProblemType::InsufficientStorage
+            | ProblemType::ShuttingDown
+            | ProblemType::DeviceSuspended => Verdict::WaitForServer,
             ProblemType::Internal | ProblemType::Unavailable | ProblemType::Stalled | ProblemType::StorageFailed => {
                 Verdict::WaitForThis
             }
@@ -82,8 +85,15 @@ mod tests {
 
     #[test]
     fn an_answer_that_only_has_a_status_is_judged_by_it() {
-        let bare =
-            |status| Problem { kind: "about:blank".into(), title: String::new(), status, detail: None, offset: None };
+        let bare = |status| Problem {
+            kind: "about:blank".into(),
+            title: String::new(),
+            status,
+            detail: None,
+            offset: None,
+            needed: None,
+            available: None,
+        };
         assert_eq!(Verdict::on(&bare(502)), Verdict::WaitForThis);
         assert_eq!(Verdict::on(&bare(410)), Verdict::OfferAgain);
         assert_eq!(Verdict::on(&bare(412)), Verdict::Rehash);

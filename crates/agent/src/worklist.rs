@@ -145,7 +145,7 @@ impl Worklist {
                 item.standing = match reason {
                     Later::NotRequested => Standing::NotRequested,
                     Later::Queued => Standing::Due(now + asked.unwrap_or_default()),
-                    Later::ChecksumMismatch | Later::TooManyUnfinished => {
+                    Later::ChecksumMismatch | Later::TooManyUnfinished | Later::Held => {
                         Standing::Due(now + asked.unwrap_or_default().max(item.waits.step()))
                     }
                 };

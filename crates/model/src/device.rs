@@ -11,6 +11,27 @@ pub enum DeviceState {
     Approved,
     /// In service.
     Active,
+    /// Lost or stolen, perhaps: it may hand over what it holds, and gets nothing for it, no receipt either.
+    Suspended,
+    /// Out of service for good.
+    Retired,
+}
+
+impl DeviceState {
+    /// The word for it, on the wire and for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// Whether it is given receipts, and so may delete.
+    pub const fn gets_receipts(self) -> bool {
+        matches!(self, Self::Approved | Self::Active)
+    }
 }
 
 /// From when on a device belongs to whom.

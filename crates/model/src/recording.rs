@@ -118,6 +118,9 @@ pub struct Recording {
     pub sha256: Sha256,
     /// The device declared the same checksum before the transfer; without it the checksum is the server's word alone.
     pub attested: bool,
+    /// The device was suspended when it handed the recording over, and got no receipt for it then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Name of the file on the device's card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_name: Option<String>,

@@ -243,6 +243,8 @@ pub enum Later {
     ChecksumMismatch,
     /// The device has more unfinished uploads than it may.
     TooManyUnfinished,
+    /// It is stored, and the device is suspended: the receipt is withheld.
+    Held,
 }
 
 /// `POST /deletions`.

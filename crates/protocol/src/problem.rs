@@ -41,6 +41,10 @@ problem_types! {
     Unauthenticated = 401 "unauthenticated" "This call needs an identity";
     /// The key in the client certificate belongs to no device.
     UnknownDevice = 403 "unknown-device" "No device with this key is enrolled here";
+    /// The device is suspended: it may say hello, offer and upload, and nothing else.
+    DeviceSuspended = 403 "device-suspended" "This device is suspended";
+    /// The device is out of service for good.
+    DeviceRetired = 403 "device-retired" "This device is retired";
     /// The enrolment token is unknown, expired or used up.
     TokenRefused = 403 "token-refused" "The enrolment token is not valid";
     /// The token was made for another serial or model.
@@ -107,6 +111,12 @@ pub struct Problem {
     /// The offset at which the upload continues, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
+    /// Bytes of room that the request needs, where there are too few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<u64>,
+    /// Bytes of room that there are for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<u64>,
 }
 
 impl Problem {
@@ -118,6 +128,8 @@ impl Problem {
             status: kind.status(),
             detail: Some(detail.into()),
             offset: None,
+            needed: None,
+            available: None,
         }
     }
 

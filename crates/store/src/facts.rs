@@ -34,6 +34,38 @@ pub enum Fact {
         /// Which.
         device: DeviceId,
     },
+    /// An admin withdrew a device's right to receipts and settings: it may be lost or stolen.
+    DeviceSuspended {
+        /// Which.
+        device: DeviceId,
+        /// Who did it.
+        by: String,
+    },
+    /// An admin put a suspended device back in service.
+    DeviceReinstated {
+        /// Which.
+        device: DeviceId,
+        /// Who did it.
+        by: String,
+    },
+    /// An admin took a device out of service for good.
+    DeviceRetired {
+        /// Which.
+        device: DeviceId,
+        /// Who did it.
+        by: String,
+    },
+    /// An admin confirmed that a known device has a new key; the old one counts for nothing from now on.
+    DeviceReenrolled {
+        /// The enrolment that this decides.
+        enrolment: EnrolmentId,
+        /// Which device.
+        device: DeviceId,
+        /// SHA-256 of its new public key.
+        key: Sha256,
+        /// Who did it.
+        by: String,
+    },
     /// A device said what it holds; only what is new or changed.
     Declared {
         /// Which device.

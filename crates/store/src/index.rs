@@ -123,9 +123,21 @@ impl Index {
                 self.serials.insert(device.serial.as_bytes(), device.id.as_bytes())?;
                 Ok(())
             }
-            Fact::DeviceActivated { device } => {
+            Fact::DeviceActivated { device } | Fact::DeviceReinstated { device, .. } => {
+                self.put_state(*device, DeviceState::Active)
+            }
+            Fact::DeviceSuspended { device, .. } => self.put_state(*device, DeviceState::Suspended),
+            Fact::DeviceRetired { device, .. } => self.put_state(*device, DeviceState::Retired),
+            Fact::DeviceReenrolled { enrolment, device, key, .. } => {
+                if let Some(mut enrolment) = self.enrolment(*enrolment)? {
+                    enrolment.state = EnrolmentState::Approved;
+                    enrolment.device = Some(*device);
+                    put(&self.enrolments, enrolment.id.as_bytes(), &enrolment)?;
+                }
                 if let Some(mut device) = self.device(*device)? {
-                    device.state = DeviceState::Active;
+                    self.keys.remove(device.key.as_bytes())?;
+                    self.keys.insert(key.as_bytes(), device.id.as_bytes())?;
+                    device.key = *key;
                     put(&self.devices, device.id.as_bytes(), &device)?;
                 }
                 Ok(())
@@ -151,6 +163,14 @@ impl Index {
                 put(&self.deleted, &revision_key(*device, *rid, *revision), deleted_at)
             }
         }
+    }
+
+    fn put_state(&self, device: DeviceId, state: DeviceState) -> Result<(), IndexError> {
+        if let Some(mut device) = self.device(device)? {
+            device.state = state;
+            put(&self.devices, device.id.as_bytes(), &device)?;
+        }
+        Ok(())
     }
 
     fn apply_stored(&self, text: &str) -> Result<(), IndexError> {

@@ -140,6 +140,7 @@ mod tests {
             size: 1,
             sha256: Sha256::of(b"x"),
             attested: true,
+            held: false,
             original_name: Some("EVENT/0001.MP4".into()),
             verified_at: "2026-11-22T01:02:03Z".parse().unwrap(),
             upload: UploadId::from_bytes([3; 16]),

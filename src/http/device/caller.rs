@@ -9,7 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use longshore_model::Device;
+use longshore_model::{Device, DeviceState};
 use longshore_protocol::{ProblemType, limits};
 
 use super::super::Server;
@@ -18,11 +18,18 @@ use super::super::error::Failure;
 use super::desired;
 use crate::tls::ClientKey;
 
-/// A device that is enrolled.
+/// A device that may hand over recordings: every one that is enrolled and not retired, a suspended one too, since what
+/// it holds may be evidence.
 pub(crate) struct Caller(pub(crate) Device);
+
+/// A device in service.
+pub(crate) struct InService(pub(crate) Device);
 
 /// Anyone, within the bound on strangers; with the key that they proved to hold, if any.
 pub(crate) struct Stranger(pub(crate) Option<ClientKey>);
+
+/// Seconds after which a suspended device may ask again: an admin decides, not a moment.
+const WHILE_SUSPENDED: u64 = 600;
 
 /// ETag of the document that the server wants the device to read; every answer to a device carries it.
 pub(crate) struct DesiredTag(pub(crate) String);
@@ -48,9 +55,35 @@ impl FromRequest for Caller {
                 return Err(Failure::new(ProblemType::UnknownDevice, detail));
             };
             check_connections(&request)?;
+            match device.state {
+                DeviceState::Approved | DeviceState::Active => {}
+                // No settings, not even a hint that there are new ones.
+                DeviceState::Suspended => return Ok(Self(device)),
+                DeviceState::Retired => {
+                    let detail = "it has to be enrolled anew before it may do anything here";
+                    return Err(Failure::new(ProblemType::DeviceRetired, detail));
+                }
+            }
             let offer_again = server.engine.offer_again(device.id).await?;
             let tag = desired::tag(&server, &device, offer_again);
             request.extensions_mut().insert(DesiredTag(tag));
+            Ok(Self(device))
+        })
+    }
+}
+
+impl FromRequest for InService {
+    type Error = Failure;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload);
+        Box::pin(async move {
+            let Caller(device) = caller.await?;
+            if device.state == DeviceState::Suspended {
+                let detail = "it may offer and upload; receipts and settings come when an admin activates it again";
+                return Err(Failure::new(ProblemType::DeviceSuspended, detail).retry_after(WHILE_SUSPENDED));
+            }
             Ok(Self(device))
         })
     }

@@ -7,12 +7,12 @@ use longshore_protocol::{DeletionRefused, Deletions, DeletionsAnswer, ProblemTyp
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
-use super::Caller;
+use super::InService;
 
 /// Records each that stands on a receipt of ours for this device.
 pub(crate) async fn report(
     server: Data<Server>,
-    Caller(device): Caller,
+    InService(device): InService,
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<DeletionsAnswer>, Failure> {

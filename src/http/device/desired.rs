@@ -8,12 +8,12 @@ use longshore_protocol::Desired;
 
 use super::super::Server;
 use super::super::error::Failure;
-use super::Caller;
+use super::InService;
 
 /// The document, or 304 if the device has it.
 pub(crate) async fn desired(
     server: Data<Server>,
-    Caller(device): Caller,
+    InService(device): InService,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let offer_again = server.engine.offer_again(device.id).await?;

@@ -19,7 +19,7 @@ use actix_web::{Error, HttpMessage as _};
 use longshore_protocol::{headers, paths};
 
 use super::error::only;
-pub(crate) use caller::{Caller, DesiredTag, Stranger};
+pub(crate) use caller::{Caller, DesiredTag, InService, Stranger};
 
 /// All of it.
 pub(crate) fn routes(config: &mut ServiceConfig) {

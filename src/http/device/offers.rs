@@ -54,6 +54,7 @@ fn answer(verdict: Verdict) -> Answer {
             Answer::Resume { url: format!("{}/{upload}", paths::UPLOADS), offset, priority }
         }
         Verdict::Have { receipt } => Answer::Have { receipt },
+        Verdict::Held => later(Later::Held),
         Verdict::Queued => later(Later::Queued),
         Verdict::NotRequested => later(Later::NotRequested),
         Verdict::TooManyUnfinished => later(Later::TooManyUnfinished),

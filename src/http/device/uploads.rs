@@ -71,7 +71,7 @@ struct Standing {
 async fn look(server: &Server, device: DeviceId, upload: UploadId) -> Result<Standing, Failure> {
     match server.engine.attach(device, upload, false).await {
         Ok(Held::Stored { rid, length, receipt }) => {
-            Ok(Standing { ended: Ended { offset: length, receipt: Some(receipt) }, rid, length })
+            Ok(Standing { ended: Ended { offset: length, receipt }, rid, length })
         }
         Ok(Held::Transfer(attachment)) => {
             let (rid, length) = (attachment.rid(), attachment.length());
@@ -140,7 +140,7 @@ async fn transfer(
     let mut attachment = match server.engine.attach(device, upload, true).await? {
         Held::Transfer(attachment) => attachment,
         Held::Stored { length, receipt, .. } if offset == length && announced.unwrap_or(0) == 0 => {
-            return Ok(progress(HttpResponse::NoContent(), &Ended { offset, receipt: Some(receipt) }));
+            return Ok(progress(HttpResponse::NoContent(), &Ended { offset, receipt }));
         }
         Held::Stored { length, .. } => return Err(wrong_offset(offset, length)),
     };

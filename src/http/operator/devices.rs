@@ -3,7 +3,7 @@ use std::time::Duration;
 use actix_web::web::{self, Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
-use longshore_actors::Approval;
+use longshore_actors::{Approval, ApprovalOf, Change};
 use longshore_model::{Description, Device, DeviceState, Enrolment, EnrolmentState};
 use longshore_protocol::{EnrolmentText, ProblemType, limits};
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,32 @@ pub(crate) struct Issued {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ApproveBody {
     pub(crate) serial: String,
-    pub(crate) assignee: String,
-    pub(crate) profile: String,
+    #[serde(flatten)]
+    pub(crate) of: ApproveOf,
+}
+
+/// What is approved.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub(crate) enum ApproveOf {
+    NewDevice { assignee: String, profile: String },
+    KnownDevice,
+}
+
+/// Suspend, activate or retire a device.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StandingBody {
+    pub(crate) serial: String,
+    pub(crate) change: StandingChange,
+}
+
+/// What is wanted of it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StandingChange {
+    Suspend,
+    Activate,
+    Retire,
 }
 
 /// A device, or one that waits to be.
@@ -46,8 +70,11 @@ pub(crate) struct ApproveBody {
 pub(crate) struct DeviceRow {
     pub(crate) serial: String,
     pub(crate) model: String,
-    /// `pending`, `approved` or `active`.
+    /// `pending`, `approved`, `active`, `suspended` or `retired`.
     pub(crate) state: String,
+    /// It waits, and a device with its serial is enrolled already: is it the same one, with a new key?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) re_enrols: bool,
     /// What the device shows too, while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<String>,
@@ -67,21 +94,28 @@ impl From<Enrolment> for DeviceRow {
         let Enrolment { serial, model, code, description, requested_at, .. } = enrolment;
         let state = "pending".to_owned();
         let (code, description) = (Some(code), Some(description));
-        Self { serial, model, state, code, description, assignee: None, profile: None, since: requested_at }
+        Self {
+            serial,
+            model,
+            state,
+            re_enrols: false,
+            code,
+            description,
+            assignee: None,
+            profile: None,
+            since: requested_at,
+        }
     }
 }
 
 impl From<Device> for DeviceRow {
     fn from(device: Device) -> Self {
-        let state = match device.state {
-            DeviceState::Approved => "approved",
-            DeviceState::Active => "active",
-        };
         Self {
             assignee: device.assignments.last().map(|last| last.assignee.clone()),
             serial: device.serial,
             model: device.model,
-            state: state.to_owned(),
+            state: device.state.as_str().to_owned(),
+            re_enrols: false,
             code: None,
             description: None,
             profile: Some(device.profile),
@@ -95,8 +129,13 @@ pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, F
     let index = server.engine.catalogue().index().clone();
     let read = web::block(move || {
         let waiting = index.enrolments()?.into_iter().filter(|enrolment| enrolment.state == EnrolmentState::Pending);
-        let mut rows: Vec<DeviceRow> = waiting.map(DeviceRow::from).collect();
-        rows.extend(index.devices()?.into_iter().map(DeviceRow::from));
+        let devices = index.devices()?;
+        let known =
+            |serial: &str| devices.iter().any(|device| device.serial == serial && device.state != DeviceState::Retired);
+        let mut rows: Vec<DeviceRow> = waiting
+            .map(|waiting| DeviceRow { re_enrols: known(&waiting.serial), ..DeviceRow::from(waiting) })
+            .collect();
+        rows.extend(devices.into_iter().map(DeviceRow::from));
         Ok::<_, Failure>(rows)
     });
     Ok(Json(read.await??))
@@ -132,14 +171,30 @@ pub(crate) async fn approve(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<DeviceRow>, Failure> {
-    let ApproveBody { serial, assignee, profile } = json::read(&request, payload).await?;
-    let approval = Approval {
-        serial: name("serial", &serial)?,
-        assignee: name("assignee", &assignee)?,
-        profile: name("profile", &profile)?,
-        by: by(&request),
+    let ApproveBody { serial, of } = json::read(&request, payload).await?;
+    let of = match of {
+        ApproveOf::NewDevice { assignee, profile } => {
+            ApprovalOf::NewDevice { assignee: name("assignee", &assignee)?, profile: name("profile", &profile)? }
+        }
+        ApproveOf::KnownDevice => ApprovalOf::KnownDevice,
     };
+    let approval = Approval { serial: name("serial", &serial)?, of, by: by(&request) };
     Ok(Json(server.engine.approve(approval).await?.into()))
+}
+
+/// `POST /standings`: suspend, activate or retire.
+pub(crate) async fn change(
+    server: Data<Server>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<DeviceRow>, Failure> {
+    let StandingBody { serial, change } = json::read(&request, payload).await?;
+    let change = match change {
+        StandingChange::Suspend => Change::Suspend,
+        StandingChange::Activate => Change::Activate,
+        StandingChange::Retire => Change::Retire,
+    };
+    Ok(Json(server.engine.change(name("serial", &serial)?, change, by(&request)).await?.into()))
 }
 
 fn name(what: &str, name: &str) -> Result<String, Failure> {

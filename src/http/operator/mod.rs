@@ -9,7 +9,7 @@ use actix_web::web::{ServiceConfig, get, post, resource};
 
 use super::connection::LocalPeer;
 use super::error::only;
-pub(crate) use devices::{ApproveBody, DeviceRow, IssueBody, Issued};
+pub(crate) use devices::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange};
 pub(crate) use recordings::RecordingRow;
 
 /// Paths, for the server and for the command line.
@@ -20,6 +20,8 @@ pub(crate) mod paths {
     pub(crate) const TOKENS: &str = "/api/v1/enrolment-tokens";
     /// Completing a set-up.
     pub(crate) const APPROVALS: &str = "/api/v1/approvals";
+    /// Suspending, activating and retiring a device.
+    pub(crate) const STANDINGS: &str = "/api/v1/standings";
     /// How the server's parts are.
     pub(crate) const ACTORS: &str = "/api/v1/actors";
     /// What is stored.
@@ -33,6 +35,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(resource(paths::DEVICES).route(get().to(devices::list)).default_service(only("GET")))
         .service(resource(paths::TOKENS).route(post().to(devices::issue)).default_service(only("POST")))
         .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(only("POST")))
+        .service(resource(paths::STANDINGS).route(post().to(devices::change)).default_service(only("POST")))
         .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(only("GET")));
 }
 

@@ -257,7 +257,7 @@ impl UploadStream {
         let mut delivered = self.waiting.is_some();
         for reply in self.ending.drain(..) {
             let ended = match result {
-                Ok(Receipted { length, receipt, .. }) => Ok(Ended { offset: *length, receipt: Some(receipt.clone()) }),
+                Ok(Receipted { length, receipt, .. }) => Ok(Ended { offset: *length, receipt: receipt.clone() }),
                 Err(error) => Err(EndError::Complete(error.clone())),
             };
             delivered |= reply.send(ended).is_ok();

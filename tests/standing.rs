@@ -1,0 +1,107 @@
+//! A device that is lost, found, reset, or done with.
+
+use serde_json::json;
+
+use crate::support::{Camera, World, bytes, recording, rid};
+
+#[test]
+fn a_suspended_device_hands_over_what_it_holds_and_gets_its_receipts_when_it_is_activated() {
+    let world = World::new();
+    let camera = world.camera("B4-1", "J. Smith");
+    let before = bytes(1, 5000);
+    let first = camera.upload_of(&recording(1, &before));
+    assert!(camera.patch(&first, 0, &before).headers.contains_key("longshore-receipt"));
+
+    let second = camera.upload_of(&recording(2, &bytes(2, 9000)));
+    let mut patch = camera.begin_patch(&second, 0, 9000);
+    patch.send(&bytes(2, 9000)[..4000]).unwrap();
+    assert_eq!(world.cli_json(&["device", "suspend", "B4-1"])["state"], "suspended");
+    // It counts for the request that is under way, too.
+    patch.send(&bytes(2, 9000)[4000..]).unwrap();
+    let done = patch.reply("PATCH");
+    assert_eq!((done.status, done.offset()), (204, 9000));
+    assert!(!done.headers.contains_key("longshore-receipt"));
+    let (head, again) = (camera.head(&second), camera.patch(&second, 9000, b""));
+    assert!([&head, &again, &camera.head(&first)].iter().all(|reply| !reply.headers.contains_key("longshore-receipt")));
+    assert!(!head.headers.contains_key("longshore-desired"));
+
+    let items = [recording(1, &before), recording(2, &bytes(2, 9000)), recording(3, &bytes(3, 100))];
+    let answers = camera.offer(&items);
+    assert_eq!((&answers[0]["answer"], &answers[0]["reason"]), (&json!("later"), &json!("held")));
+    assert_eq!((&answers[1]["answer"], &answers[1]["reason"]), (&json!("later"), &json!("held")));
+    assert_eq!(answers[2]["answer"], "upload");
+    camera.request("GET", "/device/v1/desired", &[], b"").is_problem(403, "device-suspended");
+    camera.post_json("/device/v1/deletions", &[], &json!({"items": []})).is_problem(403, "device-suspended");
+
+    assert_eq!(world.cli_json(&["device", "activate", "B4-1"])["state"], "active");
+    let answers = camera.offer(&items[..2]);
+    assert!(answers.iter().all(|answer| answer["answer"] == "have"), "{answers:?}");
+    assert!(camera.head(&second).headers.contains_key("longshore-receipt"));
+    let rows = world.recordings();
+    let held: Vec<_> = rows.iter().map(|row| (row["rid"].clone(), row["held"] == true)).collect();
+    assert_eq!(held, [(json!(rid(1)), false), (json!(rid(2)), true)]);
+}
+
+#[test]
+fn a_retired_device_is_refused_at_once_and_what_it_has_open_ends() {
+    let mut world = World::new();
+    let camera = world.camera("B4-1", "J. Smith");
+    let other = world.camera("B4-2", "A. Jones");
+    let content = bytes(1, 5000);
+    let upload = camera.upload_of(&recording(1, &content));
+    let mut patch = camera.begin_patch(&upload, 0, 5000);
+    patch.send(&content[..3000]).unwrap();
+    patch.arrived();
+    assert_eq!(world.cli_json(&["device", "retire", "B4-1"])["state"], "retired");
+    patch.reply("PATCH").is_problem(503, "unavailable");
+    for reply in [camera.patch(&upload, 3000, &content[3000..]), camera.post_json("/device/v1/offers", &[], &json!({}))]
+    {
+        reply.is_problem(403, "device-retired");
+    }
+    assert_eq!(camera.head(&upload).status, 403);
+    assert!(other.offer(&[]).is_empty());
+
+    let refused = world.cli(&["device", "activate", "B4-1"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("enrol it anew"));
+    let refused = world.cli(&["device", "suspend", "B9"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no device with the serial B9"));
+
+    // It stays so, also by what the journal alone tells.
+    world.kill();
+    std::fs::remove_dir_all(world.data().join("index")).unwrap();
+    world.start();
+    camera.post_json("/device/v1/offers", &[], &json!({})).is_problem(403, "device-retired");
+
+    // Its serial may begin anew, as another device.
+    let again = world.camera("B4-1", "J. Smith");
+    assert!(again.offer(&[]).is_empty());
+    camera.post_json("/device/v1/offers", &[], &json!({})).is_problem(403, "device-retired");
+}
+
+#[test]
+fn a_known_serial_with_a_new_key_waits_for_the_admin_and_the_old_key_works_until_then() {
+    let world = World::new();
+    let old = world.camera("B4-1", "J. Smith");
+    let content = bytes(1, 5000);
+    let upload = old.upload_of(&recording(1, &content));
+    assert_eq!(old.patch(&upload, 0, &content[..2000]).offset(), 2000);
+
+    let mut new = Camera::new(&world);
+    let asked = new.ask_to_be_known(&world.enrolment_text("B4-1")).json(202);
+    let waiting = world.cli_json(&["device", "list"])[0].clone();
+    assert_eq!((&waiting["state"], &waiting["re_enrols"]), (&json!("pending"), &json!(true)));
+    assert_eq!(old.offset(&upload), 2000);
+    let refused = world.cli(&["device", "approve", "B4-1", "--assignee", "Mallory"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("--re-enrol") && said.contains(asked["code"].as_str().unwrap()), "{said}");
+
+    let approved = world.cli_json(&["device", "approve", "B4-1", "--re-enrol"]);
+    assert_eq!((&approved["assignee"], &approved["state"]), (&json!("J. Smith"), &json!("active")));
+    new.fetch_certificate(asked["id"].as_str().unwrap());
+    old.post_json("/device/v1/offers", &[], &json!({})).is_problem(403, "unknown-device");
+    // The same device: what its old key began goes on.
+    assert_eq!(new.offset(&upload), 2000);
+    assert!(new.patch(&upload, 2000, &content[2000..]).headers.contains_key("longshore-receipt"));
+    assert_eq!(world.stored().len(), 1);
+}
