@@ -11,6 +11,7 @@ use longshore_model::{Declared, DeviceId, Kind, RecordingId, Sha256, SystemClock
 use longshore_store::catalogue::{Catalogue, Writer};
 use longshore_store::facts::Fact;
 use longshore_store::files::Disk;
+use longshore_store::index::IndexPlace;
 
 /// Facts in the replayed journal.
 const FACTS: u32 = 100_000;
@@ -35,7 +36,7 @@ fn declared(n: u32) -> Fact {
 
 fn open(folder: &Path) -> (Catalogue, Writer) {
     let files = Arc::new(Disk::open(folder).unwrap());
-    let (catalogue, writer, _) = Catalogue::open(files, &folder.join("index"), Arc::new(SystemClock)).unwrap();
+    let (catalogue, writer, _) = Catalogue::open(files, &IndexPlace::below(folder), Arc::new(SystemClock)).unwrap();
     (catalogue, writer)
 }
 

@@ -13,10 +13,11 @@ use anyhow::Context as _;
 use longshore_actors::{Engine, Limits, Parts};
 use longshore_model::{Clock, SystemClock};
 use longshore_protocol::limits;
-use longshore_store::catalogue::{Catalogue, Writer};
+use longshore_store::catalogue::{Catalogue, Started, Writer};
 use longshore_store::facts::Fact;
 use longshore_store::files::{Disk, Files};
 use longshore_store::incoming::{Found, Incoming};
+use longshore_store::index::IndexPlace;
 use longshore_store::place;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -130,7 +131,9 @@ async fn run(options: &Options) -> anyhow::Result<()> {
 
 fn open_catalogue(data: &DataFolder, clock: Arc<dyn Clock>) -> anyhow::Result<(Catalogue, Writer)> {
     let files = Arc::new(Disk::open(data.path())?);
-    let (catalogue, writer, torn) = Catalogue::open(files, &data.path().join("index"), clock)?;
+    let (catalogue, writer, started) = Catalogue::open(files, &IndexPlace::below(data.path()), clock)?;
+    let Started { replayed, rebuilt, torn } = started;
+    tracing::info!(facts = replayed, index.rebuilt = rebuilt, "the journal was read into the index");
     if let Some(torn) = torn {
         tracing::warn!(torn.bytes, torn.aside, "the journal's end, which nobody was told of, was put aside");
     }

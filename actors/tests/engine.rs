@@ -18,6 +18,7 @@ use longshore_store::catalogue::Catalogue;
 use longshore_store::facts::Fact;
 use longshore_store::files::{Disk, Fault, Files, SimulatedDisk};
 use longshore_store::incoming::Incoming;
+use longshore_store::index::IndexPlace;
 use tempfile::TempDir;
 
 const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
@@ -35,7 +36,7 @@ async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let journal = Arc::new(Disk::open(folder.path()).unwrap());
     let (catalogue, _writer, _) =
-        Catalogue::open(journal, &folder.path().join("index"), Arc::new(SystemClock)).unwrap();
+        Catalogue::open(journal, &IndexPlace::below(folder.path()), Arc::new(SystemClock)).unwrap();
     let device = Device {
         id: DEVICE,
         serial: "B-1".into(),

@@ -294,9 +294,9 @@ mod tests {
         assert_eq!(device.assignee_at(now()), Some("J. Smith"));
         let other = Device { serial: "B-2".into(), ..device.clone() };
         assert_eq!(decide(Some(&enrolment), None, Some(&other)), Err(ApproveRefused::KeyInUse("B-2".into())));
+        let retired = Device { state: DeviceState::Retired, key: Sha256::of(b"old"), ..device.clone() };
         let refused = decide(Some(&enrolment), Some(&device), None);
         assert!(matches!(refused, Err(ApproveRefused::AlreadyEnrolled { .. })), "{refused:?}");
-        let retired = Device { state: DeviceState::Retired, key: Sha256::of(b"old"), ..device };
         assert!(decide(Some(&enrolment), Some(&retired), None).is_ok(), "its serial may begin anew");
     }
 
@@ -320,9 +320,9 @@ mod tests {
         let (facts, (_, device)) = decide(Some(&known), None).unwrap();
         assert_eq!(device, Device { key: enrolment.key, ..known.clone() });
         assert!(matches!(facts[..], [Fact::DeviceReenrolled { .. }]), "{facts:?}");
+        let other = Device { id: DeviceId::from_bytes([8; 16]), serial: "B-2".into(), ..device.clone() };
         assert!(decide(Some(&known), Some(&device)).is_ok(), "it may have kept its key and lost the rest");
         assert_eq!(decide(None, None), Err(ApproveRefused::NotEnrolled("B-1".into())));
-        let other = Device { id: DeviceId::from_bytes([8; 16]), serial: "B-2".into(), ..device };
         assert_eq!(decide(Some(&known), Some(&other)), Err(ApproveRefused::KeyInUse("B-2".into())));
     }
 }

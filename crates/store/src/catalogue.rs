@@ -1,7 +1,6 @@
 //! The journal and the index as one: a single thread writes both, everybody reads the index.
 
 use std::io;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -9,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use longshore_model::Clock;
 use tokio::sync::oneshot;
 
-use crate::facts::Fact;
+use crate::facts::{Entry, Fact};
 use crate::files::Files;
-use crate::index::{Index, IndexError};
-use crate::journal::{Journal, JournalError, Torn};
+use crate::index::{Applying, Index, IndexError, IndexPlace};
+use crate::journal::{Journal, JournalError, Mark, Torn};
 
 /// Commands that may wait for the writer. Each session and person waits for its own answer, so this many are never
 /// reached by honest load; a stalled disk must not gather more.
@@ -90,32 +89,44 @@ pub struct Writer {
     thread: JoinHandle<()>,
 }
 
+/// What a start had to do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Facts that were read from the journal and brought into the index.
+    pub replayed: u64,
+    /// The index was made anew, from the whole journal.
+    pub rebuilt: bool,
+    /// What was put aside of the journal's end.
+    pub torn: Option<Torn>,
+}
+
+/// Journal and index as a start finds them, one as far as the other.
+struct Filled {
+    journal: Journal,
+    index: Index,
+    started: Started,
+}
+
 impl Catalogue {
-    /// Reads the journal in `files`, makes the index in `index_folder` from it, and starts the writer.
+    /// Opens the journal in `files` and the index at `place`, brings the index up to the journal, and starts the
+    /// writer. An index that cannot be trusted, or is not of this journal, is made anew.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open(
         files: Arc<dyn Files>,
-        index_folder: &Path,
+        place: &IndexPlace,
         clock: Arc<dyn Clock>,
-    ) -> Result<(Self, Writer, Option<Torn>), OpenError> {
-        let index = Index::create(index_folder)?;
-        let mut failed = None;
-        let (journal, torn) = Journal::open(files, |entry| {
-            if failed.is_none() {
-                failed = index.apply(&entry).err();
-            }
-            Ok(())
-        })?;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
+    ) -> Result<(Self, Writer, Started), OpenError> {
+        let Filled { journal, index, started } = match go_on(Arc::clone(&files), place)? {
+            Some(filled) => filled,
+            None => fill(files, Index::create(place)?, None)?,
+        };
         let (jobs, queue) = sync_channel(QUEUE);
         let failed = Arc::default();
         let worker = Worker { journal, index: index.clone(), clock, failed: Arc::clone(&failed) };
         let thread = thread::Builder::new().name("catalogue".into()).spawn(move || worker.run(&queue))?;
-        Ok((Self { index, jobs: jobs.clone(), failed }, Writer { jobs, thread }, torn))
+        Ok((Self { index, jobs: jobs.clone(), failed }, Writer { jobs, thread }, started))
     }
 
     /// The index, for reading. Its calls do disk work: keep them off the network's threads.
@@ -178,6 +189,25 @@ impl Catalogue {
     }
 }
 
+/// `None`: there is no index to go on with.
+fn go_on(files: Arc<dyn Files>, place: &IndexPlace) -> Result<Option<Filled>, OpenError> {
+    let Some((index, mark)) = Index::open(place)? else { return Ok(None) };
+    match fill(files, index, Some(&mark)) {
+        Err(error @ (JournalError::NoSuchPlace | JournalError::Replay(_))) => {
+            tracing::warn!(%error, "the index that is there is of no use");
+            Ok(None)
+        }
+        filled => Ok(Some(filled?)),
+    }
+}
+
+fn fill(files: Arc<dyn Files>, index: Index, from: Option<&Mark>) -> Result<Filled, JournalError> {
+    let mut applying = Applying::to(&index);
+    let (journal, torn) = Journal::open(files, from, |entry, mark| applying.take(entry, mark))?;
+    let replayed = applying.finish()?;
+    Ok(Filled { journal, index, started: Started { replayed, rebuilt: from.is_none(), torn } })
+}
+
 impl Writer {
     /// Lets the writer finish what waits, and joins it.
     pub fn stop(self) {
@@ -220,9 +250,7 @@ impl Worker {
                     }
                     Job::Stop => {
                         self.write(&mut facts, &mut answers);
-                        if let Err(error) = self.index.flush() {
-                            tracing::warn!(%error, "the index could not be flushed");
-                        }
+                        self.close();
                         return;
                     }
                 }
@@ -248,10 +276,7 @@ impl Worker {
         if self.failed.get().is_none() {
             let now = self.clock.now();
             let written = match self.journal.append(now, facts) {
-                Ok(entries) => {
-                    let applied = entries.iter().try_for_each(|entry| self.index.apply(entry));
-                    applied.map_err(|error| error.to_string())
-                }
+                Ok(entries) => self.apply(&entries).map_err(|error| error.to_string()),
                 Err(error @ JournalError::NotWritten(_)) => {
                     tracing::error!(%error, "facts were refused");
                     return Err(RecordError::NotWritten(error.to_string()));
@@ -264,6 +289,25 @@ impl Worker {
             }
         }
         check(&self.failed)
+    }
+
+    fn apply(&self, entries: &[Entry]) -> Result<(), IndexError> {
+        let applied = self.journal.mark().map_or(Ok(()), |mark| self.index.apply(entries, &mark));
+        if applied.is_err()
+            && let Err(error) = self.index.distrust()
+        {
+            tracing::error!(%error, "the index is of no use, and its state cannot be removed");
+        }
+        applied
+    }
+
+    fn close(&self) {
+        // After a failure the index may lack what the journal holds; the next start reads on from where it is.
+        if self.failed.get().is_none()
+            && let Err(error) = self.index.close()
+        {
+            tracing::warn!(%error, "the index could not be synced; it is made again after the machine's next start");
+        }
     }
 }
 

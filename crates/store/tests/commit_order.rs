@@ -60,6 +60,7 @@ fn manifest(upload: UploadId, key: &ReceiptKey) -> Manifest {
         size: identity.length,
         sha256: Sha256::of(&content()),
         attested: true,
+        held: false,
         original_name: Some("a.mp4".into()),
         verified_at: now(),
         upload,

@@ -1,0 +1,199 @@
+//! Facts become rows. The facts of one call and the place behind them are one sled transaction: whatever a kill leaves
+//! of it, the rows are those of exactly the facts up to [`Index::applied`], so counting up and down is safe.
+
+use longshore_model::{Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentState};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sled::Transactional as _;
+use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
+
+use super::{APPLIED, DeclaredRow, Index, IndexError, read, read_manifest, recording_key, revision_key};
+use crate::facts::{Entry, Fact};
+use crate::journal::{JournalError, Mark};
+
+/// Facts of a replay that share one transaction: beyond some hundreds it gets no faster, and they wait in memory.
+const GROUP: usize = 256;
+
+type Applied<T> = Result<T, ConflictableTransactionError<IndexError>>;
+
+impl Index {
+    /// Brings in facts that follow each other in the journal, and `mark`, the place behind the last of them. The same
+    /// facts in the same order always give the same rows, in whatever groups.
+    ///
+    /// # Errors
+    /// [`IndexError`]; the index is of no use then.
+    pub fn apply(&self, entries: &[Entry], mark: &Mark) -> Result<(), IndexError> {
+        let trees = (
+            &self.devices,
+            &self.keys,
+            &self.serials,
+            &self.tokens,
+            &self.enrolments,
+            &self.declared,
+            &self.stored,
+            &self.uploads,
+            &self.deleted,
+            &self.applied,
+        );
+        let done = trees.transaction(
+            |(devices, keys, serials, tokens, enrolments, declared, stored, uploads, deleted, applied)| {
+                let rows = Rows { devices, keys, serials, tokens, enrolments, declared, stored, uploads, deleted };
+                entries.iter().try_for_each(|entry| rows.apply(entry))?;
+                put(applied, APPLIED, mark)
+            },
+        );
+        done.map_err(|error| match error {
+            TransactionError::Abort(error) => error,
+            TransactionError::Storage(error) => error.into(),
+        })
+    }
+}
+
+/// The rows, as a transaction sees them.
+struct Rows<'a> {
+    devices: &'a TransactionalTree,
+    keys: &'a TransactionalTree,
+    serials: &'a TransactionalTree,
+    tokens: &'a TransactionalTree,
+    enrolments: &'a TransactionalTree,
+    declared: &'a TransactionalTree,
+    stored: &'a TransactionalTree,
+    uploads: &'a TransactionalTree,
+    deleted: &'a TransactionalTree,
+}
+
+impl Rows<'_> {
+    fn apply(&self, entry: &Entry) -> Applied<()> {
+        match &entry.fact {
+            Fact::TokenIssued { token, .. } => put(self.tokens, token.id.as_bytes(), token),
+            Fact::EnrolmentRequested { enrolment } => {
+                change(self.tokens, enrolment.token.as_bytes(), |token: &mut EnrolToken| {
+                    token.uses_left = token.uses_left.saturating_sub(1);
+                })?;
+                put(self.enrolments, enrolment.id.as_bytes(), enrolment)
+            }
+            Fact::DeviceApproved { enrolment, device, .. } => {
+                change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
+                    enrolment.state = EnrolmentState::Approved;
+                    enrolment.device = Some(device.id);
+                })?;
+                put(self.devices, device.id.as_bytes(), device)?;
+                self.keys.insert(device.key.as_bytes(), device.id.as_bytes())?;
+                self.serials.insert(device.serial.as_bytes(), device.id.as_bytes())?;
+                Ok(())
+            }
+            Fact::DeviceActivated { device } | Fact::DeviceReinstated { device, .. } => {
+                self.change_state(*device, DeviceState::Active)
+            }
+            Fact::DeviceSuspended { device, .. } => self.change_state(*device, DeviceState::Suspended),
+            Fact::DeviceRetired { device, .. } => self.change_state(*device, DeviceState::Retired),
+            Fact::DeviceReenrolled { enrolment, device: id, key, .. } => {
+                change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
+                    enrolment.state = EnrolmentState::Approved;
+                    enrolment.device = Some(*id);
+                })?;
+                if let Some(device) = get::<Device>(self.devices, id.as_bytes())? {
+                    self.keys.remove(device.key.as_bytes())?;
+                }
+                self.keys.insert(key.as_bytes(), id.as_bytes())?;
+                change(self.devices, id.as_bytes(), |device: &mut Device| device.key = *key)
+            }
+            Fact::Declared { device, items } => items.iter().try_for_each(|item| {
+                let key = recording_key(*device, item.rid);
+                // A failing card gives another checksum each time it is asked; the count of failures goes on.
+                let before: Option<DeclaredRow> = get(self.declared, &key)?;
+                let (mismatches, last_mismatch) =
+                    before.map_or((0, None), |before| (before.mismatches, before.last_mismatch));
+                put(self.declared, &key, &DeclaredRow { declared: item.clone(), mismatches, last_mismatch })
+            }),
+            Fact::Mismatched { device, rid, .. } => {
+                change(self.declared, &recording_key(*device, *rid), |row: &mut DeclaredRow| {
+                    row.mismatches += 1;
+                    row.last_mismatch = Some(entry.at);
+                })
+            }
+            Fact::Stored { manifest } => {
+                let recording = read_manifest(manifest.as_bytes()).map_err(abort)?.recording;
+                let key = revision_key(recording.device, recording.rid, recording.revision);
+                self.stored.insert(key.as_slice(), manifest.as_bytes())?;
+                self.uploads.insert(recording.upload.as_bytes(), key)?;
+                Ok(())
+            }
+            Fact::Deleted { device, rid, revision, deleted_at } => {
+                put(self.deleted, &revision_key(*device, *rid, *revision), deleted_at)
+            }
+        }
+    }
+}
+
+impl Rows<'_> {
+    fn change_state(&self, device: DeviceId, state: DeviceState) -> Applied<()> {
+        change(self.devices, device.as_bytes(), |device: &mut Device| device.state = state)
+    }
+}
+
+/// Changes a row; without one, nothing.
+fn change<T: Serialize + DeserializeOwned>(
+    tree: &TransactionalTree,
+    key: &[u8],
+    f: impl FnOnce(&mut T),
+) -> Applied<()> {
+    let Some(mut row) = get(tree, key)? else { return Ok(()) };
+    f(&mut row);
+    put(tree, key, &row)
+}
+
+fn put<T: Serialize>(tree: &TransactionalTree, key: &[u8], value: &T) -> Applied<()> {
+    let json = serde_json::to_vec(value).map_err(|error| abort(IndexError::Damaged(error.to_string())))?;
+    tree.insert(key, json)?;
+    Ok(())
+}
+
+fn get<T: DeserializeOwned>(tree: &TransactionalTree, key: &[u8]) -> Applied<Option<T>> {
+    tree.get(key)?.map(|json| read(&json)).transpose().map_err(abort)
+}
+
+fn abort(error: IndexError) -> ConflictableTransactionError<IndexError> {
+    ConflictableTransactionError::Abort(error)
+}
+
+/// Facts on their way from the journal into an index, in groups.
+pub struct Applying<'a> {
+    index: &'a Index,
+    entries: Vec<Entry>,
+    mark: Option<Mark>,
+    facts: u64,
+}
+
+impl<'a> Applying<'a> {
+    /// Nothing is on its way yet.
+    pub fn to(index: &'a Index) -> Self {
+        Self { index, entries: Vec::with_capacity(GROUP), mark: None, facts: 0 }
+    }
+
+    /// Takes one fact, with the place behind it. It is in the index at the latest after [`Self::finish`].
+    ///
+    /// # Errors
+    /// [`JournalError::Replay`] with the [`IndexError`], as a replay wants it.
+    pub fn take(&mut self, entry: Entry, mark: Mark) -> Result<(), JournalError> {
+        self.entries.push(entry);
+        self.mark = Some(mark);
+        if self.entries.len() < GROUP {
+            return Ok(());
+        }
+        self.finish().map(drop)
+    }
+
+    /// Brings in what is left. Returns how many facts were taken in all.
+    ///
+    /// # Errors
+    /// As for [`Self::take`].
+    pub fn finish(&mut self) -> Result<u64, JournalError> {
+        if let Some(mark) = self.mark.take() {
+            self.index.apply(&self.entries, &mark)?;
+            self.facts += self.entries.len() as u64;
+            self.entries.clear();
+        }
+        Ok(self.facts)
+    }
+}

@@ -1,0 +1,145 @@
+//! Facts that touch each other's rows as often as can be.
+
+use longshore_model::{
+    Declared, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Kind,
+    ReceiptKey, Recording, RecordingId, Sha256, TokenId, UploadId,
+};
+
+use crate::facts::Fact;
+use crate::manifest::Manifest;
+
+/// So few of each that facts meet.
+const FEW: u64 = 5;
+
+/// The same facts for the same seed.
+pub(super) struct Random {
+    state: u64,
+    key: ReceiptKey,
+}
+
+impl Random {
+    pub(super) fn seeded(seed: u64) -> Self {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let key = ReceiptKey::from_pkcs8(key.serialized_der()).unwrap();
+        Self { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, key }
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        (self.state >> 11) % limit
+    }
+
+    fn id(&mut self) -> [u8; 16] {
+        [u8::try_from(self.below(FEW)).unwrap(); 16]
+    }
+
+    pub(super) fn batch(&mut self) -> Vec<Fact> {
+        (0..=self.below(6)).map(|_| self.fact()).collect()
+    }
+
+    pub(super) fn fact(&mut self) -> Fact {
+        let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
+        let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
+        match self.below(9) {
+            0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
+            1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
+            2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
+            3 => Fact::DeviceActivated { device },
+            4 => Fact::Declared { device, items: (0..self.below(4)).map(|_| self.declared()).collect() },
+            5 | 6 => {
+                let (declared, found) = (self.sha256(), self.sha256());
+                Fact::Mismatched { device, rid, upload: UploadId::from_bytes(self.id()), declared, found }
+            }
+            7 => Fact::Stored { manifest: self.manifest(device, rid) },
+            _ => {
+                let revision = u32::try_from(self.below(3)).unwrap();
+                Fact::Deleted { device, rid, revision, deleted_at: start() }
+            }
+        }
+    }
+
+    fn sha256(&mut self) -> Sha256 {
+        Sha256::of(&self.below(u64::MAX).to_le_bytes())
+    }
+
+    fn token(&mut self, id: TokenId) -> EnrolToken {
+        let uses_left = u32::try_from(100 + self.below(100)).unwrap();
+        let expires = start().to_utc();
+        EnrolToken { id, secret_hash: self.sha256(), serial: "B-1".into(), model: "BC4".into(), expires, uses_left }
+    }
+
+    fn enrolment(&mut self, id: EnrolmentId, token: TokenId) -> Enrolment {
+        Enrolment {
+            id,
+            token,
+            serial: "B-1".into(),
+            model: "BC4".into(),
+            key: self.sha256(),
+            spki: String::new(),
+            description: Description::default(),
+            code: "ABCD".into(),
+            state: EnrolmentState::Pending,
+            requested_at: start().to_utc(),
+            device: None,
+        }
+    }
+
+    fn device(&mut self, id: DeviceId) -> Device {
+        Device {
+            id,
+            serial: format!("B-{}", self.below(FEW)),
+            model: "BC4".into(),
+            state: DeviceState::Approved,
+            key: self.sha256(),
+            assignments: Vec::new(),
+            profile: "default".into(),
+            approved_at: start().to_utc(),
+        }
+    }
+
+    fn declared(&mut self) -> Declared {
+        Declared {
+            rid: RecordingId::from_bytes(self.id()),
+            camera: "front".into(),
+            kind: Kind::Event,
+            event_type: None,
+            start: start(),
+            end: None,
+            size: self.below(1 << 30),
+            sha256: Some(self.sha256()),
+            filename: None,
+            clock_unset: false,
+        }
+    }
+
+    fn manifest(&mut self, device: DeviceId, rid: RecordingId) -> String {
+        let recording = Recording {
+            device,
+            rid,
+            revision: u32::try_from(self.below(3)).unwrap(),
+            serial: "B-1".into(),
+            model: "BC4".into(),
+            assignee: None,
+            camera: String::new(),
+            kind: Kind::Event,
+            event_type: None,
+            start: start(),
+            end: None,
+            clock_unset: false,
+            size: self.below(1 << 30),
+            sha256: self.sha256(),
+            attested: true,
+            original_name: None,
+            verified_at: start().to_utc(),
+            upload: UploadId::from_bytes(self.id()),
+            path: "a/b/c.mp4".into(),
+        };
+        Manifest::sign(recording, start().to_utc(), &self.key).unwrap().to_text().unwrap()
+    }
+}
+
+fn start() -> chrono::DateTime<chrono::FixedOffset> {
+    "2026-11-21T14:03:22+01:00".parse().unwrap()
+}
