@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use longshore_model::{Declared, DeviceId, Kind, RecordingId, Sha256, SystemClock};
 use longshore_store::catalogue::{Catalogue, Writer};
 use longshore_store::facts::Fact;
-use longshore_store::files::Disk;
+use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 
 /// Facts in the replayed journal.
@@ -35,7 +35,7 @@ fn declared(n: u32) -> Fact {
 }
 
 fn open(folder: &Path) -> (Catalogue, Writer) {
-    let files = Arc::new(Disk::open(folder).unwrap());
+    let files = Arc::new(Disk::open(folder, DiskOptions::default()).unwrap());
     let (catalogue, writer, _) = Catalogue::open(files, &IndexPlace::below(folder), Arc::new(SystemClock)).unwrap();
     (catalogue, writer)
 }

@@ -14,11 +14,8 @@ use longshore_actors::{Engine, Limits, Parts};
 use longshore_model::{Clock, SystemClock};
 use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
-use longshore_store::facts::Fact;
-use longshore_store::files::{Disk, Files};
-use longshore_store::incoming::{Found, Incoming};
+use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
-use longshore_store::place;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -26,6 +23,7 @@ use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::{Server, local, on_the_port, on_the_socket};
 use crate::identity::Identity;
+use crate::storage::{self, Watch};
 use crate::tls;
 
 /// A TLS handshake takes no longer.
@@ -77,14 +75,14 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let (catalogue, writer) = open_catalogue(&data, Arc::clone(&clock))?;
 
     // 4. The storage; what a crash interrupted is completed.
-    let storage = data.path().join("storage");
-    let files: Arc<dyn Files> =
-        Arc::new(Disk::open(&storage).with_context(|| format!("the storage {} cannot be opened", storage.display()))?);
-    let incoming = open_incoming(&files, &catalogue).await?;
+    let disk = storage::take(&data, &*clock)?;
+    let incoming = storage::open_incoming(&disk, &catalogue).await?;
+    let watch = Watch { disk: disk.clone(), incoming: incoming.clone(), catalogue: catalogue.clone() };
+    actix_web::rt::spawn(watch.run());
 
     // 5. The engine.
     let parts = Parts {
-        files,
+        files: Arc::new(disk),
         incoming,
         catalogue,
         receipt_key: Arc::clone(&identity.receipt_key),
@@ -130,7 +128,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn open_catalogue(data: &DataFolder, clock: Arc<dyn Clock>) -> anyhow::Result<(Catalogue, Writer)> {
-    let files = Arc::new(Disk::open(data.path())?);
+    let files = Arc::new(Disk::open(data.path(), DiskOptions::default())?);
     let (catalogue, writer, started) = Catalogue::open(files, &IndexPlace::below(data.path()), clock)?;
     let Started { replayed, rebuilt, torn } = started;
     tracing::info!(facts = replayed, index.rebuilt = rebuilt, "the journal was read into the index");
@@ -138,38 +136,6 @@ fn open_catalogue(data: &DataFolder, clock: Arc<dyn Clock>) -> anyhow::Result<(C
         tracing::warn!(torn.bytes, torn.aside, "the journal's end, which nobody was told of, was put aside");
     }
     Ok((catalogue, writer))
-}
-
-async fn open_incoming(files: &Arc<dyn Files>, catalogue: &Catalogue) -> anyhow::Result<Incoming> {
-    let (incoming, Found { interrupted, damaged, refused }) =
-        Incoming::open(Arc::clone(files)).context("the folder .incoming of the storage cannot be read")?;
-    for upload in interrupted {
-        // One that cannot be completed must not keep the others from being served; the next request on it tries again.
-        let manifest = match place::roll_forward(&**files, upload) {
-            Ok(manifest) => manifest,
-            Err(error) => {
-                tracing::error!(%upload, %error, "an interrupted recording could not be completed");
-                continue;
-            }
-        };
-        if catalogue.index().stored_by_upload(upload)?.is_none() {
-            catalogue.record(vec![Fact::Stored { manifest: manifest.to_text()? }]).await?;
-        }
-        tracing::info!(recording.path = manifest.recording.path, "an interrupted recording was completed");
-        if let Err(error) = incoming.finish(upload) {
-            tracing::warn!(%upload, %error, "an upload's incoming folder could not be removed");
-        }
-    }
-    for upload in damaged {
-        // One that became a recording lost its incoming folder piece by piece in a power cut; nothing is missing.
-        if catalogue.index().stored_by_upload(upload)?.is_none() {
-            tracing::error!(%upload, "an upload is shorter than acknowledged: check the disk. It comes again");
-        }
-    }
-    for (upload, error) in refused {
-        tracing::error!(%upload, %error, "an upload cannot be read: check the disk. It is left alone until the next start");
-    }
-    Ok(incoming)
 }
 
 fn start_port(server: &Data<Server>, port: TcpListener, tls: rustls::ServerConfig) -> anyhow::Result<ServerHandle> {

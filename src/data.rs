@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use longshore_model::StorageId;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +15,17 @@ const FORMAT: u32 = 1;
 /// Below the data folder: the socket for the command line.
 pub(crate) const SOCKET: &str = "run/admin.sock";
 
+/// Below the data folder: which storage it belongs to.
+const STORAGE: &str = "storage.json";
+
 #[derive(Serialize, Deserialize)]
 struct Format {
     longshore_data: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Belongs {
+    storage: StorageId,
 }
 
 /// The data folder, held by this process alone.
@@ -44,7 +53,7 @@ impl DataFolder {
         }
         let folder = Self { path, _lock: lock };
         folder.check_format()?;
-        for (name, mode) in [("run", 0o700), ("keys", 0o700), ("storage", 0o750)] {
+        for (name, mode) in [("run", 0o700), ("keys", 0o700)] {
             make_folder(&folder.path.join(name), mode)?;
         }
         // Also what an earlier start made and was killed over.
@@ -79,6 +88,25 @@ impl DataFolder {
     /// The folder, as an absolute path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The storage that this server has used; `None` before its first start.
+    pub(crate) fn storage_id(&self) -> anyhow::Result<Option<StorageId>> {
+        let path = self.path.join(STORAGE);
+        match fs::read(&path) {
+            Ok(text) => {
+                let Belongs { storage } = serde_json::from_slice(&text)
+                    .with_context(|| format!("{} is damaged; restore it from a backup", path.display()))?;
+                Ok(Some(storage))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
+    }
+
+    /// From now on no other storage will do.
+    pub(crate) fn keep_storage_id(&self, storage: StorageId) -> anyhow::Result<()> {
+        write_new(&self.path.join(STORAGE), serde_json::to_string(&Belongs { storage })?.as_bytes(), 0o640)
     }
 
     /// The P-256 key of this name, made at the first start.

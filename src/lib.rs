@@ -6,5 +6,6 @@ pub mod cli;
 mod data;
 mod http;
 mod identity;
+mod storage;
 mod telemetry;
 mod tls;

@@ -16,7 +16,7 @@ use longshore_model::{
 };
 use longshore_store::catalogue::Catalogue;
 use longshore_store::facts::Fact;
-use longshore_store::files::{Disk, Fault, Files, SimulatedDisk};
+use longshore_store::files::{Disk, DiskOptions, Fault, Files, SimulatedDisk};
 use longshore_store::incoming::Incoming;
 use longshore_store::index::IndexPlace;
 use tempfile::TempDir;
@@ -34,7 +34,7 @@ struct World {
 
 async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Arc::new(Disk::open(folder.path()).unwrap());
+    let journal = Arc::new(Disk::open(folder.path(), DiskOptions::default()).unwrap());
     let (catalogue, _writer, _) =
         Catalogue::open(journal, &IndexPlace::below(folder.path()), Arc::new(SystemClock)).unwrap();
     let device = Device {

@@ -152,7 +152,7 @@ impl World {
         files_below(&self.storage())
             .into_iter()
             .map(|path| (path.strip_prefix(self.storage()).unwrap().to_str().unwrap().to_owned(), path))
-            .filter(|(name, _)| !name.starts_with(".incoming") && !name.ends_with(".json"))
+            .filter(|(name, _)| !name.starts_with('.') && !name.ends_with(".json"))
             .map(|(name, path)| (name, checksum(&path)))
             .collect()
     }

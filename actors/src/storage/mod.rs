@@ -250,9 +250,8 @@ impl Handler<Place> for StorageWriter {
     type Result = ResponseFuture<Result<Manifest, StorageError>>;
 
     fn handle(&mut self, Place(manifest, transfer): Place, _: &mut Self::Context) -> Self::Result {
-        let files = Arc::clone(&self.parts.files);
         self.run(move || {
-            let placed = place::place(&*files, manifest);
+            let placed = place::place(transfer.files(), manifest);
             drop(transfer);
             placed
         })

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
-use longshore_store::files::{Entry, File, Files, SimulatedDisk};
+use longshore_store::files::{Entry, File, Files, SimulatedDisk, Space, Standing};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gate {
@@ -79,9 +79,14 @@ impl Files for GatedDisk {
         self.disk.exists(path)
     }
 
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
         self.pass(true);
-        self.disk.rename(from, to)
+        self.disk.rename_new(from, to)
+    }
+
+    fn rename_over(&self, from: &str, to: &str) -> io::Result<()> {
+        self.pass(true);
+        self.disk.rename_over(from, to)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
@@ -97,6 +102,18 @@ impl Files for GatedDisk {
     fn sync_folder(&self, path: &str) -> io::Result<()> {
         self.pass(false);
         self.disk.sync_folder(path)
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.disk.space()
+    }
+
+    fn standing(&self) -> Standing {
+        self.disk.standing()
+    }
+
+    fn pin(&self) -> Arc<dyn Files> {
+        Arc::new(self.clone())
     }
 }
 

@@ -90,6 +90,10 @@ id!(
     EnrolmentId
 );
 id!(
+    /// A storage folder; tells it from the folder that is left when its disk is not mounted.
+    StorageId
+);
+id!(
     /// An enrolment token; its secret is not part of it.
     TokenId
 );

@@ -12,7 +12,7 @@ mod recording;
 pub use checksum::{DamagedHashState, HashState, RunningHash, Sha256};
 pub use clock::{Clock, SettableClock, SystemClock};
 pub use device::{Assignment, Description, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState};
-pub use id::{DeviceId, EnrolmentId, InvalidId, RecordingId, TokenId, UploadId};
+pub use id::{DeviceId, EnrolmentId, InvalidId, RecordingId, StorageId, TokenId, UploadId};
 pub use receipt::{Jwk, Jwks, ReceiptClaims, ReceiptError, ReceiptKey, ReceiptVerifier};
 pub use recording::{Declared, Kind, Recording, UnknownKind};
 

@@ -3,6 +3,16 @@
 //! First a *record* of the intent (the finished manifest, durable, in the incoming folder), then the video's rename, then
 //! the manifest's. **The commit point: the manifest stands beside the video.** Whatever is interrupted in between,
 //! [`roll_forward`] completes from the record, any number of times.
+//!
+//! Where a file cannot be given a new name in one step ([`crate::files::RenameMode`]), an interruption leaves more to see:
+//! - by link: video or manifest under both names, one file. It is known by its inode, and the old name goes. An upload
+//!   whose record is there is never written, so the video that has two names does not change.
+//! - over a placeholder: an empty file under a final name, and the video still incoming. The record, durable before,
+//!   names it, so it is renamed over. An empty file is no manifest; whoever reads manifests must pass it over, and a video
+//!   without one is no recording yet.
+//!
+//! Inside the incoming folder nobody else makes names; there files are renamed over what is left of an earlier try, in one
+//! step, so that no placeholder can ever be taken for a video.
 
 use std::io;
 
@@ -39,6 +49,7 @@ pub enum PlaceError {
 /// # Errors
 /// [`PlaceError`]; try again, or [`roll_forward`] at the next start.
 pub fn place(files: &dyn Files, mut manifest: Manifest) -> Result<Manifest, PlaceError> {
+    let files = &*files.pin();
     choose_name(files, &mut manifest.recording)?;
     write_record(files, &manifest)?;
     settle(files, manifest)
@@ -49,17 +60,20 @@ pub fn place(files: &dyn Files, mut manifest: Manifest) -> Result<Manifest, Plac
 /// # Errors
 /// [`PlaceError`]; the record stays for the next try.
 pub fn roll_forward(files: &dyn Files, upload: UploadId) -> Result<Manifest, PlaceError> {
+    let files = &*files.pin();
     let text = read_all(files, &record_path(upload), manifest::MAX_BYTES)?;
     let manifest = Manifest::parse(&text).map_err(|error| PlaceError::Record(upload, error.to_string()))?;
+    // Whoever wrote the record may have been killed before its name was durable. Without it, a video that was moved on its
+    // word would stand alone after a power cut.
+    files.sync_folder(parent(&record_path(upload)))?;
     settle(files, manifest)
 }
 
 fn settle(files: &dyn Files, mut manifest: Manifest) -> Result<Manifest, PlaceError> {
-    let upload = manifest.recording.upload;
     loop {
         let path = manifest.recording.path.clone();
         create_folders(files, parent(&path))?;
-        let placed = move_video(files, upload, &path)? && publish_manifest(files, &manifest, &path)?;
+        let placed = move_video(files, &manifest.recording)? && publish_manifest(files, &manifest, &path)?;
         if placed {
             files.sync_folder(parent(&path))?;
             return Ok(manifest);
@@ -71,13 +85,18 @@ fn settle(files: &dyn Files, mut manifest: Manifest) -> Result<Manifest, PlaceEr
 }
 
 /// `false`: the name is taken.
-fn move_video(files: &dyn Files, upload: UploadId, path: &str) -> Result<bool, PlaceError> {
-    match files.rename(&data_path(upload), path) {
+fn move_video(files: &dyn Files, recording: &Recording) -> Result<bool, PlaceError> {
+    let Recording { upload, path, size, .. } = recording;
+    match files.rename_new(&data_path(*upload), path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // An earlier try moved it.
-            if files.exists(path)? { Ok(true) } else { Err(PlaceError::Vanished(upload, path.to_owned())) }
+            if files.exists(path)? && files.open(path)?.size()? == *size {
+                Ok(true)
+            } else {
+                Err(PlaceError::Vanished(*upload, path.clone()))
+            }
         }
         Err(error) => Err(error.into()),
     }
@@ -92,7 +111,7 @@ fn publish_manifest(files: &dyn Files, manifest: &Manifest, path: &str) -> Resul
     let file = files.create(&own)?;
     file.write_at(text.as_bytes(), 0)?;
     file.sync()?;
-    match files.rename(&own, &target) {
+    match files.rename_new(&own, &target) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // Only what could be read can be somebody else's: an error says nothing, and the video stays where it is.
@@ -101,7 +120,7 @@ fn publish_manifest(files: &dyn Files, manifest: &Manifest, path: &str) -> Resul
                 Err(error) if error.kind() != io::ErrorKind::FileTooLarge => return Err(error.into()),
                 _ => {}
             }
-            files.rename(path, &data_path(upload))?;
+            files.rename_over(path, &data_path(upload))?;
             files.sync_folder(parent(&own))?;
             Ok(false)
         }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use longshore_model::{Declared, DeviceId, EnrolToken, Kind, RecordingId, SettableClock, Sha256, TokenId};
 use longshore_store::catalogue::{Catalogue, DecideError, Writer};
 use longshore_store::facts::Fact;
-use longshore_store::files::Disk;
+use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 
 fn open(folder: &Path) -> (Catalogue, Writer) {
     let clock = SettableClock::at("2026-11-21T15:00:00Z".parse().unwrap());
-    let files = Arc::new(Disk::open(folder).unwrap());
+    let files = Arc::new(Disk::open(folder, DiskOptions::default()).unwrap());
     let (catalogue, writer, started) = Catalogue::open(files, &IndexPlace::below(folder), Arc::new(clock)).unwrap();
     assert_eq!(started.torn, None);
     (catalogue, writer)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use longshore_model::{DeviceId, Kind, ReceiptKey, Recording, RecordingId, RunningHash, Sha256, UploadId};
-use longshore_store::files::{Disk, Fault, Files, SimulatedDisk, read_all};
+use longshore_store::files::{Abilities, Disk, DiskOptions, Fault, Files, RenameMode, SimulatedDisk, read_all};
 use longshore_store::incoming::{Found, Incoming, IncomingError};
 use longshore_store::manifest::Manifest;
 use longshore_store::place::{place, roll_forward};
@@ -96,10 +96,15 @@ fn read(files: &dyn Files, path: &str) -> Vec<u8> {
     read_all(files, path, 1 << 20).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+const MODES: [RenameMode; 3] = [RenameMode::Exclusive, RenameMode::Link, RenameMode::Placeholder];
+
 fn over_both_disks(test: impl Fn(Arc<dyn Files>)) {
-    test(Arc::new(SimulatedDisk::new()));
-    let folder = tempfile::tempdir().unwrap();
-    test(Arc::new(Disk::open(folder.path()).unwrap()));
+    for rename in MODES {
+        test(Arc::new(SimulatedDisk::renaming(rename)));
+        let folder = tempfile::tempdir().unwrap();
+        let abilities = Abilities { rename, modes: true };
+        test(Arc::new(Disk::with_abilities(folder.path(), DiskOptions::default(), abilities).unwrap()));
+    }
 }
 
 #[test]
@@ -279,57 +284,79 @@ fn whole_way(files: &Arc<dyn Files>, manifest: &Manifest, told: &mut Told) -> Re
     Ok(())
 }
 
-#[test]
-fn whenever_the_power_fails_nothing_acknowledged_is_lost_and_the_next_start_completes_it() {
+/// Runs `test` for each way of renaming and each call of the whole way, at which `fault` strikes; with the disk as it is
+/// left, what the device was told, and words that say where.
+fn at_every_call(test: impl Fn(&SimulatedDisk, &Told, &Manifest, &str)) {
     let key = key();
     let manifest = manifest(UPLOAD, &key);
-    let calls = {
-        let disk = SimulatedDisk::new();
-        let files: Arc<dyn Files> = Arc::new(disk.clone());
-        whole_way(&files, &manifest, &mut Told::default()).unwrap();
-        disk.calls()
-    };
-    assert!(calls > 20, "{calls}");
-    for call in 0..=calls {
-        for seed in 0..50 {
-            let context = format!("power cut at call {call}, seed {seed}");
-            let disk = SimulatedDisk::new();
+    for mode in MODES {
+        let calls = {
+            let disk = SimulatedDisk::renaming(mode);
+            let files: Arc<dyn Files> = Arc::new(disk.clone());
+            whole_way(&files, &manifest, &mut Told::default()).unwrap();
+            disk.calls()
+        };
+        assert!(calls > 20, "{calls}");
+        for call in 0..=calls {
+            let disk = SimulatedDisk::renaming(mode);
             disk.fail(call, Fault::PowerCut);
             let files: Arc<dyn Files> = Arc::new(disk.clone());
             let mut told = Told::default();
             let _cut_short = whole_way(&files, &manifest, &mut told);
-            recover(&disk.after_power_cut(seed), &told, &manifest, &context);
+            test(&disk, &told, &manifest, &format!("{mode:?}, cut at call {call}"));
         }
     }
 }
 
-/// Starts on `disk`, cutting the power once more at each call of the recovery, and at last lets it finish.
+#[test]
+fn whenever_the_power_fails_nothing_acknowledged_is_lost_and_the_next_start_completes_it() {
+    at_every_call(|disk, told, manifest, context| {
+        for seed in 0..50 {
+            recover(&disk.after_power_cut(seed), told, manifest, &format!("{context}, seed {seed}"));
+        }
+    });
+}
+
+#[test]
+fn whenever_the_process_is_killed_the_next_start_completes_it() {
+    at_every_call(|disk, told, manifest, context| recover(&disk.after_kill(), told, manifest, context));
+}
+
+/// Starts on `disk`, is stopped once more at each call of the recovery, by a kill or a power cut, and at last finishes.
 fn recover(disk: &SimulatedDisk, told: &Told, manifest: &Manifest, context: &str) {
+    let whole = {
+        let disk = disk.after_kill();
+        start(&(Arc::new(disk.clone()) as Arc<dyn Files>)).unwrap_or_else(|error| panic!("{context}: {error}"));
+        look(&disk, told, manifest, context);
+        disk.calls()
+    };
+    for again in 0..whole {
+        let disk = disk.after_kill();
+        disk.fail(again, Fault::PowerCut);
+        let _cut_short = start(&(Arc::new(disk.clone()) as Arc<dyn Files>));
+        for found in [disk.after_kill(), disk.after_power_cut(again as u64)] {
+            let context = format!("{context}, again at call {again}");
+            start(&(Arc::new(found.clone()) as Arc<dyn Files>)).unwrap_or_else(|error| panic!("{context}: {error}"));
+            look(&found, told, manifest, &context);
+        }
+    }
+}
+
+/// What must be so once a start has completed what was interrupted; also when the power fails right then.
+fn look(disk: &SimulatedDisk, told: &Told, manifest: &Manifest, context: &str) {
     let Told { created, acknowledged, receipted } = *told;
-    for again in [Some(2), Some(5), Some(8), None] {
-        // Each recovery begins from the same state.
-        let disk = disk.after_power_cut(0);
-        if let Some(call) = again {
-            disk.fail(call, Fault::PowerCut);
-        }
+    for disk in [disk.clone(), disk.after_power_cut(disk.calls() as u64)] {
         let files: Arc<dyn Files> = Arc::new(disk.clone());
-        let interrupted = start(&files);
-        let (disk, files): (SimulatedDisk, Arc<dyn Files>) = if again.is_some() {
-            let found = disk.after_power_cut(1);
-            (found.clone(), Arc::new(found))
-        } else {
-            (disk, files)
-        };
-        if again.is_some() || interrupted.is_err() {
-            start(&files).unwrap_or_else(|error| panic!("{context}: {error}"));
-        }
+        start(&files).unwrap_or_else(|error| panic!("{context}: {error}"));
         let (incoming, _) = open(&files);
         let unfinished = incoming.find(DEVICE, UPLOAD);
-        let stored = disk.paths().contains(PATH);
+        let named: Vec<String> = disk.paths().into_iter().filter(|path| !path.starts_with(".incoming/")).collect();
+        let stored = !named.is_empty();
         if receipted {
             assert!(stored, "{context}: a receipted recording has no file");
         }
         if let Some(upload) = &unfinished {
+            assert!(!stored, "{context}: a stored recording is still on its way");
             assert!(upload.offset >= acknowledged, "{context}: {} < {acknowledged}", upload.offset);
             let data = read(&*files, &format!(".incoming/{UPLOAD}/data"));
             assert!(data.starts_with(&content()[..usize::try_from(upload.offset).unwrap()]), "{context}");
@@ -337,6 +364,7 @@ fn recover(disk: &SimulatedDisk, told: &Told, manifest: &Manifest, context: &str
             assert!(stored || !created, "{context}: {acknowledged} acknowledged bytes are gone");
         }
         if stored {
+            assert_eq!(named, [PATH.to_owned(), format!("{PATH}.json")], "{context}");
             assert_eq!(read(&*files, PATH), content(), "{context}: wrong bytes under a final name");
             let beside = Manifest::parse(&read(&*files, &format!("{PATH}.json"))).unwrap();
             assert_eq!(beside.receipt, manifest.receipt, "{context}");

@@ -4,80 +4,279 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
+use longshore_model::StorageId;
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::{Entry, File, Files, parent};
+use super::platform::{self, Name, Walk};
+use super::{Entry, File, Files, RenameMode, Space, Standing, parent, store_id};
 
-/// Files: written by the server, read by the group of the share.
-const FILE_MODE: Mode = Mode::from_raw_mode(0o640);
-/// Folders likewise.
-const FOLDER_MODE: Mode = Mode::from_raw_mode(0o750);
+/// Folders that nobody but the server looks into.
+const PRIVATE_FOLDER: Mode = Mode::from_raw_mode(0o700);
+
+/// Who may read what the server stores. Folders whose name begins with a dot stay the server's alone, and so does what is
+/// in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskOptions {
+    /// Mode of recordings and manifests, whatever the umask.
+    pub file_mode: u32,
+    /// Mode of folders, likewise.
+    pub folder_mode: u32,
+    /// User id that files and folders are given to; needs root, or the capabilities `CAP_CHOWN` and `CAP_DAC_OVERRIDE`.
+    pub owner: Option<u32>,
+    /// Group id that they are given to; the server's account must be a member.
+    pub group: Option<u32>,
+}
+
+impl Default for DiskOptions {
+    /// Written by the server, read by its group.
+    fn default() -> Self {
+        Self { file_mode: 0o640, folder_mode: 0o750, owner: None, group: None }
+    }
+}
+
+/// What a file system can do, as the start-up probe found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// How files get new names.
+    pub rename: RenameMode,
+    /// Whether it keeps the modes of files; many shares take them from the mount's options instead.
+    pub modes: bool,
+}
+
+impl Default for Abilities {
+    /// Of a local disk.
+    fn default() -> Self {
+        Self { rename: RenameMode::Exclusive, modes: true }
+    }
+}
+
+/// What a look at the storage's path found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// How the storage is from now on.
+    pub standing: Standing,
+    /// Whether calls go through another mount of it from now on; what is on it may differ, so it must be walked anew.
+    pub swapped: bool,
+}
 
 /// A folder of the operating system, held open: when another file system is mounted over its path, or the one below is
 /// taken away, nothing lands elsewhere.
-#[derive(Debug)]
+///
+/// Every call goes through the handle that was opened once, so what is written lands on that file system or nowhere. While
+/// [`Disk::check`] finds something else at the path, nothing new is made; a call that had begun before ends on the old file
+/// system. It is put back into use when the storage that this handle was opened on stands at the path again.
+#[derive(Debug, Clone)]
 pub struct Disk {
-    root: OwnedFd,
+    shared: Arc<Shared>,
+    /// Set in a handle that stays with one mount.
+    pinned: Option<Arc<Root>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    options: DiskOptions,
+    abilities: Abilities,
+    walk: Walk,
+    /// `None`: any folder at the path is another one.
+    id: Option<StorageId>,
+    root: RwLock<Arc<Root>>,
+    standing: RwLock<Standing>,
+    /// Between a placeholder and the rename over it, nobody else may take the empty file for his own.
+    one_at_a_time: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Root {
+    folder: OwnedFd,
+    /// Another mount has taken its place.
+    retired: AtomicBool,
 }
 
 impl Disk {
-    /// Opens an existing folder.
+    /// Opens an existing folder of a local disk.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn open(folder: &Path) -> io::Result<Self> {
-        let root = rustix::fs::openat(CWD, folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { root })
+    pub fn open(path: &Path, options: DiskOptions) -> io::Result<Self> {
+        Self::with_abilities(path, options, Abilities::default())
     }
 
-    fn at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
-        let path = if path.is_empty() { "." } else { path };
-        let mode = if flags.contains(OFlags::CREATE) { FILE_MODE } else { Mode::empty() };
-        // The kernel asks to be called again when a rename elsewhere raced with the walk (openat2(2), EAGAIN).
-        loop {
-            match rustix::fs::openat2(
-                &self.root,
-                path,
-                flags | OFlags::CLOEXEC,
-                mode,
-                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
-            ) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                other => return Ok(other?),
+    /// Opens an existing folder of which it is known what its file system can do.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn with_abilities(path: &Path, options: DiskOptions, abilities: Abilities) -> io::Result<Self> {
+        Self::over(platform::open_folder(path)?, path, options, abilities, None)
+    }
+
+    pub(super) fn over(
+        folder: OwnedFd,
+        path: &Path,
+        options: DiskOptions,
+        abilities: Abilities,
+        id: Option<StorageId>,
+    ) -> io::Result<Self> {
+        let walk = Walk::detect(&folder)?;
+        let root = RwLock::new(Arc::new(Root { folder, retired: AtomicBool::new(false) }));
+        let path = path.to_owned();
+        let (standing, one_at_a_time) = (RwLock::default(), Mutex::default());
+        let shared = Shared { path, options, abilities, walk, id, root, standing, one_at_a_time };
+        Ok(Self { shared: Arc::new(shared), pinned: None })
+    }
+
+    /// Looks whether the folder at the path is still this one, and takes the storage up again where it was mounted anew.
+    /// Waits as long as the file system at the path does not answer.
+    pub fn check(&self) -> Checked {
+        let (standing, swapped) = match self.look() {
+            Ok((standing, swapped)) => (standing, swapped),
+            Err(why) => (Standing::Vanished { why }, false),
+        };
+        self.set_standing(standing.clone());
+        Checked { standing, swapped }
+    }
+
+    /// Says that the storage is not there, for a reason that [`Self::check`] cannot tell because it waits itself.
+    pub fn gone(&self, why: &str) {
+        self.set_standing(Standing::Vanished { why: why.to_owned() });
+    }
+
+    fn look(&self) -> Result<(Standing, bool), String> {
+        let Shared { path, id, root, .. } = &*self.shared;
+        let shown = path.display();
+        let found = platform::open_folder(path).map_err(|error| format!("{shown} cannot be opened: {error}"))?;
+        let unreadable = |error: io::Error| format!("{shown} cannot be read: {error}");
+        if let Some(id) = id {
+            match store_id::read(&found).map_err(unreadable)? {
+                Some(there) if there == *id => {}
+                Some(_) => return Err(format!("{shown} is another storage; mount the right one")),
+                None => return Err(format!("{shown} holds no {}; is the disk mounted?", store_id::FILE)),
             }
+        }
+        let read_only = platform::is_read_only(&found).map_err(unreadable)?;
+        let standing = if read_only { Standing::ReadOnly } else { Standing::Ready };
+        let (there, open) = (platform::identity(&found), platform::identity(&self.root().folder));
+        if there.as_ref().ok() == open.as_ref().ok() && open.is_ok() {
+            return Ok((standing, false));
+        }
+        if id.is_none() {
+            return Err(format!("{shown} is another folder than it was"));
+        }
+        let mut root = root.write().unwrap_or_else(PoisonError::into_inner);
+        root.retired.store(true, Ordering::SeqCst);
+        *root = Arc::new(Root { folder: found, retired: AtomicBool::new(false) });
+        Ok((standing, true))
+    }
+
+    fn set_standing(&self, standing: Standing) {
+        *self.shared.standing.write().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+
+    fn root(&self) -> Arc<Root> {
+        match &self.pinned {
+            Some(root) => Arc::clone(root),
+            None => Arc::clone(&self.shared.root.read().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 
-    fn folder(&self, path: &str) -> io::Result<OwnedFd> {
-        self.at(path, OFlags::DIRECTORY)
+    /// The root, to make something new below it.
+    fn root_to_make(&self) -> io::Result<Arc<Root>> {
+        self.standing().may_make()?;
+        let root = self.root();
+        if root.retired.load(Ordering::SeqCst) {
+            let why = "the storage was mounted anew, and this work began before";
+            return Err(io::Error::new(io::ErrorKind::NotConnected, why));
+        }
+        Ok(root)
+    }
+
+    fn at(&self, root: &Root, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        let mode = if flags.contains(OFlags::CREATE) { platform::PRIVATE_FILE } else { Mode::empty() };
+        self.shared.walk.open(&root.folder, path, flags, mode)
+    }
+
+    fn folder(&self, root: &Root, path: &str) -> io::Result<OwnedFd> {
+        self.at(root, path, OFlags::DIRECTORY)
+    }
+
+    pub(super) fn dress_root(&self) -> io::Result<()> {
+        self.dress(&self.root().folder, self.shared.options.folder_mode)
+    }
+
+    /// Gives a new file or folder to those whom it is for.
+    fn dress(&self, new: &OwnedFd, mode: u32) -> io::Result<()> {
+        let DiskOptions { owner, group, .. } = self.shared.options;
+        if owner.is_some() || group.is_some() {
+            rustix::fs::fchown(new, owner.map(Uid::from_raw), group.map(Gid::from_raw))?;
+        }
+        if self.shared.abilities.modes {
+            let found = Mode::from_raw_mode(rustix::fs::fstat(new)?.st_mode);
+            // A folder hands its group on to what is made in it, if the share is set up so.
+            let wanted = Mode::from_raw_mode(mode) | (found & Mode::SGID);
+            if found != wanted {
+                rustix::fs::fchmod(new, wanted)?;
+            }
+        }
+        Ok(())
     }
 }
 
-fn name(path: &str) -> &OsStr {
-    OsStr::from_bytes(path.rsplit('/').next().unwrap_or_default().as_bytes())
+/// The last part of a path; the others are checked where they are walked.
+fn name(path: &str) -> io::Result<&OsStr> {
+    match path.rsplit('/').next().unwrap_or_default() {
+        "" | "." | ".." => Err(io::Error::new(io::ErrorKind::InvalidInput, "no name below the folder")),
+        name => Ok(OsStr::from_bytes(name.as_bytes())),
+    }
+}
+
+fn is_empty(folder: &OwnedFd) -> io::Result<bool> {
+    for entry in Dir::read_from(folder)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Files for Disk {
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        let fd = self.at(path, OFlags::CREATE | OFlags::EXCL | OFlags::RDWR)?;
+        let root = self.root_to_make()?;
+        let fd = self.at(&root, path, OFlags::CREATE | OFlags::EXCL | OFlags::RDWR)?;
+        self.dress(&fd, self.shared.options.file_mode)?;
         Ok(Arc::new(fs::File::from(fd)))
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(fs::File::from(self.at(path, OFlags::RDWR)?)))
+        Ok(Arc::new(fs::File::from(self.at(&self.root(), path, OFlags::RDWR)?)))
     }
 
     fn create_folder(&self, path: &str) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(self.folder(parent(path))?, name(path), FOLDER_MODE)?)
+        let root = self.root_to_make()?;
+        let above = self.folder(&root, parent(path))?;
+        let private = path.starts_with('.');
+        let mode = if private { PRIVATE_FOLDER } else { Mode::from_raw_mode(self.shared.options.folder_mode) };
+        let made = rustix::fs::mkdirat(&above, name(path)?, mode);
+        match made {
+            Ok(()) | Err(Errno::EXIST) if !private => {
+                let folder = self.folder(&root, path)?;
+                // Whoever made an empty one may not have come to this. The mode of others is their owner's business.
+                if made.is_ok() || is_empty(&folder)? {
+                    self.dress(&folder, self.shared.options.folder_mode)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(made?)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        let folder = self.folder(path)?;
+        let folder = self.folder(&self.root(), path)?;
         for entry in Dir::read_from(&folder)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
@@ -96,32 +295,61 @@ impl Files for Disk {
     }
 
     fn exists(&self, path: &str) -> io::Result<bool> {
-        let folder = match self.folder(parent(path)) {
+        if path.is_empty() {
+            return Ok(true);
+        }
+        let folder = match self.folder(&self.root(), parent(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other?,
         };
-        match rustix::fs::statat(folder, name(path), AtFlags::SYMLINK_NOFOLLOW) {
+        match rustix::fs::statat(folder, name(path)?, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let (source, target) = (self.folder(parent(from))?, self.folder(parent(to))?);
-        Ok(rustix::fs::renameat_with(source, name(from), target, name(to), RenameFlags::NOREPLACE)?)
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        let (root, mode) = (self.root(), self.shared.abilities.rename);
+        let (source, target) = (self.folder(&root, parent(from))?, self.folder(&root, parent(to))?);
+        let _alone = (mode == RenameMode::Placeholder)
+            .then(|| self.shared.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner));
+        let source = Name { folder: source.as_fd(), name: name(from)? };
+        let target = Name { folder: target.as_fd(), name: name(to)? };
+        Ok(platform::rename_new(mode, source, target)?)
+    }
+
+    fn rename_over(&self, from: &str, to: &str) -> io::Result<()> {
+        let root = self.root();
+        let (source, target) = (self.folder(&root, parent(from))?, self.folder(&root, parent(to))?);
+        let source = Name { folder: source.as_fd(), name: name(from)? };
+        Ok(platform::rename_over(source, Name { folder: target.as_fd(), name: name(to)? })?)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(self.folder(parent(path))?, name(path), AtFlags::empty())?)
+        let folder = self.folder(&self.root(), parent(path))?;
+        Ok(Name { folder: folder.as_fd(), name: name(path)? }.unlink()?)
     }
 
     fn remove_folder(&self, path: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(self.folder(parent(path))?, name(path), AtFlags::REMOVEDIR)?)
+        let folder = self.folder(&self.root(), parent(path))?;
+        Ok(rustix::fs::unlinkat(folder, name(path)?, AtFlags::REMOVEDIR)?)
     }
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {
-        Ok(rustix::fs::fsync(self.folder(path)?.as_fd())?)
+        Ok(rustix::fs::fsync(self.folder(&self.root(), path)?.as_fd())?)
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        platform::space(&self.root().folder)
+    }
+
+    fn standing(&self) -> Standing {
+        self.shared.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn pin(&self) -> Arc<dyn Files> {
+        Arc::new(Self { shared: Arc::clone(&self.shared), pinned: Some(self.root()) })
     }
 }
 

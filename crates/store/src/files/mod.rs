@@ -4,13 +4,19 @@
 //! The store's tests run over both.
 
 mod disk;
+mod platform;
+mod probe;
 mod simulated;
+mod standing;
+mod store_id;
 
 use std::io;
 use std::sync::Arc;
 
-pub use disk::Disk;
+pub use disk::{Abilities, Checked, Disk, DiskOptions};
+pub use probe::{Probe, Refused, Taken, take};
 pub use simulated::{Fault, SimulatedDisk};
+pub use standing::Standing;
 
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +25,29 @@ pub struct Entry {
     pub name: String,
     /// Whether it is a folder.
     pub folder: bool,
+}
+
+/// How a file gets a name that nobody has, and what an interruption leaves; whoever calls [`Files::rename_new`] must be
+/// ready for each of them. Trying again completes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RenameMode {
+    /// In one step (renameat2 with `RENAME_NOREPLACE`): the old name or the new one.
+    #[default]
+    Exclusive,
+    /// A second name, then the first one is removed: both names of one file. Durable when it returns.
+    Link,
+    /// An empty file takes the name, then the file is renamed over it: an empty file under the new name. Within one server
+    /// nobody comes in between; a file that somebody else puts there at that moment is lost.
+    Placeholder,
+}
+
+/// Room on a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What this process may still write.
+    pub free: u64,
 }
 
 /// A folder on a disk and everything below it.
@@ -39,14 +68,24 @@ pub trait Files: Send + Sync + 'static {
     fn list(&self, path: &str) -> io::Result<Vec<Entry>>;
     /// Whether something stands under this name.
     fn exists(&self, path: &str) -> io::Result<bool>;
-    /// Gives a file another name, in one step. An existing target is an error.
-    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Gives a file a name that nobody has; an existing target is an error. It is as durable as the target's folder.
+    /// An interruption leaves what [`RenameMode`] says.
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Gives a file another name, in one step; what stood there is gone.
+    fn rename_over(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Removes an empty folder.
     fn remove_folder(&self, path: &str) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &str) -> io::Result<()>;
+    /// Room on the file system.
+    fn space(&self) -> io::Result<Space>;
+    /// Whether the storage is there; asks no disk.
+    fn standing(&self) -> Standing;
+    /// The folder as it is now: what begins on one file system also ends there, though another may take its place. Then
+    /// nothing new is made through it any more.
+    fn pin(&self) -> Arc<dyn Files>;
 }
 
 /// An open file.
@@ -82,8 +121,8 @@ pub fn read_all(files: &dyn Files, path: &str, limit: u64) -> io::Result<Vec<u8>
     Ok(bytes)
 }
 
-/// Puts `bytes` under `path` so that after a power cut either all of them are there or nothing of this call: written
-/// beside, synced, renamed, the folder synced. What stood there before is gone.
+/// Puts `bytes` under `path` so that after a power cut either all of them are there or what stood there before: written
+/// beside, synced, renamed, the folder synced.
 ///
 /// # Errors
 /// The disk's.
@@ -93,8 +132,7 @@ pub fn replace(files: &dyn Files, path: &str, bytes: &[u8]) -> io::Result<()> {
     let file = files.create(&beside)?;
     file.write_at(bytes, 0)?;
     file.sync()?;
-    remove_if_there(files, path)?;
-    files.rename(&beside, path)?;
+    files.rename_over(&beside, path)?;
     files.sync_folder(parent(path))
 }
 

@@ -1,11 +1,13 @@
 mod content;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Entry, File, Files, parent};
+use super::{Entry, File, Files, RenameMode, Space, Standing, parent};
 use content::{Coin, Content};
+use names::{Names, Operation};
 
 /// What goes wrong, counted over all calls that change the disk, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub enum Fault {
 }
 
 /// A disk in memory that forgets at a power cut what was not synced: bytes by block, names by operation, each by the
-/// toss of a seeded coin. A rename is one operation; operations keep their order. After a sync that failed, later ones
-/// do not make good for it.
+/// toss of a seeded coin. A rename is one operation, or in the other [`RenameMode`]s as many calls as a real disk needs;
+/// operations keep their order. After a sync that failed, later ones do not make good for it.
 #[derive(Clone, Default)]
 pub struct SimulatedDisk(Arc<Mutex<State>>);
 
@@ -35,79 +37,19 @@ struct State {
     calls: usize,
     faults: BTreeMap<usize, Fault>,
     dark: bool,
+    renames: RenameMode,
+    standing: Standing,
+    /// Bytes that the disk holds.
+    capacity: Capacity,
 }
 
-/// Paths and what they name: an inode, or `None` for a folder.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct Names(BTreeMap<String, Option<usize>>);
+#[derive(Clone, Copy)]
+struct Capacity(u64);
 
-#[derive(Clone)]
-enum Operation {
-    Create {
-        path: String,
-        node: Option<usize>,
-    },
-    /// Carries what it renames: synced in its new folder, it is there whether the old name ever was durable or not.
-    Rename {
-        from: String,
-        to: String,
-        node: usize,
-    },
-    Remove {
-        path: String,
-    },
-}
-
-impl Names {
-    fn is_folder(&self, path: &str) -> bool {
-        path.is_empty() || self.0.get(path) == Some(&None)
-    }
-
-    fn children<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, Option<usize>)> {
-        self.0
-            .iter()
-            .filter(move |(name, _)| parent(name) == path)
-            .map(|(name, node)| (name.rsplit('/').next().unwrap_or_default(), *node))
-    }
-
-    fn apply(&mut self, operation: &Operation) -> io::Result<()> {
-        match operation {
-            Operation::Create { path, node } => {
-                if !self.is_folder(parent(path)) {
-                    return Err(io::ErrorKind::NotFound.into());
-                }
-                if self.0.contains_key(path) {
-                    return Err(io::ErrorKind::AlreadyExists.into());
-                }
-                self.0.insert(path.clone(), *node);
-            }
-            Operation::Rename { from, to, node } => {
-                if !self.is_folder(parent(to)) {
-                    return Err(io::ErrorKind::NotFound.into());
-                }
-                if self.0.contains_key(to) {
-                    return Err(io::ErrorKind::AlreadyExists.into());
-                }
-                self.0.remove(from);
-                self.0.insert(to.clone(), Some(*node));
-            }
-            Operation::Remove { path } => {
-                if self.children(path).next().is_some() {
-                    return Err(io::ErrorKind::DirectoryNotEmpty.into());
-                }
-                self.0.remove(path).ok_or(io::ErrorKind::NotFound)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Operation {
-    fn touches(&self, folder: &str) -> bool {
-        match self {
-            Self::Create { path, .. } | Self::Remove { path } => parent(path) == folder,
-            Self::Rename { from, to, .. } => parent(from) == folder || parent(to) == folder,
-        }
+impl Default for Capacity {
+    /// More than any test writes.
+    fn default() -> Self {
+        Self(1 << 40)
     }
 }
 
@@ -138,12 +80,88 @@ impl State {
         self.pending.push((operation, false));
         Ok(())
     }
+
+    fn node(&self, path: &str) -> io::Result<usize> {
+        self.names.0.get(path).copied().flatten().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn new_node(&mut self, path: &str) -> io::Result<usize> {
+        self.standing.may_make()?;
+        let node = self.contents.len();
+        self.change_names(Operation::Create { path: path.to_owned(), node: Some(node) })?;
+        self.contents.push(Content::default());
+        Ok(node)
+    }
+
+    fn rename(&mut self, from: &str, to: &str, over: bool) -> io::Result<()> {
+        let node = self.node(from)?;
+        self.change_names(Operation::Rename { from: from.to_owned(), to: to.to_owned(), node, over })
+    }
+
+    fn link_and_unlink(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let node = self.node(from)?;
+        match self.change_names(Operation::Create { path: to.to_owned(), node: Some(node) }) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.node(to).ok() == Some(node) => {}
+            other => other?,
+        }
+        self.sync_folder(parent(to))?;
+        self.change_names(Operation::Remove { path: from.to_owned() })?;
+        self.sync_folder(parent(from))
+    }
+
+    fn rename_over_placeholder(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.node(from)?;
+        match self.new_node(to) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && self.contents[self.node(to)?].live.is_empty() => {}
+            other => drop(other?),
+        }
+        self.rename(from, to, true)
+    }
+
+    fn sync_folder(&mut self, path: &str) -> io::Result<()> {
+        if let Some(error) = self.call()? {
+            return Err(error);
+        }
+        for (operation, mut synced) in std::mem::take(&mut self.pending) {
+            synced |= operation.touches(path);
+            // What was synced inside a folder counts from when the folder's own name is durable.
+            if !synced || self.durable_names.apply(&operation).is_err() {
+                self.pending.push((operation, synced));
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that are not taken.
+    fn free(&self) -> u64 {
+        let named: BTreeSet<usize> = self.names.0.values().copied().flatten().collect();
+        let used: usize = named.into_iter().map(|node| self.contents[node].live.len()).sum();
+        self.capacity.0.saturating_sub(used as u64)
+    }
 }
 
 impl SimulatedDisk {
     /// An empty disk without faults.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty disk on which files get new names in this way.
+    pub fn renaming(mode: RenameMode) -> Self {
+        let disk = Self::default();
+        disk.state().renames = mode;
+        disk
+    }
+
+    /// From now on the disk holds this many bytes; a write that needs more fails.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.state().capacity = Capacity(bytes);
+    }
+
+    /// Says whether the storage is there.
+    pub fn set_standing(&self, standing: Standing) {
+        self.state().standing = standing;
     }
 
     /// Lets the call with this number go wrong.
@@ -168,7 +186,15 @@ impl SimulatedDisk {
             }
         }
         let contents = state.contents.iter().map(|content| content.after_power_cut(&mut coin)).collect();
-        Self(Arc::new(Mutex::new(State { contents, durable_names: names.clone(), names, ..State::default() })))
+        let (renames, capacity) = (state.renames, state.capacity);
+        let durable_names = names.clone();
+        Self(Arc::new(Mutex::new(State { contents, durable_names, names, renames, capacity, ..State::default() })))
+    }
+
+    /// The disk as the next process finds it after this one was killed: all that was done, durable or not.
+    pub fn after_kill(&self) -> Self {
+        let state = self.state().clone();
+        Self(Arc::new(Mutex::new(State { calls: 0, faults: BTreeMap::new(), dark: false, ..state })))
     }
 
     /// All paths of files, for assertions.
@@ -188,10 +214,7 @@ struct OpenFile {
 
 impl Files for SimulatedDisk {
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        let mut state = self.state();
-        let node = state.contents.len();
-        state.change_names(Operation::Create { path: path.to_owned(), node: Some(node) })?;
-        state.contents.push(Content::default());
+        let node = self.state().new_node(path)?;
         Ok(Arc::new(OpenFile { disk: self.clone(), node }))
     }
 
@@ -206,7 +229,9 @@ impl Files for SimulatedDisk {
     }
 
     fn create_folder(&self, path: &str) -> io::Result<()> {
-        self.state().change_names(Operation::Create { path: path.to_owned(), node: None })
+        let mut state = self.state();
+        state.standing.may_make()?;
+        state.change_names(Operation::Create { path: path.to_owned(), node: None })
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
@@ -228,12 +253,17 @@ impl Files for SimulatedDisk {
         Ok(path.is_empty() || state.names.0.contains_key(path))
     }
 
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        let Some(Some(node)) = state.names.0.get(from).copied() else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        state.change_names(Operation::Rename { from: from.to_owned(), to: to.to_owned(), node })
+        match state.renames {
+            RenameMode::Exclusive => state.rename(from, to, false),
+            RenameMode::Link => state.link_and_unlink(from, to),
+            RenameMode::Placeholder => state.rename_over_placeholder(from, to),
+        }
+    }
+
+    fn rename_over(&self, from: &str, to: &str) -> io::Result<()> {
+        self.state().rename(from, to, true)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
@@ -249,18 +279,21 @@ impl Files for SimulatedDisk {
     }
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {
-        let mut state = self.state();
-        if let Some(error) = state.call()? {
-            return Err(error);
-        }
-        for (operation, mut synced) in std::mem::take(&mut state.pending) {
-            synced |= operation.touches(path);
-            // What was synced inside a folder counts from when the folder's own name is durable.
-            if !synced || state.durable_names.apply(&operation).is_err() {
-                state.pending.push((operation, synced));
-            }
-        }
-        Ok(())
+        self.state().sync_folder(path)
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let state = self.state();
+        state.powered()?;
+        Ok(Space { total: state.capacity.0, free: state.free() })
+    }
+
+    fn standing(&self) -> Standing {
+        self.state().standing.clone()
+    }
+
+    fn pin(&self) -> Arc<dyn Files> {
+        Arc::new(self.clone())
     }
 }
 
@@ -277,9 +310,13 @@ impl File for OpenFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        let error = state.call()?;
-        let done = if error.is_some() { &bytes[..bytes.len() / 2] } else { bytes };
+        let mut error = state.call()?;
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let more = (start + bytes.len()).saturating_sub(state.contents[self.node].live.len());
+        if more as u64 > state.free() {
+            error = Some(io::ErrorKind::StorageFull.into());
+        }
+        let done = if error.is_some() { &bytes[..bytes.len() / 2] } else { bytes };
         state.contents[self.node].write(done, start);
         error.map_or(Ok(()), Err)
     }

@@ -15,7 +15,7 @@ use self::random::Random;
 use super::*;
 use crate::catalogue::{Catalogue, Started, Writer};
 use crate::facts::{Entry, Fact};
-use crate::files::Disk;
+use crate::files::{Disk, DiskOptions};
 use crate::journal;
 
 /// Where the child of the kill test works.
@@ -24,7 +24,7 @@ const CHILD_SEED: &str = "LONGSHORE_TEST_CHILD_SEED";
 
 fn open(data: &Path) -> (Catalogue, Writer, Started) {
     let clock = SettableClock::at("2026-11-21T15:00:00Z".parse().unwrap());
-    let files = Arc::new(Disk::open(data).unwrap());
+    let files = Arc::new(Disk::open(data, DiskOptions::default()).unwrap());
     Catalogue::open(files, &IndexPlace::below(data), Arc::new(clock)).unwrap()
 }
 
@@ -46,7 +46,7 @@ fn world(seed: u64, batches: usize) -> (TempDir, Catalogue, Writer) {
 
 fn read_journal(data: &Path) -> Vec<(Entry, Mark)> {
     let mut facts = Vec::new();
-    journal::read(&Disk::open(data).unwrap(), |entry, mark| {
+    journal::read(&Disk::open(data, DiskOptions::default()).unwrap(), |entry, mark| {
         facts.push((entry, mark));
         Ok(())
     })

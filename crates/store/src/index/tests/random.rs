@@ -131,6 +131,7 @@ impl Random {
             size: self.below(1 << 30),
             sha256: self.sha256(),
             attested: true,
+            held: false,
             original_name: None,
             verified_at: start().to_utc(),
             upload: UploadId::from_bytes(self.id()),

@@ -2,14 +2,20 @@
 //!
 //! The disk is the truth; the list in memory follows it. `data` is synced before `state` says how far it is.
 
-use std::collections::HashMap;
+mod transfer;
+mod walk;
+
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use longshore_model::{DeviceId, RecordingId, UploadId};
 
-use crate::files::{self, File, Files};
+use crate::files::{self, Files};
 use crate::slots::{Committed, Identity, STATE_BYTES, Slot};
+use transfer::Last;
+pub use transfer::Transfer;
+pub use walk::Found;
 
 /// Folder of uploads on their way; its dot keeps it out of sight on the share.
 const FOLDER: &str = ".incoming";
@@ -47,7 +53,14 @@ pub struct Unfinished {
 #[derive(Clone)]
 pub struct Incoming {
     files: Arc<dyn Files>,
-    known: Arc<Mutex<HashMap<UploadId, Known>>>,
+    uploads: Arc<Mutex<Uploads>>,
+}
+
+#[derive(Default)]
+struct Uploads {
+    known: HashMap<UploadId, Known>,
+    /// Those of which nobody was told yet, so that a walk does not take them for the remains of a crash.
+    making: HashSet<UploadId>,
 }
 
 struct Known {
@@ -66,96 +79,34 @@ impl Known {
 /// Keeps an upload for one job; see [`Incoming::hold`].
 pub struct Hold {
     upload: UploadId,
-    known: Arc<Mutex<HashMap<UploadId, Known>>>,
+    uploads: Arc<Mutex<Uploads>>,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get_mut(&self.upload) {
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = uploads.known.get_mut(&self.upload) {
             known.held = false;
         }
     }
 }
 
-/// What was found in `.incoming/` at the start.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Uploads whose placing under their final name was interrupted.
-    pub interrupted: Vec<UploadId>,
-    /// Uploads whose file was shorter than acknowledged, or whose state is unreadable; they are gone.
-    pub damaged: Vec<UploadId>,
-    /// Uploads at which the disk refused, and why; they are left alone until the next start.
-    pub refused: Vec<(UploadId, String)>,
-}
-
-/// The only handle by which an upload's bytes reach the disk.
-pub struct Transfer {
-    identity: Identity,
-    data: Arc<dyn File>,
-    state: Arc<dyn File>,
-    last: Mutex<Last>,
-    known: Arc<Mutex<HashMap<UploadId, Known>>>,
-}
-
-struct Last {
-    generation: u64,
-    committed: Committed,
-    /// A failed sync may have dropped what it was to write, and the next would say all is well; so there is no next.
-    failed: bool,
-}
-
 impl Incoming {
-    /// Walks `.incoming/`, removes what never became an upload, and lists the rest.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn open(files: Arc<dyn Files>) -> io::Result<(Self, Found)> {
-        files::create_folders(&*files, FOLDER)?;
-        let incoming = Self { files, known: Arc::default() };
-        let mut found = Found::default();
-        for entry in incoming.files.list(FOLDER)? {
-            let Ok(upload) = entry.name.parse::<UploadId>() else { continue };
-            // One bad sector must not keep all the others from being served.
-            if let Err(error) = incoming.take_in(upload, &mut found) {
-                found.refused.push((upload, error.to_string()));
-            }
-        }
-        Ok((incoming, found))
-    }
-
-    fn take_in(&self, upload: UploadId, found: &mut Found) -> io::Result<()> {
-        let state = self.read_state(upload)?;
-        let interrupted = self.files.exists(&record_path(upload))?;
-        match state {
-            Some((slot, data_len)) if interrupted || data_len >= slot.committed.offset => {
-                self.lock().insert(upload, Known::closed(slot.identity, slot.committed.offset));
-            }
-            None if interrupted => {}
-            None if self.data_len(upload)? == 0 => self.remove(upload)?,
-            _ => {
-                found.damaged.push(upload);
-                self.remove(upload)?;
-            }
-        }
-        if interrupted {
-            found.interrupted.push(upload);
-        }
-        Ok(())
-    }
-
     /// Makes a new, empty upload; when this returns, it survives a power cut.
     ///
     /// # Errors
     /// The disk's; nothing is left behind then, or what is left goes at the next start.
     pub fn create(&self, identity: Identity) -> io::Result<()> {
-        let folder = folder_path(identity.upload);
-        let made = self.make(&folder, &identity);
+        let upload = identity.upload;
+        self.lock().making.insert(upload);
+        let made = self.make(&folder_path(upload), &identity);
         if made.is_err() {
-            let _goes_at_the_next_start = self.remove(identity.upload);
+            let _goes_at_the_next_start = self.remove(upload);
         }
+        let mut uploads = self.lock();
+        uploads.making.remove(&upload);
         made?;
-        self.lock().insert(identity.upload, Known::closed(identity, 0));
+        uploads.known.insert(upload, Known::closed(identity, 0));
         Ok(())
     }
 
@@ -173,8 +124,8 @@ impl Incoming {
 
     /// One upload of this device.
     pub fn find(&self, device: DeviceId, upload: UploadId) -> Option<Unfinished> {
-        let known = self.lock();
-        let known = known.get(&upload).filter(|known| known.identity.device == device)?;
+        let uploads = self.lock();
+        let known = uploads.known.get(&upload).filter(|known| known.identity.device == device)?;
         Some(Unfinished { identity: known.identity.clone(), offset: known.offset })
     }
 
@@ -185,8 +136,9 @@ impl Incoming {
 
     /// All uploads of this device.
     pub fn of_device(&self, device: DeviceId) -> Vec<Unfinished> {
-        let known = self.lock();
-        known
+        let uploads = self.lock();
+        uploads
+            .known
             .values()
             .filter(|known| known.identity.device == device)
             .map(|known| Unfinished { identity: known.identity.clone(), offset: known.offset })
@@ -198,14 +150,16 @@ impl Incoming {
     /// # Errors
     /// [`IncomingError::Busy`] while an earlier handle, or a write through it, lives.
     pub fn resume(&self, upload: UploadId) -> Result<(Arc<Transfer>, Committed), IncomingError> {
+        self.files.standing().may_make()?;
         // The lock is not held over the disk's work: whoever lists uploads must not wait for a slow disk.
         let _hold = self.hold(upload)?;
-        let opened = self.cut_back(upload);
-        let mut known = self.lock();
-        let entry = known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
+        let files = self.files.pin();
+        let opened = Self { files, uploads: Arc::clone(&self.uploads) }.cut_back(upload);
+        let mut uploads = self.lock();
+        let entry = uploads.known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
         if let Err(IncomingError::Damaged(_)) = &opened {
-            known.remove(&upload);
-            drop(known);
+            uploads.known.remove(&upload);
+            drop(uploads);
             // What cannot be removed now goes at the next start.
             let _gone_at_the_latest_then = self.remove(upload);
             return opened;
@@ -241,8 +195,8 @@ impl Incoming {
         self.files.sync_folder(FOLDER)?;
         let Slot { identity, .. } = slot;
         let last = Mutex::new(Last { generation, committed, failed: false });
-        let transfer = Transfer { identity, data, state, last, known: Arc::clone(&self.known) };
-        Ok((Arc::new(transfer), committed))
+        let (files, uploads) = (Arc::clone(&self.files), Arc::clone(&self.uploads));
+        Ok((Arc::new(Transfer { identity, files, data, state, last, uploads }), committed))
     }
 
     /// Removes an upload that is given up, and what it brought.
@@ -256,7 +210,7 @@ impl Incoming {
         if self.files.exists(&record_path(upload))? {
             return Err(IncomingError::Placing);
         }
-        self.lock().remove(&upload);
+        self.lock().known.remove(&upload);
         Ok(self.remove(upload)?)
     }
 
@@ -270,7 +224,7 @@ impl Incoming {
             Err(IncomingError::NotFound) => None,
             hold => Some(hold?),
         };
-        self.lock().remove(&upload);
+        self.lock().known.remove(&upload);
         Ok(self.remove(upload)?)
     }
 
@@ -279,13 +233,13 @@ impl Incoming {
     /// # Errors
     /// [`IncomingError::Busy`] while a handle to it, or another hold, lives.
     pub fn hold(&self, upload: UploadId) -> Result<Hold, IncomingError> {
-        let mut known = self.lock();
-        let entry = known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
+        let mut uploads = self.lock();
+        let entry = uploads.known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
         if entry.held || entry.open.strong_count() > 0 {
             return Err(IncomingError::Busy);
         }
         entry.held = true;
-        Ok(Hold { upload, known: Arc::clone(&self.known) })
+        Ok(Hold { upload, uploads: Arc::clone(&self.uploads) })
     }
 
     fn read_state(&self, upload: UploadId) -> io::Result<Option<(Slot, u64)>> {
@@ -325,49 +279,8 @@ impl Incoming {
         self.files.remove_folder(&folder_path(upload))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Transfer {
-    /// What it is.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// Writes bytes that come after what is committed.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.data.write_at(bytes, offset)
-    }
-
-    /// Makes everything up to `to.offset` durable, then says so in the state, durably. After an error the handle is
-    /// of no more use: [`Incoming::resume`] goes back to the last commit.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn commit(&self, to: Committed) -> io::Result<()> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.failed {
-            return Err(io::Error::other("an earlier sync of this upload failed"));
-        }
-        if to.offset <= last.committed.offset {
-            return Ok(());
-        }
-        let slot = Slot { generation: last.generation + 1, identity: self.identity.clone(), committed: to };
-        last.failed = true;
-        self.data.sync()?;
-        self.state.write_at(&slot.to_bytes(), slot.position())?;
-        self.state.sync()?;
-        *last = Last { generation: slot.generation, committed: to, failed: false };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get_mut(&self.identity.upload) {
-            known.offset = to.offset;
-        }
-        Ok(())
+    fn lock(&self) -> MutexGuard<'_, Uploads> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

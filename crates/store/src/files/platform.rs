@@ -1,0 +1,280 @@
+//! What only Linux can do, and what is done where a file system, an old kernel or a sandbox refuses it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatVfsMountFlags, StatxFlags};
+use rustix::io::Errno;
+
+use super::{RenameMode, Space};
+
+/// Alignment, and size, that every disk takes for a write past the page cache.
+const DIRECT_BLOCK: usize = 4096;
+/// Who makes a file decides later who reads it.
+pub(super) const PRIVATE_FILE: Mode = Mode::from_raw_mode(0o600);
+
+/// How a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Walk {
+    /// The kernel keeps it below the root (openat2, Linux 5.6).
+    Openat2,
+    /// One part at a time, none of them a symbolic link.
+    PartByPart,
+}
+
+impl Walk {
+    /// Asks the kernel once: `ENOSYS` is an old one, `EPERM` a seccomp filter that does not know the call.
+    pub(super) fn detect(root: impl AsFd) -> io::Result<Self> {
+        match Self::Openat2.open(root, "", OFlags::DIRECTORY, Mode::empty()) {
+            Ok(_) => Ok(Self::Openat2),
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOSYS | Errno::PERM)) => {
+                Ok(Self::PartByPart)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens what stands below `root`; `""` is the root itself.
+    pub(super) fn open(self, root: impl AsFd, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        // `..` could not leave either, but then one path would have two meanings.
+        if !path.is_empty() && path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no path below the folder"));
+        }
+        let flags = flags | OFlags::CLOEXEC;
+        match self {
+            Self::Openat2 => openat2(root.as_fd(), path, flags, mode),
+            Self::PartByPart => part_by_part(root.as_fd(), path, flags | OFlags::NOFOLLOW, mode),
+        }
+    }
+}
+
+fn openat2(root: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    let path = if path.is_empty() { "." } else { path };
+    let below = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    // The kernel asks to be called again when a rename elsewhere raced with the walk (openat2(2), EAGAIN).
+    loop {
+        match rustix::fs::openat2(root, path, flags, mode, below) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+fn part_by_part(root: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    if path.is_empty() {
+        return again(|| rustix::fs::openat(root, ".", flags, mode));
+    }
+    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut reached: Option<OwnedFd> = None;
+    let mut parts = path.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let from = reached.as_ref().map_or(root, AsFd::as_fd);
+        let (flags, mode) = if parts.peek().is_some() { (folder, Mode::empty()) } else { (flags, mode) };
+        let next = again(|| rustix::fs::openat(from, part, flags, mode))?;
+        reached = Some(next);
+    }
+    reached.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+fn again<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// A name in an open folder.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) folder: BorrowedFd<'a>,
+    pub(super) name: &'a OsStr,
+}
+
+impl Name<'_> {
+    pub(super) fn stat(self) -> rustix::io::Result<Stat> {
+        rustix::fs::statat(self.folder, self.name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    pub(super) fn unlink(self) -> rustix::io::Result<()> {
+        rustix::fs::unlinkat(self.folder, self.name, AtFlags::empty())
+    }
+
+    fn is_one_file_with(self, other: Self) -> rustix::io::Result<bool> {
+        let (one, other) = (self.stat()?, other.stat()?);
+        Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+    }
+}
+
+/// Gives a file a name that nobody has.
+pub(super) fn rename_new(mode: RenameMode, from: Name<'_>, to: Name<'_>) -> rustix::io::Result<()> {
+    match mode {
+        RenameMode::Exclusive => {
+            rustix::fs::renameat_with(from.folder, from.name, to.folder, to.name, RenameFlags::NOREPLACE)
+        }
+        RenameMode::Link => link_and_unlink(from, to),
+        RenameMode::Placeholder => rename_over_placeholder(from, to),
+    }
+}
+
+/// Gives a file another name; what stood there is gone.
+pub(super) fn rename_over(from: Name<'_>, to: Name<'_>) -> rustix::io::Result<()> {
+    rustix::fs::renameat(from.folder, from.name, to.folder, to.name)
+}
+
+fn link_and_unlink(from: Name<'_>, to: Name<'_>) -> rustix::io::Result<()> {
+    match rustix::fs::linkat(from.folder, from.name, to.folder, to.name, AtFlags::empty()) {
+        // An earlier try came this far, or a share did it twice.
+        Err(Errno::EXIST) if from.is_one_file_with(to)? => {}
+        other => other?,
+    }
+    // A power cut could else keep the removal and forget the link.
+    rustix::fs::fsync(to.folder)?;
+    match from.unlink() {
+        Err(Errno::NOENT) => {}
+        other => other?,
+    }
+    // A power cut could else bring the old name back, after the record that explains it is gone.
+    rustix::fs::fsync(from.folder)
+}
+
+fn rename_over_placeholder(from: Name<'_>, to: Name<'_>) -> rustix::io::Result<()> {
+    // First of all: a file that is missing must not leave a placeholder.
+    from.stat()?;
+    let only_new = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(to.folder, to.name, only_new, PRIVATE_FILE) {
+        Ok(_) => {}
+        // An earlier try came this far.
+        Err(Errno::EXIST) if to.stat()?.st_size == 0 => {}
+        Err(error) => return Err(error),
+    }
+    // After an error the placeholder stays: a share may have done the rename whose answer got lost.
+    rename_over(from, to)
+}
+
+/// Whether this error says that the file system, kernel or sandbox does not know the call, or does not grant it.
+pub(super) fn is_not_offered(error: Errno) -> bool {
+    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS | Errno::MLINK)
+}
+
+/// The surest way to give new names that this folder offers, tried with files of these names, which are left behind.
+pub(super) fn find_rename_mode(folder: BorrowedFd<'_>, names: [&str; 3]) -> rustix::io::Result<RenameMode> {
+    let [one, two, taken] = names.map(|name| Name { folder, name: OsStr::new(name) });
+    make(one)?;
+    make(taken)?;
+    match rename_new(RenameMode::Exclusive, one, two) {
+        // One that ignores the flag would let a recording fall onto another.
+        Ok(()) => match rename_new(RenameMode::Exclusive, two, taken) {
+            Err(Errno::EXIST) => return Ok(RenameMode::Exclusive),
+            Ok(()) => make(two)?,
+            Err(error) if is_not_offered(error) => {}
+            Err(error) => return Err(error),
+        },
+        Err(error) if is_not_offered(error) => {
+            rename_over(one, two)?;
+        }
+        Err(error) => return Err(error),
+    }
+    match rustix::fs::linkat(folder, two.name, folder, one.name, AtFlags::empty()) {
+        // After an interruption, the number of the file is how its two names are known to be one.
+        Ok(()) if two.is_one_file_with(one)? => Ok(RenameMode::Link),
+        Ok(()) => Ok(RenameMode::Placeholder),
+        Err(error) if is_not_offered(error) => Ok(RenameMode::Placeholder),
+        Err(error) => Err(error),
+    }
+}
+
+fn make(name: Name<'_>) -> rustix::io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(name.folder, name.name, flags, PRIVATE_FILE).map(drop)
+}
+
+/// Whether files here can be written past the page cache; tried with a new file of this name, which is left behind.
+pub(super) fn writes_directly(folder: BorrowedFd<'_>, name: &str) -> rustix::io::Result<bool> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::DIRECT;
+    let file = match rustix::fs::openat(folder, name, flags, PRIVATE_FILE) {
+        Ok(file) => file,
+        Err(error) if is_not_offered(error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let buffer = vec![0xA5; 2 * DIRECT_BLOCK];
+    let start = buffer.as_ptr().align_offset(DIRECT_BLOCK);
+    match rustix::io::pwrite(&file, &buffer[start..start + DIRECT_BLOCK], 0) {
+        Ok(written) => Ok(written == DIRECT_BLOCK),
+        // A full disk says nothing about it.
+        Err(Errno::NOSPC | Errno::DQUOT) => Ok(true),
+        Err(error) if is_not_offered(error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Bytes of the file system, and those that we may still write.
+pub(super) fn space(folder: impl AsFd) -> io::Result<Space> {
+    let stat = again(|| rustix::fs::fstatvfs(&folder))?;
+    Ok(Space { total: stat.f_blocks.saturating_mul(stat.f_frsize), free: stat.f_bavail.saturating_mul(stat.f_frsize) })
+}
+
+/// Whether the file system, or its mount here, is read-only now.
+pub(super) fn is_read_only(folder: impl AsFd) -> io::Result<bool> {
+    Ok(again(|| rustix::fs::fstatvfs(&folder))?.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// What an open folder is: device, inode, mount (0 where the kernel does not tell it).
+pub(super) fn identity(folder: impl AsFd) -> io::Result<(u64, u64, u64)> {
+    let stat = rustix::fs::fstat(&folder)?;
+    let mount = rustix::fs::statx(&folder, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)
+        .ok()
+        .filter(|found| found.stx_mask & StatxFlags::MNT_ID.bits() != 0);
+    Ok((stat.st_dev, stat.st_ino, mount.map_or(0, |found| found.stx_mnt_id)))
+}
+
+/// Opens a folder by its path.
+pub(super) fn open_folder(path: &std::path::Path) -> io::Result<OwnedFd> {
+    again(|| rustix::fs::openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()))
+}
+
+/// Name of the file system, and whether it is a share (statfs(2), linux/magic.h, and the file systems' own sources).
+pub(super) fn file_system(folder: impl AsFd) -> io::Result<(String, bool)> {
+    const SHARE: bool = true;
+    const LOCAL: bool = false;
+    let kind = again(|| rustix::fs::fstatfs(&folder))?.f_type;
+    let (name, share) = match u64::try_from(kind).unwrap_or_default() & 0xFFFF_FFFF {
+        0xEF53 => ("ext4", LOCAL),
+        0x5846_5342 => ("xfs", LOCAL),
+        0x9123_683E => ("btrfs", LOCAL),
+        0x2FC1_2FC1 => ("zfs", LOCAL),
+        0xF2F5_2010 => ("f2fs", LOCAL),
+        0x0102_1994 => ("tmpfs", LOCAL),
+        0x794C_7630 => ("overlay", LOCAL),
+        0x4D44 => ("vfat", LOCAL),
+        0x2011_BAB0 => ("exfat", LOCAL),
+        0x7366_746E | 0x5346_544E => ("ntfs", LOCAL),
+        0x6969 => ("nfs", SHARE),
+        0xFE53_4D42 => ("smb2", SHARE),
+        0xFF53_4D42 => ("cifs", SHARE),
+        0x517B => ("smb", SHARE),
+        0x6573_5546 => ("fuse", SHARE),
+        0x0102_1997 => ("9p", SHARE),
+        0x00C3_6400 => ("ceph", SHARE),
+        0x5346_414F | 0x6B41_4653 => ("afs", SHARE),
+        0x0116_1970 => ("gfs2", SHARE),
+        0x7461_636F => ("ocfs2", SHARE),
+        0x0BD0_0BD0 => ("lustre", SHARE),
+        0x786F_4256 => ("vboxsf", SHARE),
+        other => return Ok((format!("{other:#x}"), LOCAL)),
+    };
+    Ok((name.to_owned(), share))
+}
+
+/// Whether the disk below has heads that seek; `None` where the kernel does not tell, as for shares.
+pub(super) fn is_rotating(folder: impl AsFd) -> Option<bool> {
+    let device = rustix::fs::fstat(folder).ok()?.st_dev;
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let device = fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).ok()?;
+    // A partition has no queue of its own; its disk is the folder above.
+    let queue = |device: &std::path::Path| fs::read_to_string(device.join("queue/rotational")).ok();
+    device.ancestors().take(2).find_map(queue).map(|text| text.trim() == "1")
+}

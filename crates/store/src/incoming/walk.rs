@@ -1,0 +1,97 @@
+//! Which uploads there are: at the start, and when the storage was mounted anew under a running server.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use longshore_model::UploadId;
+
+use super::{FOLDER, Incoming, IncomingError, Known, record_path};
+use crate::files::{self, Files};
+
+/// What a walk through `.incoming/` found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Uploads whose placing under their final name was interrupted.
+    pub interrupted: Vec<UploadId>,
+    /// Uploads whose file was shorter than acknowledged, or whose state is unreadable; they are gone.
+    pub damaged: Vec<UploadId>,
+    /// Uploads at which the disk refused, and why; they are left alone until the next start.
+    pub refused: Vec<(UploadId, String)>,
+}
+
+impl Incoming {
+    /// Walks `.incoming/`, removes what never became an upload, and lists the rest.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn open(files: Arc<dyn Files>) -> io::Result<(Self, Found)> {
+        let incoming = Self { files, uploads: Arc::default() };
+        let found = incoming.reload()?;
+        Ok((incoming, found))
+    }
+
+    /// Walks `.incoming/` anew, after the storage was mounted anew: what is on the disk counts. Uploads that are being made,
+    /// are open or are held stay as they are; whoever opens one of them next reads what is on the disk.
+    ///
+    /// # Errors
+    /// The disk's; then the list is as it was, or in part as the disk is.
+    pub fn reload(&self) -> io::Result<Found> {
+        let walk = Self { files: self.files.pin(), uploads: Arc::clone(&self.uploads) };
+        files::create_folders(&*walk.files, FOLDER)?;
+        let mut found = Found::default();
+        let known: HashSet<UploadId> = walk.lock().known.keys().copied().collect();
+        let listed = walk.files.list(FOLDER)?;
+        let listed: HashSet<UploadId> = listed.iter().filter_map(|entry| entry.name.parse().ok()).collect();
+        for upload in known.union(&listed) {
+            // One bad sector must not keep all the others from being served.
+            if let Err(error) = walk.look_at(*upload, listed.contains(upload), &mut found) {
+                found.refused.push((*upload, error.to_string()));
+            }
+        }
+        Ok(found)
+    }
+
+    fn look_at(&self, upload: UploadId, listed: bool, found: &mut Found) -> io::Result<()> {
+        let hold = match self.hold(upload) {
+            Ok(hold) => Some(hold),
+            Err(IncomingError::Busy) => return Ok(()),
+            Err(_) if self.lock().making.contains(&upload) => return Ok(()),
+            Err(_) => None,
+        };
+        if listed {
+            return self.take_in(upload, found);
+        }
+        if hold.is_some() {
+            self.lock().known.remove(&upload);
+        }
+        Ok(())
+    }
+
+    fn take_in(&self, upload: UploadId, found: &mut Found) -> io::Result<()> {
+        let state = self.read_state(upload)?;
+        let interrupted = self.files.exists(&record_path(upload))?;
+        match state {
+            Some((slot, data_len)) if interrupted || data_len >= slot.committed.offset => {
+                let mut uploads = self.lock();
+                let offset = slot.committed.offset;
+                let known = uploads.known.entry(upload).or_insert_with(|| Known::closed(slot.identity.clone(), offset));
+                (known.identity, known.offset) = (slot.identity, offset);
+            }
+            None if interrupted => {}
+            None if self.data_len(upload)? == 0 => {
+                self.lock().known.remove(&upload);
+                self.remove(upload)?;
+            }
+            _ => {
+                found.damaged.push(upload);
+                self.lock().known.remove(&upload);
+                self.remove(upload)?;
+            }
+        }
+        if interrupted {
+            found.interrupted.push(upload);
+        }
+        Ok(())
+    }
+}
