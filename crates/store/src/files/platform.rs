@@ -278,3 +278,81 @@ pub(super) fn is_rotating(folder: impl AsFd) -> Option<bool> {
     let queue = |device: &std::path::Path| fs::read_to_string(device.join("queue/rotational")).ok();
     device.ancestors().take(2).find_map(queue).map(|text| text.trim() == "1")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn no_walk_leaves_the_folder() {
+        let outside = tempfile::tempdir().unwrap();
+        let root = outside.path().join("root");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/file"), b"inside").unwrap();
+        fs::write(outside.path().join("secret"), b"outside").unwrap();
+        symlink("../../secret", root.join("a/link")).unwrap();
+        symlink(outside.path(), root.join("a/up")).unwrap();
+        symlink("b", root.join("a/sideways")).unwrap();
+        let folder = open_folder(&root).unwrap();
+        for walk in [Walk::Openat2, Walk::PartByPart] {
+            let open = |path: &str| walk.open(&folder, path, OFlags::RDONLY, Mode::empty());
+            let create = |path: &str| walk.open(&folder, path, OFlags::CREATE | OFlags::RDWR, PRIVATE_FILE);
+            let inside = fs::File::from(open("a/b/file").unwrap());
+            assert_eq!(io::read_to_string(inside).unwrap(), "inside");
+            assert!(walk.open(&folder, "", OFlags::DIRECTORY, Mode::empty()).is_ok());
+            for path in [
+                "..",
+                "a/../../secret",
+                "a/b/..",
+                "/etc/passwd",
+                "a//b",
+                "a/./b",
+                "a/link",
+                "a/up/secret",
+                "a/sideways/file",
+            ] {
+                assert!(open(path).is_err(), "{walk:?}: {path}");
+                assert!(create(path).is_err(), "{walk:?}: {path}");
+            }
+            assert_eq!(open("a/none/file").unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+        assert_eq!(fs::read(outside.path().join("secret")).unwrap(), b"outside");
+    }
+
+    #[test]
+    fn an_interrupted_rename_is_completed_and_never_replaces_a_file() {
+        for mode in [RenameMode::Exclusive, RenameMode::Link, RenameMode::Placeholder] {
+            let temporary = tempfile::tempdir().unwrap();
+            let path = |name: &str| temporary.path().join(name);
+            let folder = open_folder(temporary.path()).unwrap();
+            let rename = || {
+                let [from, to] = ["from", "to"].map(|name| Name { folder: folder.as_fd(), name: OsStr::new(name) });
+                rename_new(mode, from, to)
+            };
+            assert_eq!(rename(), Err(Errno::NOENT), "{mode:?}");
+            assert!(!path("to").exists(), "{mode:?}: a missing file left a placeholder");
+            fs::write(path("from"), b"video").unwrap();
+            fs::write(path("to"), b"other").unwrap();
+            assert_eq!(rename(), Err(Errno::EXIST), "{mode:?}");
+            assert_eq!(fs::read(path("to")).unwrap(), b"other");
+            fs::remove_file(path("to")).unwrap();
+            match mode {
+                RenameMode::Exclusive => {}
+                RenameMode::Link => fs::hard_link(path("from"), path("to")).unwrap(),
+                RenameMode::Placeholder => fs::write(path("to"), b"").unwrap(),
+            }
+            assert_eq!(rename(), Ok(()), "{mode:?}");
+            assert_eq!((fs::read(path("to")).unwrap(), path("from").exists()), (b"video".to_vec(), false));
+        }
+    }
+
+    #[test]
+    fn a_local_folder_offers_everything() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = open_folder(temporary.path()).unwrap();
+        assert_eq!(find_rename_mode(folder.as_fd(), ["a", "b", "c"]), Ok(RenameMode::Exclusive));
+        assert_eq!(Walk::detect(&folder).unwrap(), Walk::Openat2);
+    }
+}
