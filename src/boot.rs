@@ -2,7 +2,6 @@
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,11 +18,14 @@ use longshore_store::index::IndexPlace;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::config::Loaded;
 use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::{Server, local, on_the_port, on_the_socket};
 use crate::identity::Identity;
+use crate::reload::Reload;
 use crate::storage::{self, Watch};
+use crate::telemetry::Logging;
 use crate::tls;
 
 /// A TLS handshake takes no longer.
@@ -41,41 +43,39 @@ const STOP_REQUESTS_SECONDS: u64 = 15;
 /// Exit status of a stop that a hung disk held up (`EX_TEMPFAIL`, sysexits.h).
 const STOPPED_LATE: i32 = 75;
 
-/// What `longshore serve` is told.
-#[derive(Debug)]
-pub struct Options {
-    /// The data folder.
-    pub data: PathBuf,
-    /// Where devices and people connect.
-    pub listen: SocketAddr,
-}
-
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
 /// Whatever keeps it from starting, in words that say what to do.
-pub fn serve(options: &Options) -> anyhow::Result<()> {
-    actix_web::rt::System::new().block_on(run(options))
+pub(crate) fn serve(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(run(loaded, logging))
 }
 
-async fn run(options: &Options) -> anyhow::Result<()> {
+async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     let mut stop = StopSignal::new()?;
+    for warning in loaded.warnings() {
+        tracing::warn!(warning, "the configuration");
+    }
+    let config = loaded.config.clone();
+    let reload = Reload::new(loaded, logging)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
     // 1. The data folder is ours, and so are its keys.
-    let data = DataFolder::take(&options.data)?;
+    let data = DataFolder::take(&config.data)?;
     let identity = Identity::load(&data)?;
 
     // 2. The port, before anything slow: a typing error should be told at once.
-    let port = TcpListener::bind(options.listen)
-        .with_context(|| format!("cannot listen on {}; is the port taken? --listen chooses another", options.listen))?;
-    let url = url_of(port.local_addr()?);
+    let listen = config.server.listen;
+    let port = TcpListener::bind(listen).with_context(|| {
+        format!("cannot listen on {listen}; is the port taken? --listen or server.listen chooses another")
+    })?;
+    let own_url = url_of(port.local_addr()?);
 
     // 3. Journal and index.
-    let (catalogue, writer) = open_catalogue(&data, Arc::clone(&clock))?;
+    let (catalogue, writer) = open_catalogue(&data, config.index.cache.0, Arc::clone(&clock))?;
 
     // 4. The storage; what a crash interrupted is completed.
-    let disk = storage::take(&data, &*clock)?;
+    let disk = storage::take(&data, &config.storage, &*clock)?;
     let incoming = storage::open_incoming(&disk, &catalogue).await?;
     let watch = Watch { disk: disk.clone(), incoming: incoming.clone(), catalogue: catalogue.clone() };
     actix_web::rt::spawn(watch.run());
@@ -102,14 +102,16 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let server = Data::new(Server {
         engine: engine.clone(),
         identity,
-        urls: vec![url.clone()],
+        config: reload.running(),
+        own_url,
         clock,
         connections: Connections::default(),
         strangers: Strangers::default(),
         draining,
     });
     let edge = [start_port(&server, port, tls_config)?, start_socket(&server, &data)?];
-    announce(&url, &fingerprint, &data);
+    announce(&server, &fingerprint, &data);
+    actix_web::rt::spawn(reload.run());
 
     stop.wait().await;
     tracing::info!("stopping: transfers commit and are told to come back");
@@ -127,9 +129,10 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_catalogue(data: &DataFolder, clock: Arc<dyn Clock>) -> anyhow::Result<(Catalogue, Writer)> {
+fn open_catalogue(data: &DataFolder, cache_bytes: u64, clock: Arc<dyn Clock>) -> anyhow::Result<(Catalogue, Writer)> {
     let files = Arc::new(Disk::open(data.path(), DiskOptions::default())?);
-    let (catalogue, writer, started) = Catalogue::open(files, &IndexPlace::below(data.path()), clock)?;
+    let place = IndexPlace { cache_bytes, ..IndexPlace::below(data.path()) };
+    let (catalogue, writer, started) = Catalogue::open(files, &place, clock)?;
     let Started { replayed, rebuilt, torn } = started;
     tracing::info!(facts = replayed, index.rebuilt = rebuilt, "the journal was read into the index");
     if let Some(torn) = torn {
@@ -172,11 +175,13 @@ fn start_socket(server: &Data<Server>, data: &DataFolder) -> anyhow::Result<Serv
 }
 
 /// For people. A reader that went away must not keep the server from serving.
-fn announce(url: &str, fingerprint: &str, data: &DataFolder) {
+fn announce(server: &Server, fingerprint: &str, data: &DataFolder) {
     let (version, folder) = (env!("CARGO_PKG_VERSION"), data.path().display());
+    let (own_url, url) = (&server.own_url, server.url());
+    let for_devices = if url == *own_url { String::new() } else { format!("  For devices  {url}\n") };
     let text = format!(
-        "Longshore {version} is ready.\n  Address      {url}\n  Fingerprint  {fingerprint}\n  Data folder  {folder}\n\
-         To add a device:\n  longshore device add --serial SERIAL --model MODEL --data '{folder}'\n"
+        "Longshore {version} is ready.\n  Address      {own_url}\n{for_devices}  Fingerprint  {fingerprint}\n  \
+         Data folder  {folder}\nTo add a device:\n  longshore device add --serial SERIAL --model MODEL --data '{folder}'\n"
     );
     let mut out = io::stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

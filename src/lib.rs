@@ -1,11 +1,13 @@
 //! The edge of Longshore: what faces people, devices and the operating system. The engine behind it is
 //! `longshore-actors`.
 
-pub mod boot;
+mod boot;
 pub mod cli;
+pub mod config;
 mod data;
 mod http;
 mod identity;
+mod reload;
 mod storage;
 mod telemetry;
 mod tls;

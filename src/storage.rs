@@ -13,6 +13,8 @@ use longshore_store::place;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, timeout};
 
+use crate::config;
+use crate::config::value::Account;
 use crate::data::DataFolder;
 
 /// Between two looks at the storage: a device that was refused comes back no sooner.
@@ -21,10 +23,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Makes sure that the storage is the right one and can be used.
-pub(crate) fn take(data: &DataFolder, clock: &dyn Clock) -> anyhow::Result<Disk> {
-    let path = data.path().join("storage");
+pub(crate) fn take(data: &DataFolder, config: &config::Storage, clock: &dyn Clock) -> anyhow::Result<Disk> {
+    let path = config.path.clone().unwrap_or_else(|| data.path().join("storage"));
+    let options = DiskOptions {
+        file_mode: config.file_mode.0,
+        folder_mode: config.folder_mode.0,
+        owner: config.owner.as_ref().map(Account::user_id).transpose()?,
+        group: config.group.as_ref().map(Account::group_id).transpose()?,
+    };
     let known = data.storage_id()?;
-    let Taken { disk, probe, id } = files::take(&path, DiskOptions::default(), known, clock.now())?;
+    let Taken { disk, probe, id } = files::take(&path, options, known, clock.now())?;
     if known.is_none() {
         data.keep_storage_id(id)?;
     }

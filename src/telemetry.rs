@@ -1,17 +1,31 @@
-//! Logs: to standard error, one line an event, by the level in `LONGSHORE_LOG` (default `info`).
+//! Logs: to standard error, one line an event.
 
 use std::io::{IsTerminal as _, stderr};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
-const VARIABLE: &str = "LONGSHORE_LOG";
-/// sled and the HTTP server tell of their inner life at `info`.
-const DEFAULT: &str = "info,sled=warn,actix_server=warn,actix_http=warn";
+use crate::config::{Log, LogFormat};
+
+/// The log that runs, to change what it lets through.
+pub(crate) struct Logging(reload::Handle<EnvFilter, Registry>);
 
 /// Starts logging; a second call changes nothing.
-pub(crate) fn start() {
-    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr);
-    let _already_started = subscriber.try_init();
+pub(crate) fn start(log: &Log) -> Logging {
+    let (filter, handle) = reload::Layer::new(log.filter.for_tracing());
+    let lines = match log.format {
+        LogFormat::Text => fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(stderr).boxed(),
+    };
+    let _already_started = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Logging(handle)
+}
+
+impl Logging {
+    /// Takes what a reload brought.
+    pub(crate) fn follow(&self, log: &Log) {
+        // It fails only when there is no such log any more, that is, in no running server.
+        let _gone = self.0.reload(log.filter.for_tracing());
+    }
 }

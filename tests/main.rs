@@ -4,6 +4,7 @@
 mod arrows;
 mod bad_input;
 mod command_line;
+mod configuration;
 mod enrolment;
 mod interruption;
 mod limits;

@@ -1,7 +1,6 @@
 use clap::Args;
 use longshore_actors::{ActorState, ActorStatus};
 
-use super::client::Client;
 use super::{Target, table};
 use crate::http::operator::paths;
 
@@ -13,8 +12,9 @@ pub(super) struct Actors {
 
 impl Actors {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let actors: Vec<ActorStatus> = Client::new(&self.target.data)?.get(paths::ACTORS)?;
-        if self.target.json {
+        let json = self.target.json;
+        let actors: Vec<ActorStatus> = self.target.client()?.get(paths::ACTORS)?;
+        if json {
             return table::print_json(&actors);
         }
         let mut rows = Vec::with_capacity(actors.len());

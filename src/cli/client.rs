@@ -31,7 +31,7 @@ impl Client {
         let not_there = || {
             format!(
                 "no Longshore is running on the data folder {}; start it with `longshore serve`, or name its folder \
-                 with --data",
+                 with --data or its configuration with --config",
                 data.display()
             )
         };

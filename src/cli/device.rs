@@ -1,6 +1,5 @@
 use clap::Subcommand;
 
-use super::client::Client;
 use super::{Target, table};
 use crate::http::operator::{
     ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange, paths,
@@ -72,28 +71,29 @@ pub(super) enum Device {
 impl Device {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Add { serial, model, valid_for, target } => add(serial, model, valid_for, &target),
-            Self::List { target } => list(&target),
+            Self::Add { serial, model, valid_for, target } => add(serial, model, valid_for, target),
+            Self::List { target } => list(target),
             Self::Approve { serial, assignee, profile, re_enrol, target } => {
                 let assignee = assignee.filter(|_| !re_enrol);
                 let of = assignee.map_or(ApproveOf::KnownDevice, |assignee| ApproveOf::NewDevice { assignee, profile });
-                approve(serial, of, &target)
+                approve(serial, of, target)
             }
             Self::Suspend { serial, target } => {
-                change(serial, StandingChange::Suspend, "gets no receipts or settings until it is activated", &target)
+                change(serial, StandingChange::Suspend, "gets no receipts or settings until it is activated", target)
             }
-            Self::Activate { serial, target } => change(serial, StandingChange::Activate, "is in service", &target),
+            Self::Activate { serial, target } => change(serial, StandingChange::Activate, "is in service", target),
             Self::Retire { serial, target } => {
-                change(serial, StandingChange::Retire, "is out of service for good", &target)
+                change(serial, StandingChange::Retire, "is out of service for good", target)
             }
         }
     }
 }
 
-fn add(serial: String, model: String, valid_for_seconds: u64, target: &Target) -> anyhow::Result<()> {
+fn add(serial: String, model: String, valid_for_seconds: u64, target: Target) -> anyhow::Result<()> {
     let body = IssueBody { serial, model, valid_for_seconds };
-    let issued: Issued = Client::new(&target.data)?.post(paths::TOKENS, &body)?;
-    if target.json {
+    let json = target.json;
+    let issued: Issued = target.client()?.post(paths::TOKENS, &body)?;
+    if json {
         return table::print_json(&issued);
     }
     println!("{}", issued.text);
@@ -102,9 +102,10 @@ fn add(serial: String, model: String, valid_for_seconds: u64, target: &Target) -
     Ok(())
 }
 
-fn list(target: &Target) -> anyhow::Result<()> {
-    let rows: Vec<DeviceRow> = Client::new(&target.data)?.get(paths::DEVICES)?;
-    if target.json {
+fn list(target: Target) -> anyhow::Result<()> {
+    let json = target.json;
+    let rows: Vec<DeviceRow> = target.client()?.get(paths::DEVICES)?;
+    if json {
         return table::print_json(&rows);
     }
     if rows.is_empty() {
@@ -121,20 +122,22 @@ fn list(target: &Target) -> anyhow::Result<()> {
     Ok(table::print(["SERIAL", "MODEL", "STATE", "CODE", "ASSIGNEE", "SINCE"], &rows)?)
 }
 
-fn change(serial: String, change: StandingChange, now: &str, target: &Target) -> anyhow::Result<()> {
+fn change(serial: String, change: StandingChange, now: &str, target: Target) -> anyhow::Result<()> {
     let body = StandingBody { serial, change };
-    let row: DeviceRow = Client::new(&target.data)?.post(paths::STANDINGS, &body)?;
-    if target.json {
+    let json = target.json;
+    let row: DeviceRow = target.client()?.post(paths::STANDINGS, &body)?;
+    if json {
         return table::print_json(&row);
     }
     println!("{} {} {now}.", row.model, row.serial);
     Ok(())
 }
 
-fn approve(serial: String, of: ApproveOf, target: &Target) -> anyhow::Result<()> {
+fn approve(serial: String, of: ApproveOf, target: Target) -> anyhow::Result<()> {
     let body = ApproveBody { serial, of };
-    let row: DeviceRow = Client::new(&target.data)?.post(paths::APPROVALS, &body)?;
-    if target.json {
+    let json = target.json;
+    let row: DeviceRow = target.client()?.post(paths::APPROVALS, &body)?;
+    if json {
         return table::print_json(&row);
     }
     println!("{} {} is approved for {}.", row.model, row.serial, row.assignee.unwrap_or_default());

@@ -2,6 +2,7 @@
 
 mod actors;
 mod client;
+mod config;
 mod device;
 mod recordings;
 mod serve;
@@ -11,6 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::config::Inputs;
+use client::Client;
 
 /// A self-hosted server that unloads cameras and proves that every byte arrived.
 #[derive(Debug, Parser)]
@@ -32,17 +36,46 @@ enum Command {
     /// See what is stored
     #[command(subcommand)]
     Recordings(recordings::Recordings),
+    /// Check the configuration, see what counts
+    #[command(subcommand)]
+    Config(config::Config),
+}
+
+/// Which configuration is meant.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// Configuration file [default: $LONGSHORE_CONFIG, ./longshore.toml, /etc/longshore/longshore.toml]
+    #[arg(long = "config", value_name = "FILE")]
+    path: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn inputs(self) -> Inputs {
+        Inputs::of_process(self.path)
+    }
 }
 
 /// Which server is meant.
 #[derive(Debug, Args)]
 struct Target {
-    /// Data folder of the running server
-    #[arg(long, value_name = "FOLDER", default_value = "longshore-data")]
-    data: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Data folder of the running server [default: as configured]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
+}
+
+impl Target {
+    fn client(self) -> anyhow::Result<Client> {
+        let data = match self.data {
+            Some(data) => data,
+            None => self.config.inputs().load()?.config.data,
+        };
+        Client::new(&data)
+    }
 }
 
 /// Runs the command that the process was given.
@@ -52,6 +85,7 @@ pub fn run() -> ExitCode {
         Command::Device(device) => device.run(),
         Command::Actors(actors) => actors.run(),
         Command::Recordings(recordings) => recordings.run(),
+        Command::Config(config) => config.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

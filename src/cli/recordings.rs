@@ -1,6 +1,5 @@
 use clap::Subcommand;
 
-use super::client::Client;
 use super::{Target, table};
 use crate::http::operator::{RecordingRow, paths};
 
@@ -16,8 +15,9 @@ pub(super) enum Recordings {
 impl Recordings {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self::List { target } = self;
-        let rows: Vec<RecordingRow> = Client::new(&target.data)?.get(paths::RECORDINGS)?;
-        if target.json {
+        let json = target.json;
+        let rows: Vec<RecordingRow> = target.client()?.get(paths::RECORDINGS)?;
+        if json {
             return table::print_json(&rows);
         }
         if rows.is_empty() {

@@ -1,27 +1,31 @@
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::boot::{self, Options};
-use crate::telemetry;
+use super::ConfigFile;
+use crate::{boot, telemetry};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Folder for everything that the server keeps: keys, journal, recordings
-    #[arg(long, value_name = "FOLDER", default_value = "longshore-data")]
-    data: PathBuf,
-    /// Address and port for devices and people; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:5004")]
-    listen: SocketAddr,
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Folder for everything that the server keeps: keys, journal, recordings [default: longshore-data]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<String>,
+    /// Address and port for devices and people; port 0 takes a free one [default: 0.0.0.0:5004]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
 }
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        telemetry::start();
+        let listen = self.listen.map(|listen| listen.to_string());
+        let inputs = self.config.inputs().with_option("--data", "data", self.data);
+        let loaded = inputs.with_option("--listen", "server.listen", listen).load()?;
+        let logging = telemetry::start(&loaded.config.log);
         // From the variable FAILPOINTS, for as long as the server runs.
         #[cfg(feature = "failpoints")]
         let _scenario = fail::FailScenario::setup();
-        boot::serve(&Options { data: self.data, listen: self.listen })
+        boot::serve(loaded, logging)
     }
 }

@@ -17,6 +17,7 @@ use longshore_actors::Engine;
 use longshore_model::Clock;
 use tokio::sync::watch;
 
+use crate::config::Config;
 use crate::identity::Identity;
 use connection::{Connections, Strangers};
 
@@ -24,8 +25,10 @@ use connection::{Connections, Strangers};
 pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) identity: Identity,
-    /// Where this server answers, for devices; the first is the one that people are told.
-    pub(crate) urls: Vec<String>,
+    /// As it counts now: a reload may change it.
+    pub(crate) config: watch::Receiver<Config>,
+    /// Where this server answers by its own opinion; a configured URL goes before it.
+    pub(crate) own_url: String,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) connections: Connections,
     pub(crate) strangers: Strangers,
@@ -36,6 +39,12 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// Where this server answers, for devices.
+    pub(crate) fn url(&self) -> String {
+        let config = self.config.borrow();
+        config.server.url.as_ref().map_or_else(|| self.own_url.clone(), ToString::to_string)
     }
 }
 

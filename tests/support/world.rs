@@ -15,6 +15,9 @@ use super::camera::{Camera, decode32};
 /// Nothing on a busy two-core machine takes longer.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Below the folder of a world.
+const CONFIG: &str = "longshore.toml";
+
 /// A running server in a folder of its own.
 pub(crate) struct World {
     folder: TempDir,
@@ -28,12 +31,22 @@ pub(crate) struct World {
 impl World {
     /// Starts a server on a free port.
     pub(crate) fn new() -> Self {
-        Self::with_fail_points("")
+        Self::with("", "")
     }
 
     /// The same, in which something panics.
     pub(crate) fn with_fail_points(fail_points: &str) -> Self {
+        Self::with("", fail_points)
+    }
+
+    /// The same, with a configuration file.
+    pub(crate) fn configured(config: &str) -> Self {
+        Self::with(config, "")
+    }
+
+    fn with(config: &str, fail_points: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(CONFIG), config).unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
         let fail_points = fail_points.to_owned();
         let mut world = Self { folder, server: None, fail_points, address, pin: Sha256::of(b"") };
@@ -48,6 +61,8 @@ impl World {
             .args(["serve", "--listen", &self.address.to_string(), "--data"])
             .arg(self.data())
             .env("FAILPOINTS", &self.fail_points)
+            .arg("--config")
+            .arg(self.path().join(CONFIG))
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -73,9 +88,24 @@ impl World {
 
     /// SIGTERM; the exit status is to be waited for with [`Self::stopped`].
     pub(crate) fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// Writes the configuration file anew and sends SIGHUP.
+    pub(crate) fn reconfigure(&self, config: &str) {
+        fs::write(self.path().join(CONFIG), config).unwrap();
+        self.hang_up();
+    }
+
+    /// SIGHUP: the configuration is to be read again.
+    pub(crate) fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.server.as_ref().unwrap().id()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Whether the server has the file of this upload open: then a request on it has reached the transfer.

@@ -32,6 +32,6 @@ pub(crate) fn tag(server: &Server, device: &Device, offer_again: u64) -> String 
 }
 
 fn document(server: &Server, device: &Device, offer_again: u64) -> Desired {
-    let identity = server.identity.for_devices(server.urls.clone());
+    let identity = server.identity.for_devices(vec![server.url()]);
     Desired { time: server.now(), state: device.state, offer_again, server: identity }
 }

@@ -112,7 +112,7 @@ fn answer(server: &Server, enrolment: Enrolment) -> Result<EnrolmentAnswer, Fail
                 tracing::error!(%error, "a device's certificate cannot be made");
                 Failure::new(ProblemType::Internal, "the certificate cannot be made; the server's log tells more")
             })?;
-            let server = server.identity.for_devices(server.urls.clone());
+            let server = server.identity.for_devices(vec![server.url()]);
             EnrolmentStatus::Approved(Approval { device, certificate, server })
         }
         _ => EnrolmentStatus::Pending,

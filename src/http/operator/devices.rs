@@ -154,7 +154,7 @@ pub(crate) async fn issue(
         return Err(Failure::malformed("an enrolment token is valid for 1 second to 30 days"));
     }
     let issued = server.engine.issue_token(serial.clone(), model.clone(), valid_for, by(&request)).await?;
-    let url = server.urls.first().map(String::as_str).unwrap_or_default();
+    let url = server.url();
     let text = EnrolmentText {
         server: url.parse().map_err(|_| Failure::new(ProblemType::Internal, "the server's URL cannot be read"))?,
         token: issued.token.id,

@@ -1,0 +1,62 @@
+//! SIGHUP: the configuration is read again. What can change while the server runs does; the rest is named in the log.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{Config, Loaded};
+use crate::telemetry::Logging;
+
+/// Keeps the running configuration.
+pub(crate) struct Reload {
+    hangups: Signal,
+    loaded: Loaded,
+    logging: Logging,
+    running: watch::Sender<Config>,
+}
+
+impl Reload {
+    /// From here on a SIGHUP no longer ends the process.
+    pub(crate) fn new(loaded: Loaded, logging: Logging) -> anyhow::Result<Self> {
+        let running = watch::Sender::new(loaded.config.clone());
+        Ok(Self { hangups: signal(SignalKind::hangup())?, loaded, logging, running })
+    }
+
+    /// The configuration that counts, now and after each reload.
+    pub(crate) fn running(&self) -> watch::Receiver<Config> {
+        self.running.subscribe()
+    }
+
+    /// Reloads at each SIGHUP, as long as the server runs.
+    pub(crate) async fn run(mut self) {
+        while self.hangups.recv().await.is_some() {
+            let loaded = self.loaded.clone();
+            // A file on a network share may hang.
+            let Ok(again) = tokio::task::spawn_blocking(move || loaded.again()).await else { continue };
+            match again {
+                Ok(new) => self.take(new),
+                Err(mistakes) => {
+                    for mistake in mistakes.0 {
+                        tracing::error!(%mistake, "the configuration is wrong");
+                    }
+                    tracing::error!("the configuration was not reloaded; the one before still counts");
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, new: Loaded) {
+        for warning in new.warnings() {
+            tracing::warn!(warning, "the configuration");
+        }
+        let before = self.running.borrow().clone();
+        let after = before.reloaded(&new.config);
+        self.logging.follow(&after.log);
+        let changed = before.differing(&after);
+        for key in after.differing(&new.config) {
+            tracing::warn!(key, "a changed setting counts from the next start on");
+        }
+        tracing::info!(?changed, "the configuration was reloaded");
+        self.running.send_replace(after);
+        self.loaded = new;
+    }
+}
