@@ -87,6 +87,7 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
         catalogue,
         receipt_key: Arc::clone(&identity.receipt_key),
         clock: Arc::clone(&clock),
+        floor: config.storage.floor.into(),
         limits: Limits {
             open_patches: limits::OPEN_PATCHES,
             unfinished_uploads: limits::UNFINISHED_UPLOADS,

@@ -14,7 +14,7 @@ use longshore_model::{
 };
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::Fact;
-use longshore_store::files::Files;
+use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::IndexError;
 use tokio::sync::{oneshot, watch};
@@ -30,7 +30,7 @@ use crate::sessions::{
     AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, DrainAll, EndSession, Find, Hold,
     Holding, Limits, Offer, OfferAgain, OfferError, SessionParts, Verdict,
 };
-use crate::storage::{OTHER_BLOCKING, POOL, StorageParts};
+use crate::storage::{Floor, OTHER_BLOCKING, POOL, StorageParts};
 use crate::tree::Tree;
 use crate::upload::{Attach, Attachment, Completer, SegmentPool, blocking};
 
@@ -50,6 +50,8 @@ pub struct Parts {
     pub receipt_key: Arc<ReceiptKey>,
     /// Dates what people read.
     pub clock: Arc<dyn Clock>,
+    /// Room that is kept free on the storage.
+    pub floor: Floor,
     /// Bounds on one device.
     pub limits: Limits,
 }
@@ -69,6 +71,9 @@ pub enum EngineError {
     /// Its own receipt key.
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
+    /// The storage is not there, or can only be read.
+    #[error("{0}")]
+    Storage(Standing),
     /// An actor does not answer.
     #[error("a part of the server is not available now")]
     Unavailable,
@@ -102,6 +107,7 @@ pub enum Held {
 /// The engine's face: cheap to clone, usable from any thread that has a runtime.
 #[derive(Clone)]
 pub struct Engine {
+    files: Arc<dyn Files>,
     sessions: Line<DeviceSessions>,
     enrolment: Line<Enrolment>,
     board: Board,
@@ -119,7 +125,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { files, incoming, catalogue, receipt_key, clock, limits } = parts;
+        let Parts { files, incoming, catalogue, receipt_key, clock, floor, limits } = parts;
         let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
         // Built here, where its failure can be told.
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -130,6 +136,7 @@ impl Engine {
         let arbiter = Arbiter::with_tokio_rt(move || runtime);
         let board = Board::new(Arc::clone(&clock));
         let engine = Self {
+            files: Arc::clone(&files),
             sessions: Line::new(),
             enrolment: Line::new(),
             writer: board.probe(None, "catalogue".to_owned(), None),
@@ -141,7 +148,7 @@ impl Engine {
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
         let completer = Completer { writer: writer.clone(), catalogue, key: receipt_key, clock };
-        let storage = StorageParts::new(files, incoming.clone());
+        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor);
         let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits };
         let tree = Tree { writer, enrolment, sessions, storage, parts };
         let (sender, supervisor) = oneshot::channel();
@@ -345,12 +352,16 @@ impl Engine {
         Ok(checked.results)
     }
 
-    /// Whether the journal takes facts and the actors answer.
+    /// Whether the journal takes facts, the storage is there and the actors answer.
     ///
     /// # Errors
     /// [`EngineError`], if not.
     pub async fn check(&self) -> Result<(), EngineError> {
         self.catalogue.check()?;
+        match self.files.standing() {
+            Standing::Ready => {}
+            standing => return Err(EngineError::Storage(standing)),
+        }
         let probe = Watch(EnrolmentId::from_bytes([0; 16]));
         self.enrolment.ask(probe, Duration::from_secs(2)).await.map_err(|_| EngineError::Unavailable)?;
         Ok(())

@@ -20,5 +20,5 @@ pub use enrolment::{
 };
 pub use kit::{ActorState, ActorStatus, LastError};
 pub use sessions::{AttachError, CreateError, Created, Limits, OfferError, Verdict};
-pub use storage::StorageError;
+pub use storage::{Floor, StorageError};
 pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, WriteError};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use gated_disk::GatedDisk;
 use longshore_actors::{
-    AttachError, Attachment, EndError, Engine, Evicted, Held, Limits, Parts, StorageError, Verdict, WriteError,
+    AttachError, Attachment, EndError, Engine, Evicted, Floor, Held, Limits, Parts, StorageError, Verdict, WriteError,
 };
 use longshore_model::{
     Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, Sha256, SystemClock, UploadId,
@@ -60,6 +60,7 @@ async fn world() -> World {
         catalogue,
         receipt_key: Arc::new(ReceiptKey::from_pkcs8(key.serialized_der()).unwrap()),
         clock: Arc::new(SystemClock),
+        floor: Floor::Bytes(0),
         limits: Limits { open_patches: 4, unfinished_uploads: 64, uploads_per_answer: 16 },
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, _folder: folder }

@@ -13,12 +13,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
-/// What [`Floor::Auto`] keeps free of a disk …
-const FLOOR_PERCENT: u64 = 5;
-/// … but no more than this, on a large one …
-const FLOOR_MOST: u64 = 20 << 30;
-/// … and no less than this, on a small one.
-const FLOOR_LEAST: u64 = 1 << 30;
 /// With less the index would read from the disk all the time.
 const CACHE_LEAST: Size = Size(1 << 20);
 
@@ -57,12 +51,11 @@ pub enum Floor {
     Free(Size),
 }
 
-impl Floor {
-    /// The floor in bytes, on a disk of `total` bytes.
-    pub fn bytes(self, total: u64) -> u64 {
-        match self {
-            Self::Auto => (total / 100 * FLOOR_PERCENT).clamp(FLOOR_LEAST, FLOOR_MOST),
-            Self::Free(Size(bytes)) => bytes,
+impl From<Floor> for longshore_actors::Floor {
+    fn from(floor: Floor) -> Self {
+        match floor {
+            Floor::Auto => Self::Auto,
+            Floor::Free(Size(bytes)) => Self::Bytes(bytes),
         }
     }
 }
@@ -350,12 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_automatic_floor_follows_the_disk_within_bounds() {
-        for (total_gib, floor_gib) in [(1, 1), (20, 1), (100, 5), (400, 20), (10_000, 20)] {
-            let floor = Floor::Auto.bytes(total_gib << 30);
-            assert!(floor.abs_diff(floor_gib << 30) < 100, "{total_gib} GiB: {floor}");
-        }
-        assert_eq!(Floor::Free(Size(0)).bytes(1 << 40), 0);
+    fn a_floor_is_automatic_or_a_size() {
         assert_eq!(read::<Floor>("auto").as_deref(), Some("auto"));
         assert_eq!(read::<Floor>("10 GiB").as_deref(), Some("10 GiB"));
         assert_eq!(read::<Floor>("5 %"), None);

@@ -21,6 +21,8 @@ use longshore_store::index::IndexError;
 const SOON: u64 = 1;
 /// Seconds after which to try again what a restart of the server mends.
 const RESTART: u64 = 10;
+/// Seconds after which to try again what a mount mends; the server looks every two.
+const MOUNT: u64 = 30;
 /// Seconds after which to try again what a person has to mend.
 const REPAIR: u64 = 300;
 
@@ -142,6 +144,7 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::Index(error) => error.into(),
             EngineError::Record(error) => error.into(),
+            EngineError::Storage(standing) => StorageError::NotThere(standing.to_string()).into(),
             EngineError::Unavailable => Self::unavailable(error),
             EngineError::Start(_) | EngineError::Receipt(_) => Self::internal(error),
         }
@@ -162,6 +165,12 @@ impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let detail = error.to_string();
         match error {
+            StorageError::NoRoom { needed, available } => {
+                let mut failure = Self::new(ProblemType::InsufficientStorage, detail).retry_after(REPAIR);
+                (failure.problem.needed, failure.problem.available) = (Some(needed), Some(available));
+                failure
+            }
+            StorageError::NotThere(_) => Self::new(ProblemType::StorageNotThere, detail).retry_after(MOUNT),
             StorageError::Full => Self::new(ProblemType::InsufficientStorage, detail).retry_after(REPAIR),
             StorageError::Io(_) => Self::new(ProblemType::StorageFailed, detail).retry_after(RESTART),
             StorageError::NotFound => Self::new(ProblemType::UploadNotFound, detail),

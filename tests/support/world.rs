@@ -24,6 +24,8 @@ pub(crate) struct World {
     server: Option<Child>,
     /// Where the server is to panic, as the crate `fail` reads it.
     fail_points: String,
+    /// Free space of the storage below which the server takes nothing; 0, since the machine's disk may be nearly full.
+    pub(crate) floor: String,
     pub(crate) address: SocketAddr,
     pub(crate) pin: Sha256,
 }
@@ -49,7 +51,8 @@ impl World {
         fs::write(folder.path().join(CONFIG), config).unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
         let fail_points = fail_points.to_owned();
-        let mut world = Self { folder, server: None, fail_points, address, pin: Sha256::of(b"") };
+        let floor = "0".to_owned();
+        let mut world = Self { folder, server: None, fail_points, floor, address, pin: Sha256::of(b"") };
         world.start();
         world
     }
@@ -61,6 +64,7 @@ impl World {
             .args(["serve", "--listen", &self.address.to_string(), "--data"])
             .arg(self.data())
             .env("FAILPOINTS", &self.fail_points)
+            .env("LONGSHORE__STORAGE__FLOOR", &self.floor)
             .arg("--config")
             .arg(self.path().join(CONFIG))
             .stdout(Stdio::piped())

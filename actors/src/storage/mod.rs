@@ -1,17 +1,23 @@
 //! StorageWriter: the one actor through which bytes reach the storage, on a pool of threads of its own.
 
+mod budget;
+
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::prelude::*;
 use longshore_model::UploadId;
-use longshore_store::files::Files;
+use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::{Incoming, IncomingError, Transfer};
 use longshore_store::manifest::Manifest;
 use longshore_store::place::{self, PlaceError};
 use longshore_store::{Committed, Identity};
 use tokio::sync::Semaphore;
+
+pub use budget::Floor;
+use budget::NoRoom;
 
 use crate::kit::{Lifeline, Probe, Unavailable, fail_point};
 use crate::upload::Segment;
@@ -27,6 +33,17 @@ pub enum StorageError {
     /// No room is left.
     #[error("the storage is full")]
     Full,
+    /// Less room is left than the upload needs, what is kept free and what is promised to others left aside.
+    #[error("{needed} bytes are needed, {available} are available")]
+    NoRoom {
+        /// Bytes of the upload.
+        needed: u64,
+        /// Bytes that it could have.
+        available: u64,
+    },
+    /// The storage is not there, or can only be read.
+    #[error("{0}")]
+    NotThere(String),
     /// The disk refused.
     #[error("the storage refused: {0}")]
     Io(String),
@@ -66,10 +83,11 @@ impl From<Unavailable> for StorageError {
 
 impl From<io::Error> for StorageError {
     fn from(error: io::Error) -> Self {
-        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-            Self::Full
-        } else {
-            Self::Io(error.to_string())
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::NotConnected => Self::NotThere(error.to_string()),
+            io::ErrorKind::ReadOnlyFilesystem => Self::NotThere(Standing::ReadOnly.to_string()),
+            _ => Self::Io(error.to_string()),
         }
     }
 }
@@ -100,6 +118,9 @@ impl From<PlaceError> for StorageError {
 pub(crate) struct StorageParts {
     files: Arc<dyn Files>,
     incoming: Incoming,
+    floor: Floor,
+    /// Bytes of uploads that are being made.
+    reserving: Arc<AtomicU64>,
     /// Jobs of a writer that is gone still hold their permits: together there are never more than the threads.
     pool: Arc<Semaphore>,
 }
@@ -164,8 +185,32 @@ pub(crate) enum Clear {
 pub(crate) struct Discard(pub(crate) UploadId, pub(crate) Clear);
 
 impl StorageParts {
-    pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming) -> Self {
-        Self { files, incoming, pool: Arc::new(Semaphore::new(POOL)) }
+    pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming, floor: Floor) -> Self {
+        Self { files, incoming, floor, reserving: Arc::default(), pool: Arc::new(Semaphore::new(POOL)) }
+    }
+
+    /// Makes an upload if there is room for it.
+    fn reserve(&self, identity: Identity) -> Result<(), StorageError> {
+        self.is_there()?;
+        let length = identity.length;
+        // Added before it is read, and read before the list: two that are made at once may each count the other, and
+        // one that just came to the list is counted twice, but none is overlooked.
+        let reserving = self.reserving.fetch_add(length, Ordering::AcqRel);
+        let made = self.files.space().map_err(StorageError::from).and_then(|space| {
+            let promised = self.incoming.promised().saturating_add(reserving);
+            budget::admit(space, self.floor, promised, length)
+                .map_err(|NoRoom { needed, available }| StorageError::NoRoom { needed, available })?;
+            Ok(self.incoming.create(identity)?)
+        });
+        self.reserving.fetch_sub(length, Ordering::AcqRel);
+        made
+    }
+
+    fn is_there(&self) -> Result<(), StorageError> {
+        match self.files.standing() {
+            Standing::Ready => Ok(()),
+            standing => Err(StorageError::NotThere(standing.to_string())),
+        }
     }
 }
 
@@ -215,8 +260,8 @@ impl Handler<Reserve> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
     fn handle(&mut self, Reserve(identity): Reserve, _: &mut Self::Context) -> Self::Result {
-        let incoming = self.parts.incoming.clone();
-        self.run(move || incoming.create(identity))
+        let parts = self.parts.clone();
+        self.run(move || parts.reserve(identity))
     }
 }
 
@@ -224,8 +269,11 @@ impl Handler<Open> for StorageWriter {
     type Result = ResponseFuture<Result<(Arc<Transfer>, Committed), StorageError>>;
 
     fn handle(&mut self, Open(upload): Open, _: &mut Self::Context) -> Self::Result {
-        let incoming = self.parts.incoming.clone();
-        self.run(move || incoming.resume(upload))
+        let parts = self.parts.clone();
+        self.run(move || {
+            parts.is_there()?;
+            parts.incoming.resume(upload).map_err(StorageError::from)
+        })
     }
 }
 

@@ -36,7 +36,7 @@ impl Verdict {
             412 | 422 => Self::Rehash,
             413 if is(ProblemType::LongerThanAnnounced) => Self::Rehash,
             429 | 507 => Self::WaitForServer,
-            503 if is(ProblemType::ShuttingDown) => Self::WaitForServer,
+            503 if is(ProblemType::ShuttingDown) || is(ProblemType::StorageNotThere) => Self::WaitForServer,
             408 | 500..=599 => Self::WaitForThis,
             _ => Self::Refused,
         }
@@ -68,6 +68,7 @@ mod tests {
             ProblemType::TooMany
             | ProblemType::InsufficientStorage
             | ProblemType::ShuttingDown
+            | ProblemType::StorageNotThere
             | ProblemType::DeviceSuspended => Verdict::WaitForServer,
             ProblemType::Internal | ProblemType::Unavailable | ProblemType::Stalled | ProblemType::StorageFailed => {
                 Verdict::WaitForThis

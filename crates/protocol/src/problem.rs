@@ -89,6 +89,8 @@ problem_types! {
     ShuttingDown = 503 "shutting-down" "The server is stopping; what arrived is kept";
     /// The request's body came too slowly; what arrived is kept.
     Stalled = 503 "stalled" "The body stalled; what arrived is kept";
+    /// The storage is not mounted, or read-only; nothing is lost, and it carries on by itself.
+    StorageNotThere = 503 "storage-not-there" "The storage is not there now";
     /// The disk refused; the upload is back at its last durable offset.
     StorageFailed = 503 "storage-failed" "The storage failed; continue from the durable offset";
     /// The disk is full.

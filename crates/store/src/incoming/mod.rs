@@ -134,6 +134,12 @@ impl Incoming {
         self.of_device(device).into_iter().find(|upload| upload.identity.rid == rid)
     }
 
+    /// Bytes that the unfinished uploads still lack.
+    pub fn promised(&self) -> u64 {
+        let lacks = |known: &Known| known.identity.length.saturating_sub(known.offset);
+        self.lock().known.values().map(lacks).fold(0, u64::saturating_add)
+    }
+
     /// All uploads of this device.
     pub fn of_device(&self, device: DeviceId) -> Vec<Unfinished> {
         let uploads = self.lock();

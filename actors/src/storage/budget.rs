@@ -1,0 +1,68 @@
+//! Whether there is room for one more upload. Pure.
+
+use longshore_store::files::Space;
+
+/// The floor that [`Floor::Auto`] keeps, as a share of the disk …
+const AUTO_PERCENT: u64 = 5;
+/// … but no more than this, on a large one …
+const AUTO_MOST: u64 = 20 << 30;
+/// … and no less than this, on a small one.
+const AUTO_LEAST: u64 = 1 << 30;
+
+/// Free space below which nothing new is taken: what has begun must end, and a full disk harms more than us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Floor {
+    /// By the size of the disk: 5 %, at most 20 GiB, at least 1 GiB.
+    Auto,
+    /// This many bytes.
+    Bytes(u64),
+}
+
+impl Floor {
+    fn bytes(self, total: u64) -> u64 {
+        match self {
+            Self::Auto => (total / 100 * AUTO_PERCENT).clamp(AUTO_LEAST, AUTO_MOST),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// Too little room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoRoom {
+    /// Bytes of the upload.
+    pub(super) needed: u64,
+    /// Bytes that are neither the floor's nor promised to others.
+    pub(super) available: u64,
+}
+
+/// Whether an upload of `needed` bytes may begin, when the unfinished ones still lack `promised` bytes.
+pub(super) fn admit(space: Space, floor: Floor, promised: u64, needed: u64) -> Result<(), NoRoom> {
+    let available = space.free.saturating_sub(floor.bytes(space.total)).saturating_sub(promised);
+    if needed <= available { Ok(()) } else { Err(NoRoom { needed, available }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn the_floor_follows_the_disk_within_bounds() {
+        for (total, floor) in [(4 * GIB, GIB), (200 * GIB, 200 * GIB / 100 * 5), (10_000 * GIB, 20 * GIB)] {
+            assert_eq!(Floor::Auto.bytes(total), floor);
+        }
+    }
+
+    #[test]
+    fn what_is_promised_to_others_and_the_floor_are_not_given_away() {
+        let space = Space { total: 100 * GIB, free: 10 * GIB };
+        assert_eq!(admit(space, Floor::Bytes(GIB), 4 * GIB, 5 * GIB), Ok(()));
+        let refused = admit(space, Floor::Bytes(GIB), 4 * GIB, 5 * GIB + 1);
+        assert_eq!(refused, Err(NoRoom { needed: 5 * GIB + 1, available: 5 * GIB }));
+        let full = Space { total: 100 * GIB, free: GIB / 2 };
+        assert_eq!(admit(full, Floor::Auto, 0, 1), Err(NoRoom { needed: 1, available: 0 }));
+        assert_eq!(admit(full, Floor::Auto, 0, 0), Ok(()), "an empty recording needs no room");
+    }
+}
