@@ -11,6 +11,7 @@ mod limits;
 mod offload;
 mod space;
 mod standing;
+mod storage;
 mod supervision;
 mod support;
 mod transfer;

@@ -86,7 +86,7 @@ fn ago(age: Duration) -> SystemTime {
     SystemTime::now() - age
 }
 
-fn enrol(world: &World, state: &Path) {
+pub(crate) fn enrol(world: &World, state: &Path) {
     let mut enrolling = agent()
         .args(["enrol", "--url", &world.enrolment_text("USB-1"), "--state"])
         .arg(state)
@@ -98,7 +98,7 @@ fn enrol(world: &World, state: &Path) {
     assert!(enrolling.wait().unwrap().success());
 }
 
-fn offload(card: &Path, state: &Path, log: &Path) -> Child {
+pub(crate) fn offload(card: &Path, state: &Path, log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).unwrap();
     let mut command = agent();
     command.arg("offload").arg(card).arg("--state").arg(state).arg("--once");

@@ -2,8 +2,10 @@
 
 mod bay;
 mod camera;
+mod fuse;
 mod world;
 
 pub(crate) use bay::Bay;
 pub(crate) use camera::{Camera, bytes, recording, rid};
+pub(crate) use fuse::Share;
 pub(crate) use world::{World, agent, checksum, eventually, files_below};

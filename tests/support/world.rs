@@ -36,6 +36,15 @@ impl World {
         Self::with("", "")
     }
 
+    /// The same with its storage elsewhere.
+    pub(crate) fn on(storage: &Path) -> Self {
+        let mut world = Self::at_rest();
+        fs::create_dir(world.data()).unwrap();
+        std::os::unix::fs::symlink(storage, world.storage()).unwrap();
+        world.start();
+        world
+    }
+
     /// The same, in which something panics.
     pub(crate) fn with_fail_points(fail_points: &str) -> Self {
         Self::with("", fail_points)
@@ -47,20 +56,28 @@ impl World {
     }
 
     fn with(config: &str, fail_points: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(CONFIG), config).unwrap();
-        let address = "127.0.0.1:0".parse().unwrap();
-        let fail_points = fail_points.to_owned();
-        let floor = "0".to_owned();
-        let mut world = Self { folder, server: None, fail_points, floor, address, pin: Sha256::of(b"") };
+        let mut world = Self::at_rest();
+        fail_points.clone_into(&mut world.fail_points);
+        fs::write(world.path().join(CONFIG), config).unwrap();
         world.start();
         world
     }
 
-    /// Starts the server again, on the port that it had.
-    pub(crate) fn start(&mut self) {
+    /// An empty folder, and no server yet.
+    pub(crate) fn at_rest() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(CONFIG), "").unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let (fail_points, floor) = (String::new(), "0".to_owned());
+        Self { folder, server: None, fail_points, floor, address, pin: Sha256::of(b"") }
+    }
+
+    /// The server's process, before it is heard of; `tracer` is a program that runs it, and its arguments.
+    pub(crate) fn launch(&self, tracer: &[&str]) -> Child {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let mut server = Command::new(env!("CARGO_BIN_EXE_longshore"))
+        let words = [tracer, &[env!("CARGO_BIN_EXE_longshore")]].concat();
+        Command::new(words[0])
+            .args(&words[1..])
             .args(["serve", "--listen", &self.address.to_string(), "--data"])
             .arg(self.data())
             .env("FAILPOINTS", &self.fail_points)
@@ -70,17 +87,30 @@ impl World {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// Starts the server again, on the port that it had.
+    pub(crate) fn start(&mut self) {
+        assert!(self.try_start(&[]), "the server did not start: {}", self.log());
+    }
+
+    /// Whether it comes up; otherwise it has ended.
+    pub(crate) fn try_start(&mut self, tracer: &[&str]) -> bool {
+        let mut server = self.launch(tracer);
         let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
         self.server = Some(server);
         let mut word = |label: &str| {
-            let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains(label));
-            let line = line.unwrap_or_else(|| panic!("the server did not start: {}", self.log()));
-            line.split_whitespace().next_back().unwrap().to_owned()
+            let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains(label))?;
+            Some(line.split_whitespace().next_back().unwrap().to_owned())
         };
-        let (address, pin) = (word("Address"), word("Fingerprint"));
+        let Some((address, pin)) = word("Address").zip(word("Fingerprint")) else {
+            self.stopped();
+            return false;
+        };
         self.address = address.strip_prefix("https://").unwrap().parse().unwrap();
         self.pin = decode32(&pin);
+        true
     }
 
     /// `kill -9`.
@@ -107,16 +137,26 @@ impl World {
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        let pid = i32::try_from(self.server.as_ref().unwrap().id()).unwrap();
+        let pid = i32::try_from(self.pid()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// The server's process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
+    /// Whether the server runs; a fault may have ended it.
+    pub(crate) fn lives(&mut self) -> bool {
+        self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_none())
     }
 
     /// Whether the server has the file of this upload open: then a request on it has reached the transfer.
     pub(crate) fn works_on(&self, upload: &str) -> bool {
         let data = self.storage().join(".incoming").join(upload.rsplit('/').next().unwrap()).join("data");
         let data = data.canonicalize().unwrap();
-        let files = fs::read_dir(format!("/proc/{}/fd", self.server.as_ref().unwrap().id())).unwrap();
+        let files = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
         // A descriptor may be closed between the listing and the look.
         files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|path| path == data)
     }
@@ -162,6 +202,19 @@ impl World {
     pub(crate) fn enrolment_text(&self, serial: &str) -> String {
         let issued = self.cli_json(&["device", "add", "--serial", serial, "--model", "BC4"]);
         issued["text"].as_str().unwrap().to_owned()
+    }
+
+    /// Enrols an agent with this state folder; it is known as USB-1 and belongs to Unit 12.
+    pub(crate) fn enrol_agent(&self, state: &Path) {
+        let mut enrolling = agent()
+            .args(["enrol", "--url", &self.enrolment_text("USB-1"), "--state"])
+            .arg(state)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("the device waits", || self.cli_json(&["device", "list"]).as_array().unwrap().len() == 1);
+        self.approve("USB-1", "Unit 12");
+        assert!(enrolling.wait().unwrap().success());
     }
 
     pub(crate) fn approve(&self, serial: &str, assignee: &str) {

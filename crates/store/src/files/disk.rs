@@ -12,7 +12,8 @@ use longshore_model::StorageId;
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::platform::{self, Name, Walk};
+use super::platform::{self, Name, Renamed, Walk};
+use super::rename::{Steps as _, rename_new};
 use super::{Entry, File, Files, RenameMode, Space, Standing, parent, store_id};
 
 /// Folders that nobody but the server looks into.
@@ -314,16 +315,15 @@ impl Files for Disk {
         let (source, target) = (self.folder(&root, parent(from))?, self.folder(&root, parent(to))?);
         let _alone = (mode == RenameMode::Placeholder)
             .then(|| self.shared.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner));
-        let source = Name { folder: source.as_fd(), name: name(from)? };
-        let target = Name { folder: target.as_fd(), name: name(to)? };
-        Ok(platform::rename_new(mode, source, target)?)
+        let from = Name { folder: source.as_fd(), name: name(from)? };
+        rename_new(mode, &mut Renamed { from, to: Name { folder: target.as_fd(), name: name(to)? } })
     }
 
     fn rename_over(&self, from: &str, to: &str) -> io::Result<()> {
         let root = self.root();
         let (source, target) = (self.folder(&root, parent(from))?, self.folder(&root, parent(to))?);
-        let source = Name { folder: source.as_fd(), name: name(from)? };
-        Ok(platform::rename_over(source, Name { folder: target.as_fd(), name: name(to)? })?)
+        let from = Name { folder: source.as_fd(), name: name(from)? };
+        Renamed { from, to: Name { folder: target.as_fd(), name: name(to)? } }.rename_over()
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {

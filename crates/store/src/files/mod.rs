@@ -6,6 +6,7 @@
 mod disk;
 mod platform;
 mod probe;
+mod rename;
 mod simulated;
 mod standing;
 mod store_id;

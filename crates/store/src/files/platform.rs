@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatVfsMountFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::rename::Steps;
 use super::{RenameMode, Space};
 
 /// Alignment, and size, that every disk takes for a write past the page cache.
@@ -103,110 +104,111 @@ impl Name<'_> {
         rustix::fs::unlinkat(self.folder, self.name, AtFlags::empty())
     }
 
-    fn is_one_file_with(self, other: Self) -> rustix::io::Result<bool> {
-        let (one, other) = (self.stat()?, other.stat()?);
+    fn make(self) -> io::Result<()> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(self.folder, self.name, flags, PRIVATE_FILE).map(drop)?)
+    }
+}
+
+/// A file with its old and its new name.
+pub(super) struct Renamed<'a> {
+    pub(super) from: Name<'a>,
+    pub(super) to: Name<'a>,
+}
+
+impl Steps for Renamed<'_> {
+    fn rename_exclusively(&mut self) -> io::Result<()> {
+        let Self { from, to } = self;
+        Ok(rustix::fs::renameat_with(from.folder, from.name, to.folder, to.name, RenameFlags::NOREPLACE)?)
+    }
+
+    fn rename_over(&mut self) -> io::Result<()> {
+        let Self { from, to } = self;
+        Ok(rustix::fs::renameat(from.folder, from.name, to.folder, to.name)?)
+    }
+
+    fn link(&mut self) -> io::Result<()> {
+        let Self { from, to } = self;
+        Ok(rustix::fs::linkat(from.folder, from.name, to.folder, to.name, AtFlags::empty())?)
+    }
+
+    fn are_one_file(&mut self) -> io::Result<bool> {
+        let (one, other) = (self.from.stat()?, self.to.stat()?);
         Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
     }
-}
 
-/// Gives a file a name that nobody has.
-pub(super) fn rename_new(mode: RenameMode, from: Name<'_>, to: Name<'_>) -> rustix::io::Result<()> {
-    match mode {
-        RenameMode::Exclusive => {
-            rustix::fs::renameat_with(from.folder, from.name, to.folder, to.name, RenameFlags::NOREPLACE)
-        }
-        RenameMode::Link => link_and_unlink(from, to),
-        RenameMode::Placeholder => rename_over_placeholder(from, to),
+    fn find_old(&mut self) -> io::Result<()> {
+        Ok(self.from.stat().map(drop)?)
     }
-}
 
-/// Gives a file another name; what stood there is gone.
-pub(super) fn rename_over(from: Name<'_>, to: Name<'_>) -> rustix::io::Result<()> {
-    rustix::fs::renameat(from.folder, from.name, to.folder, to.name)
-}
+    fn remove_old(&mut self) -> io::Result<()> {
+        Ok(self.from.unlink()?)
+    }
 
-fn link_and_unlink(from: Name<'_>, to: Name<'_>) -> rustix::io::Result<()> {
-    match rustix::fs::linkat(from.folder, from.name, to.folder, to.name, AtFlags::empty()) {
-        // An earlier try came this far, or a share did it twice.
-        Err(Errno::EXIST) if from.is_one_file_with(to)? => {}
-        other => other?,
+    fn make_placeholder(&mut self) -> io::Result<()> {
+        self.to.make()
     }
-    // A power cut could else keep the removal and forget the link.
-    rustix::fs::fsync(to.folder)?;
-    match from.unlink() {
-        Err(Errno::NOENT) => {}
-        other => other?,
-    }
-    // A power cut could else bring the old name back, after the record that explains it is gone.
-    rustix::fs::fsync(from.folder)
-}
 
-fn rename_over_placeholder(from: Name<'_>, to: Name<'_>) -> rustix::io::Result<()> {
-    // First of all: a file that is missing must not leave a placeholder.
-    from.stat()?;
-    let only_new = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(to.folder, to.name, only_new, PRIVATE_FILE) {
-        Ok(_) => {}
-        // An earlier try came this far.
-        Err(Errno::EXIST) if to.stat()?.st_size == 0 => {}
-        Err(error) => return Err(error),
+    fn new_is_empty(&mut self) -> io::Result<bool> {
+        Ok(self.to.stat()?.st_size == 0)
     }
-    // After an error the placeholder stays: a share may have done the rename whose answer got lost.
-    rename_over(from, to)
+
+    fn sync_old_folder(&mut self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.from.folder)?)
+    }
+
+    fn sync_new_folder(&mut self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.to.folder)?)
+    }
 }
 
 /// Whether this error says that the file system, kernel or sandbox does not know the call, or does not grant it.
-pub(super) fn is_not_offered(error: Errno) -> bool {
-    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS | Errno::MLINK)
+pub(super) fn is_not_offered(error: &io::Error) -> bool {
+    use Errno as E;
+    matches!(Errno::from_io_error(error), Some(E::INVAL | E::NOSYS | E::OPNOTSUPP | E::PERM | E::ACCESS | E::MLINK))
 }
 
 /// The surest way to give new names that this folder offers, tried with files of these names, which are left behind.
-pub(super) fn find_rename_mode(folder: BorrowedFd<'_>, names: [&str; 3]) -> rustix::io::Result<RenameMode> {
+pub(super) fn find_rename_mode(folder: BorrowedFd<'_>, names: [&str; 3]) -> io::Result<RenameMode> {
     let [one, two, taken] = names.map(|name| Name { folder, name: OsStr::new(name) });
-    make(one)?;
-    make(taken)?;
-    match rename_new(RenameMode::Exclusive, one, two) {
+    one.make()?;
+    taken.make()?;
+    let rename = |from, to| Renamed { from, to };
+    match rename(one, two).rename_exclusively() {
         // One that ignores the flag would let a recording fall onto another.
-        Ok(()) => match rename_new(RenameMode::Exclusive, two, taken) {
-            Err(Errno::EXIST) => return Ok(RenameMode::Exclusive),
-            Ok(()) => make(two)?,
-            Err(error) if is_not_offered(error) => {}
+        Ok(()) => match rename(two, taken).rename_exclusively() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(RenameMode::Exclusive),
+            Ok(()) => two.make()?,
+            Err(error) if is_not_offered(&error) => {}
             Err(error) => return Err(error),
         },
-        Err(error) if is_not_offered(error) => {
-            rename_over(one, two)?;
-        }
+        Err(error) if is_not_offered(&error) => rename(one, two).rename_over()?,
         Err(error) => return Err(error),
     }
-    match rustix::fs::linkat(folder, two.name, folder, one.name, AtFlags::empty()) {
+    match rename(two, one).link() {
         // After an interruption, the number of the file is how its two names are known to be one.
-        Ok(()) if two.is_one_file_with(one)? => Ok(RenameMode::Link),
+        Ok(()) if rename(two, one).are_one_file()? => Ok(RenameMode::Link),
         Ok(()) => Ok(RenameMode::Placeholder),
-        Err(error) if is_not_offered(error) => Ok(RenameMode::Placeholder),
+        Err(error) if is_not_offered(&error) => Ok(RenameMode::Placeholder),
         Err(error) => Err(error),
     }
 }
 
-fn make(name: Name<'_>) -> rustix::io::Result<()> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(name.folder, name.name, flags, PRIVATE_FILE).map(drop)
-}
-
 /// Whether files here can be written past the page cache; tried with a new file of this name, which is left behind.
-pub(super) fn writes_directly(folder: BorrowedFd<'_>, name: &str) -> rustix::io::Result<bool> {
+pub(super) fn writes_directly(folder: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::DIRECT;
-    let file = match rustix::fs::openat(folder, name, flags, PRIVATE_FILE) {
+    let file = match again(|| rustix::fs::openat(folder, name, flags, PRIVATE_FILE)) {
         Ok(file) => file,
-        Err(error) if is_not_offered(error) => return Ok(false),
+        Err(error) if is_not_offered(&error) => return Ok(false),
         Err(error) => return Err(error),
     };
     let buffer = vec![0xA5; 2 * DIRECT_BLOCK];
     let start = buffer.as_ptr().align_offset(DIRECT_BLOCK);
-    match rustix::io::pwrite(&file, &buffer[start..start + DIRECT_BLOCK], 0) {
+    match again(|| rustix::io::pwrite(&file, &buffer[start..start + DIRECT_BLOCK], 0)) {
         Ok(written) => Ok(written == DIRECT_BLOCK),
         // A full disk says nothing about it.
-        Err(Errno::NOSPC | Errno::DQUOT) => Ok(true),
-        Err(error) if is_not_offered(error) => Ok(false),
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Ok(true),
+        Err(error) if is_not_offered(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -283,6 +285,7 @@ pub(super) fn is_rotating(folder: impl AsFd) -> Option<bool> {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use super::super::rename::rename_new;
     use super::*;
 
     #[test]
@@ -329,13 +332,13 @@ mod tests {
             let folder = open_folder(temporary.path()).unwrap();
             let rename = || {
                 let [from, to] = ["from", "to"].map(|name| Name { folder: folder.as_fd(), name: OsStr::new(name) });
-                rename_new(mode, from, to)
+                rename_new(mode, &mut Renamed { from, to }).map_err(|error| error.kind())
             };
-            assert_eq!(rename(), Err(Errno::NOENT), "{mode:?}");
+            assert_eq!(rename(), Err(io::ErrorKind::NotFound), "{mode:?}");
             assert!(!path("to").exists(), "{mode:?}: a missing file left a placeholder");
             fs::write(path("from"), b"video").unwrap();
             fs::write(path("to"), b"other").unwrap();
-            assert_eq!(rename(), Err(Errno::EXIST), "{mode:?}");
+            assert_eq!(rename(), Err(io::ErrorKind::AlreadyExists), "{mode:?}");
             assert_eq!(fs::read(path("to")).unwrap(), b"other");
             fs::remove_file(path("to")).unwrap();
             match mode {
@@ -352,7 +355,7 @@ mod tests {
     fn a_local_folder_offers_everything() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = open_folder(temporary.path()).unwrap();
-        assert_eq!(find_rename_mode(folder.as_fd(), ["a", "b", "c"]), Ok(RenameMode::Exclusive));
+        assert_eq!(find_rename_mode(folder.as_fd(), ["a", "b", "c"]).unwrap(), RenameMode::Exclusive);
         assert_eq!(Walk::detect(&folder).unwrap(), Walk::Openat2);
     }
 }

@@ -210,7 +210,6 @@ fn refused(path: &Path, doing: &'static str, error: io::Error) -> Refused {
 /// Tries everything that will be done in this folder.
 fn probe(path: &Path, root: &OwnedFd, options: &DiskOptions) -> Result<Probe, Refused> {
     let failed = |doing| move |error: io::Error| refused(path, doing, error);
-    let refuses = |doing| move |error: Errno| refused(path, doing, error.into());
     if platform::is_read_only(root).map_err(failed("look"))? {
         return Err(Refused::ReadOnly(path.to_owned()));
     }
@@ -220,10 +219,9 @@ fn probe(path: &Path, root: &OwnedFd, options: &DiskOptions) -> Result<Probe, Re
     if !written.faithful {
         return Err(Refused::Unfaithful(path.to_owned()));
     }
-    let rename =
-        platform::find_rename_mode(at, ["one", "two", "three"]).map_err(refuses("give a file another name"))?;
-    let direct_writes = platform::writes_directly(at, "direct").map_err(refuses("write a file past the page cache"))?;
-    let modes = keeps_modes(&written.file, options.file_mode).map_err(refuses("set the mode of a file"))?;
+    let rename = platform::find_rename_mode(at, ["one", "two", "three"]).map_err(failed("give a file another name"))?;
+    let direct_writes = platform::writes_directly(at, "direct").map_err(failed("write a file past the page cache"))?;
+    let modes = keeps_modes(&written.file, options.file_mode).map_err(failed("set the mode of a file"))?;
     give_away(&written.file, options).map_err(|(to, error)| Refused::Ownership {
         path: path.to_owned(),
         to,
@@ -308,11 +306,11 @@ fn write_and_read(folder: BorrowedFd<'_>) -> io::Result<Written> {
     Ok(Written { faithful: read == block[..written], file: file.into() })
 }
 
-fn keeps_modes(file: &OwnedFd, mode: u32) -> rustix::io::Result<bool> {
+fn keeps_modes(file: &OwnedFd, mode: u32) -> io::Result<bool> {
     let wanted = Mode::from_raw_mode(mode);
-    match rustix::fs::fchmod(file, wanted) {
+    match rustix::fs::fchmod(file, wanted).map_err(io::Error::from) {
         Ok(()) => Ok(Mode::from_raw_mode(rustix::fs::fstat(file)?.st_mode) == wanted),
-        Err(error) if platform::is_not_offered(error) => Ok(false),
+        Err(error) if platform::is_not_offered(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -326,4 +324,21 @@ fn give_away(file: &OwnedFd, options: &DiskOptions) -> Result<(), (String, Errno
         (Some(owner), Some(group)) => format!("the user id {owner} and the group id {group}"),
     };
     rustix::fs::fchown(file, owner.map(Uid::from_raw), group.map(Gid::from_raw)).map_err(|error| (to, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_account_and_what_to_do() {
+        let told = |errno: Errno| refused(Path::new("/srv/video"), "make a folder", errno.into()).to_string();
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        assert!(told(Errno::ACCESS).contains(&format!("(uid {uid}, gid {gid}) has no permission to make a folder")));
+        assert!(told(Errno::ACCESS).contains(&format!("`chown {uid}:{gid} '/srv/video'`")));
+        assert!(told(Errno::ROFS).contains("is read-only"));
+        assert!(told(Errno::NOSPC).contains("is full"));
+        assert!(told(Errno::NOTDIR).contains("is in the way"));
+        assert!(told(Errno::IO).contains("cannot make a folder"));
+    }
 }

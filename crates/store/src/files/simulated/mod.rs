@@ -1,13 +1,16 @@
 mod content;
 mod names;
+mod renamed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Entry, File, Files, RenameMode, Space, Standing, parent};
+use super::rename::rename_new;
+use super::{Entry, File, Files, RenameMode, Space, Standing};
 use content::{Coin, Content};
 use names::{Names, Operation};
+use renamed::Renamed;
 
 /// What goes wrong, counted over all calls that change the disk, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,27 +99,6 @@ impl State {
     fn rename(&mut self, from: &str, to: &str, over: bool) -> io::Result<()> {
         let node = self.node(from)?;
         self.change_names(Operation::Rename { from: from.to_owned(), to: to.to_owned(), node, over })
-    }
-
-    fn link_and_unlink(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let node = self.node(from)?;
-        match self.change_names(Operation::Create { path: to.to_owned(), node: Some(node) }) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.node(to).ok() == Some(node) => {}
-            other => other?,
-        }
-        self.sync_folder(parent(to))?;
-        self.change_names(Operation::Remove { path: from.to_owned() })?;
-        self.sync_folder(parent(from))
-    }
-
-    fn rename_over_placeholder(&mut self, from: &str, to: &str) -> io::Result<()> {
-        self.node(from)?;
-        match self.new_node(to) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AlreadyExists && self.contents[self.node(to)?].live.is_empty() => {}
-            other => drop(other?),
-        }
-        self.rename(from, to, true)
     }
 
     fn sync_folder(&mut self, path: &str) -> io::Result<()> {
@@ -255,11 +237,7 @@ impl Files for SimulatedDisk {
 
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        match state.renames {
-            RenameMode::Exclusive => state.rename(from, to, false),
-            RenameMode::Link => state.link_and_unlink(from, to),
-            RenameMode::Placeholder => state.rename_over_placeholder(from, to),
-        }
+        rename_new(state.renames, &mut Renamed { state: &mut state, from, to })
     }
 
     fn rename_over(&self, from: &str, to: &str) -> io::Result<()> {

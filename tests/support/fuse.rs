@@ -1,0 +1,389 @@
+//! A share that refuses what a local disk offers: a folder passed through FUSE.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
+    INodeNo, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
+    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
+};
+use rustix::fs::OFlags;
+use tempfile::TempDir;
+
+/// The kernel asks again each time: what is done beside the mount is seen at once.
+const NO_TIME: Duration = Duration::ZERO;
+
+/// A mounted share; unmounted when it is dropped.
+pub(crate) struct Share {
+    session: Option<BackgroundSession>,
+    folder: TempDir,
+}
+
+impl Share {
+    /// Mounts a share that refuses `O_DIRECT`, exclusive renames and, if so wanted, links. `None`, with the reason printed,
+    /// where FUSE cannot be mounted.
+    pub(crate) fn refusing(links: bool) -> Option<Self> {
+        if !Path::new("/dev/fuse").exists() || !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: a FUSE mount needs /dev/fuse and root");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (below, point) = (folder.path().join("below"), folder.path().join("point"));
+        fs::create_dir(&below).unwrap();
+        fs::create_dir(&point).unwrap();
+        let passed =
+            Passed { links, state: Mutex::new(State { paths: HashMap::from([(1, vec![below])]), ..State::default() }) };
+        let session = fuser::spawn_mount(passed, &point, &Config::default()).unwrap();
+        Some(Self { session: Some(session), folder })
+    }
+
+    pub(crate) fn point(&self) -> PathBuf {
+        self.folder.path().join("point")
+    }
+
+    /// The same folder, not through FUSE.
+    pub(crate) fn below(&self) -> PathBuf {
+        self.folder.path().join("below")
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let ended = self.session.take().map(BackgroundSession::umount_and_join);
+        if let Some(Err(error)) = ended {
+            eprintln!("the share was not unmounted: {error}");
+        }
+    }
+}
+
+struct Passed {
+    /// Whether links are refused.
+    links: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Names of each inode that the kernel has heard of; 1 is the root.
+    paths: HashMap<u64, Vec<PathBuf>>,
+    open: HashMap<u64, Arc<File>>,
+    last: u64,
+}
+
+type Answer<T> = Result<T, Errno>;
+
+impl Passed {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn path(&self, ino: INodeNo) -> Answer<PathBuf> {
+        let state = self.state();
+        let mut paths = state.paths.get(&ino.0).into_iter().flatten();
+        paths.find(|path| path.symlink_metadata().is_ok()).cloned().ok_or(Errno::ENOENT)
+    }
+
+    fn child(&self, parent: INodeNo, name: &OsStr) -> Answer<PathBuf> {
+        Ok(self.path(parent)?.join(name))
+    }
+
+    /// Looks at a path and notes its inode.
+    fn note(&self, path: PathBuf) -> Answer<FileAttr> {
+        let found = path.symlink_metadata()?;
+        let mut state = self.state();
+        let paths = state.paths.entry(found.ino()).or_default();
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+        Ok(attributes(&found))
+    }
+
+    fn keep(&self, file: File) -> FileHandle {
+        let mut state = self.state();
+        state.last += 1;
+        let number = state.last;
+        state.open.insert(number, Arc::new(file));
+        FileHandle(number)
+    }
+
+    fn file(&self, handle: FileHandle) -> Answer<Arc<File>> {
+        self.state().open.get(&handle.0).cloned().ok_or(Errno::EBADF)
+    }
+
+    fn attributes_of(&self, ino: INodeNo, handle: Option<FileHandle>) -> Answer<FileAttr> {
+        let found = match handle {
+            Some(handle) => self.file(handle)?.metadata()?,
+            None => self.path(ino)?.symlink_metadata()?,
+        };
+        Ok(FileAttr { ino, ..attributes(&found) })
+    }
+
+    fn open_file(&self, path: &Path, flags: i32, options: &mut OpenOptions) -> Answer<FileHandle> {
+        if flags & OFlags::DIRECT.bits().cast_signed() != 0 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(self.keep(options.read(true).open(path)?))
+    }
+}
+
+fn attributes(found: &Metadata) -> FileAttr {
+    let kind = if found.is_dir() { FileType::Directory } else { FileType::RegularFile };
+    FileAttr {
+        ino: INodeNo(found.ino()),
+        size: found.len(),
+        blocks: found.blocks(),
+        atime: SystemTime::UNIX_EPOCH,
+        mtime: found.modified().unwrap(),
+        ctime: found.modified().unwrap(),
+        crtime: SystemTime::UNIX_EPOCH,
+        kind,
+        perm: u16::try_from(found.mode() & 0o7777).unwrap(),
+        nlink: u32::try_from(found.nlink()).unwrap(),
+        uid: found.uid(),
+        gid: found.gid(),
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
+
+/// Answers with what came out, or with its error.
+macro_rules! answer {
+    ($reply:ident, $work:expr, |$value:ident| $send:expr) => {
+        match (|| -> Answer<_> { $work })() {
+            Ok($value) => $send,
+            Err(error) => $reply.error(error),
+        }
+    };
+}
+
+impl Filesystem for Passed {
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        answer!(reply, self.note(self.child(parent, name)?), |found| reply.entry(&NO_TIME, &found, Generation(0)));
+    }
+
+    fn getattr(&self, _: &Request, ino: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
+        answer!(reply, self.attributes_of(ino, handle), |found| reply.attr(&NO_TIME, &found));
+    }
+
+    fn setattr(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        _: Option<TimeOrNow>,
+        _: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        handle: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let work = || -> Answer<FileAttr> {
+            if let Some(size) = size {
+                match handle {
+                    Some(handle) => self.file(handle)?.set_len(size)?,
+                    None => OpenOptions::new().write(true).open(self.path(ino)?)?.set_len(size)?,
+                }
+            }
+            if let Some(mode) = mode {
+                fs::set_permissions(self.path(ino)?, Permissions::from_mode(mode))?;
+            }
+            if uid.is_some() || gid.is_some() {
+                std::os::unix::fs::chown(self.path(ino)?, uid, gid)?;
+            }
+            self.attributes_of(ino, handle)
+        };
+        answer!(reply, work(), |found| reply.attr(&NO_TIME, &found));
+    }
+
+    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
+        let work = || {
+            let path = self.child(parent, name)?;
+            DirBuilder::new().mode(mode & !umask).create(&path)?;
+            self.note(path)
+        };
+        answer!(reply, work(), |found| reply.entry(&NO_TIME, &found, Generation(0)));
+    }
+
+    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        answer!(reply, Ok(fs::remove_file(self.child(parent, name)?)?), |_done| reply.ok());
+    }
+
+    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        answer!(reply, Ok(fs::remove_dir(self.child(parent, name)?)?), |_done| reply.ok());
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let work = || {
+            if !flags.is_empty() {
+                return Err(Errno::EINVAL);
+            }
+            let to = self.child(new_parent, new_name)?;
+            fs::rename(self.child(parent, name)?, &to)?;
+            self.note(to)
+        };
+        answer!(reply, work(), |_done| reply.ok());
+    }
+
+    fn link(&self, _: &Request, ino: INodeNo, new_parent: INodeNo, new_name: &OsStr, reply: ReplyEntry) {
+        let work = || {
+            if self.links {
+                return Err(Errno::EPERM);
+            }
+            let to = self.child(new_parent, new_name)?;
+            fs::hard_link(self.path(ino)?, &to)?;
+            self.note(to)
+        };
+        answer!(reply, work(), |found| reply.entry(&NO_TIME, &found, Generation(0)));
+    }
+
+    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let work = || self.open_file(&self.path(ino)?, flags.0, OpenOptions::new().write(true));
+        answer!(reply, work(), |handle| reply.opened(handle, FopenFlags::empty()));
+    }
+
+    fn create(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let work = || {
+            let path = self.child(parent, name)?;
+            let handle =
+                self.open_file(&path, flags, OpenOptions::new().write(true).create_new(true).mode(mode & !umask))?;
+            Ok((self.note(path)?, handle))
+        };
+        answer!(reply, work(), |made| reply.created(&NO_TIME, &made.0, Generation(0), made.1, FopenFlags::empty()));
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let work = || {
+            let (file, mut bytes) = (self.file(handle)?, vec![0; size as usize]);
+            let mut filled = 0;
+            while filled < bytes.len() {
+                match file.read_at(&mut bytes[filled..], offset + filled as u64)? {
+                    0 => break,
+                    read => filled += read,
+                }
+            }
+            bytes.truncate(filled);
+            Ok(bytes)
+        };
+        answer!(reply, work(), |bytes| reply.data(&bytes));
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let written = u32::try_from(data.len()).unwrap();
+        answer!(reply, Ok(self.file(handle)?.write_all_at(data, offset)?), |_done| reply.written(written));
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.state().open.remove(&handle.0);
+        reply.ok();
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
+        answer!(reply, Ok(self.file(handle)?.sync_all()?), |_done| reply.ok());
+    }
+
+    fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let work = || {
+            let entries = fs::read_dir(self.path(ino)?)?.map(|entry| {
+                let entry = entry?;
+                let found = entry.metadata()?;
+                Ok((found.ino(), attributes(&found).kind, entry.file_name()))
+            });
+            let mut entries = entries.collect::<io::Result<Vec<_>>>()?;
+            entries.sort_by(|a, b| a.2.cmp(&b.2));
+            Ok(entries)
+        };
+        answer!(reply, work(), |entries| {
+            let start = usize::try_from(offset).unwrap();
+            for (n, (ino, kind, name)) in entries.into_iter().enumerate().skip(start) {
+                if reply.add(INodeNo(ino), n as u64 + 1, kind, name) {
+                    break;
+                }
+            }
+            reply.ok();
+        });
+    }
+
+    fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        answer!(reply, Ok(File::open(self.path(ino)?)?.sync_all()?), |_done| reply.ok());
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        let work = || Ok(rustix::fs::statvfs(self.path(INodeNo(1))?).map_err(io::Error::from)?);
+        answer!(reply, work(), |found| reply.statfs(
+            found.f_blocks,
+            found.f_bfree,
+            found.f_bavail,
+            found.f_files,
+            found.f_ffree,
+            4096,
+            255,
+            u32::try_from(found.f_frsize).unwrap(),
+        ));
+    }
+}
