@@ -1,4 +1,5 @@
-//! The catalogue: how long a start takes to replay the journal, and how long one fact takes to become durable.
+//! The catalogue: how long a start takes with the index that was kept, how long without it, and how long one fact takes to
+//! become durable.
 //! `cargo bench --bench catalogue`; the figures stand in `docs/PERFORMANCE.md`.
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail")]
 
@@ -13,8 +14,8 @@ use longshore_store::facts::Fact;
 use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 
-/// Facts in the replayed journal.
-const FACTS: u32 = 100_000;
+/// Facts in the journal.
+const FACTS: u32 = 1_000_000;
 
 fn declared(n: u32) -> Fact {
     let mut rid = [0; 16];
@@ -40,6 +41,15 @@ fn open(folder: &Path) -> (Catalogue, Writer) {
     (catalogue, writer)
 }
 
+fn start(folder: &Path, rebuilds: bool) {
+    let files = Arc::new(Disk::open(folder, DiskOptions::default()).unwrap());
+    let (catalogue, writer, started) =
+        Catalogue::open(files, &IndexPlace::below(folder), Arc::new(SystemClock)).unwrap();
+    assert_eq!(started.rebuilt, rebuilds);
+    black_box(&catalogue);
+    writer.stop();
+}
+
 fn catalogue(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -53,16 +63,12 @@ fn catalogue(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("catalogue");
     group.sample_size(10).throughput(Throughput::Elements(u64::from(FACTS)));
-    group.bench_function("replay", |bencher| {
-        bencher.iter_batched(
-            || (),
-            |()| {
-                let (catalogue, writer) = open(folder.path());
-                writer.stop();
-                black_box(catalogue);
-            },
-            BatchSize::PerIteration,
-        );
+    group.bench_function("start with the kept index", |bencher| {
+        bencher.iter_batched(|| (), |()| start(folder.path(), false), BatchSize::PerIteration);
+    });
+    group.bench_function("start without an index", |bencher| {
+        let lose = || std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+        bencher.iter_batched(lose, |()| start(folder.path(), true), BatchSize::PerIteration);
     });
     group.sample_size(100).throughput(Throughput::Elements(1));
     let other = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! The data folder: who may use it, in which form it is, and the keys that make this server itself.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// Form of the folder; a later version of Longshore may read it, an earlier one must not touch it.
 const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "format.json";
 /// Below the data folder: the socket for the command line.
 pub(crate) const SOCKET: &str = "run/admin.sock";
 
@@ -40,17 +41,12 @@ impl DataFolder {
     pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
         make_folder(path, 0o750)?;
         let path = path.canonicalize().with_context(|| format!("the data folder {} cannot be used", path.display()))?;
-        let lock_path = path.join("lock");
-        let lock = OpenOptions::new().create(true).append(true).open(&lock_path);
-        let lock = lock.with_context(|| format!("{} cannot be opened for writing", lock_path.display()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
+        let Some(lock) = lock(&path)? else {
+            bail!(
                 "another Longshore is running on the data folder {}; stop it, or choose another folder with --data",
                 path.display()
-            ),
-            Err(TryLockError::Error(error)) => return Err(error).context("the data folder cannot be locked"),
-        }
+            );
+        };
         let folder = Self { path, _lock: lock };
         folder.check_format()?;
         for (name, mode) in [("run", 0o700), ("keys", 0o700)] {
@@ -64,8 +60,25 @@ impl DataFolder {
         Ok(folder)
     }
 
+    /// The folder of a server that has been here before, for commands that work on it themselves: its path, and the
+    /// folder itself unless a server has it.
+    pub(crate) fn of_server(path: &Path) -> anyhow::Result<(PathBuf, Option<Self>)> {
+        if !path.join(FORMAT_FILE).exists() {
+            bail!("{} is no data folder of Longshore; name it with --data", path.display());
+        }
+        let path = path.canonicalize().with_context(|| format!("the data folder {} cannot be used", path.display()))?;
+        // What another user makes here, the server could not change later.
+        let (owner, own) = (fs::metadata(&path)?.uid(), rustix::process::geteuid().as_raw());
+        if owner != own {
+            bail!("the data folder {} belongs to the user with id {owner}; run this as that user", path.display());
+        }
+        let folder = lock(&path)?.map(|lock| Self { path: path.clone(), _lock: lock });
+        folder.as_ref().map_or(Ok(()), Self::check_format)?;
+        Ok((path, folder))
+    }
+
     fn check_format(&self) -> anyhow::Result<()> {
-        let path = self.path.join("format.json");
+        let path = self.path.join(FORMAT_FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -111,22 +124,41 @@ impl DataFolder {
 
     /// The P-256 key of this name, made at the first start.
     pub(crate) fn key(&self, name: &str) -> anyhow::Result<KeyPair> {
-        let path = self.path.join("keys").join(format!("{name}.key"));
-        let mut pem = String::new();
-        match File::open(&path).and_then(|mut file| file.read_to_string(&mut pem)) {
-            Ok(_) => KeyPair::from_pem(&pem)
-                .with_context(|| format!("{} is no private key; restore it from a backup", path.display())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // A new key would be another server: devices would not know it, old receipts would not be its own.
-                if self.path.join("journal").exists() {
-                    bail!("{} is missing, though this server has been used; restore it from a backup", path.display());
-                }
-                let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-                write_new(&path, key.serialize_pem().as_bytes(), 0o600)?;
-                Ok(key)
-            }
-            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        if let Some(key) = read_key(&self.path, name)? {
+            return Ok(key);
         }
+        let path = self.path.join("keys").join(format!("{name}.key"));
+        // A new key would be another server: devices would not know it, old receipts would not be its own.
+        if self.path.join("journal").exists() {
+            bail!("{} is missing, though this server has been used; restore it from a backup", path.display());
+        }
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        write_new(&path, key.serialize_pem().as_bytes(), 0o600)?;
+        Ok(key)
+    }
+}
+
+/// The private key in this file; `None`: there is no file.
+pub(crate) fn read_key(data: &Path, name: &str) -> anyhow::Result<Option<KeyPair>> {
+    let path = data.join("keys").join(format!("{name}.key"));
+    match fs::read_to_string(&path) {
+        Ok(pem) => KeyPair::from_pem(&pem)
+            .map(Some)
+            .with_context(|| format!("{} is no private key; restore it from a backup", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+/// `None`: another process has it.
+fn lock(folder: &Path) -> anyhow::Result<Option<File>> {
+    let path = folder.join("lock");
+    let lock = OpenOptions::new().create(true).append(true).open(&path);
+    let lock = lock.with_context(|| format!("{} cannot be opened for writing", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).context("the data folder cannot be locked"),
     }
 }
 

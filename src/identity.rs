@@ -1,10 +1,11 @@
 //! Who this server is: the keys that devices pin, the authority that certifies them, the key that signs receipts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use longshore_model::{BASE64URL, DeviceId, ReceiptKey, Sha256};
+use longshore_model::{BASE64URL, DeviceId, ReceiptKey, ReceiptVerifier, Sha256};
 use longshore_protocol::ServerIdentity;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -13,7 +14,10 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use crate::data::DataFolder;
+use crate::data::{self, DataFolder};
+
+/// Name of the key that signs receipts.
+const RECEIPT: &str = "receipt";
 
 /// The server's keys and what follows from them.
 pub(crate) struct Identity {
@@ -43,7 +47,7 @@ impl Identity {
         let authority_certificate = authority_params.self_signed(&authority_key)?;
         let mut authorities = RootCertStore::empty();
         authorities.add(authority_certificate.der().clone()).context("the authority's own certificate is refused")?;
-        let receipt_key = ReceiptKey::from_pkcs8(data.key("receipt")?.serialized_der())?;
+        let receipt_key = ReceiptKey::from_pkcs8(data.key(RECEIPT)?.serialized_der())?;
         Ok(Self {
             tls_key,
             tls_certificate,
@@ -78,6 +82,13 @@ impl Identity {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         Ok(params.signed_by(&spki, &self.authority)?.pem())
     }
+}
+
+/// What knows the receipts of the server whose data folder this is.
+pub(crate) fn receipt_verifier(data: &Path) -> anyhow::Result<ReceiptVerifier> {
+    let key = data::read_key(data, RECEIPT)?;
+    let key = key.with_context(|| format!("keys/{RECEIPT}.key is missing; restore it from a backup"))?;
+    Ok(ReceiptVerifier::new(&ReceiptKey::from_pkcs8(key.serialized_der())?.jwks())?)
 }
 
 /// Whether a key is one that can be certified: P-256, as the protocol asks.

@@ -13,7 +13,7 @@ use longshore_store::place;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, timeout};
 
-use crate::config;
+use crate::config::Config;
 use crate::config::value::Account;
 use crate::data::DataFolder;
 
@@ -23,8 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Makes sure that the storage is the right one and can be used.
-pub(crate) fn take(data: &DataFolder, config: &config::Storage, clock: &dyn Clock) -> anyhow::Result<Disk> {
-    let path = config.path.clone().unwrap_or_else(|| data.path().join("storage"));
+pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> anyhow::Result<Disk> {
+    let path = config.storage_folder();
+    let config = &config.storage;
     let options = DiskOptions {
         file_mode: config.file_mode.0,
         folder_mode: config.folder_mode.0,

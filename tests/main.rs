@@ -15,4 +15,5 @@ mod storage;
 mod supervision;
 mod support;
 mod transfer;
+mod verify;
 mod worked_example;

@@ -1,12 +1,16 @@
-//! The command line: one subcommand a file. Exit status: 0 done, 1 refused or failed, 2 wrong usage.
+//! The command line: one subcommand a file. Exit status: 0 done, 1 refused, failed or (of `verify`) something is wrong,
+//! 2 wrong usage.
 
 mod actors;
+mod catalogue;
 mod client;
 mod config;
 mod device;
+mod progress;
 mod recordings;
 mod serve;
 mod table;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +40,12 @@ enum Command {
     /// See what is stored
     #[command(subcommand)]
     Recordings(recordings::Recordings),
+    /// Repair the catalogue of what is stored
+    #[command(subcommand)]
+    Catalogue(catalogue::Catalogue),
+    /// Prove that everything is there and as it was
+    #[command(subcommand)]
+    Verify(verify::Verify),
     /// Check the configuration, see what counts
     #[command(subcommand)]
     Config(config::Config),
@@ -57,22 +67,36 @@ impl ConfigFile {
 
 /// Which server is meant.
 #[derive(Debug, Args)]
-struct Target {
+struct Whose {
     #[command(flatten)]
     config: ConfigFile,
-    /// Data folder of the running server [default: as configured]
+    /// Data folder of the server [default: as configured]
     #[arg(long, value_name = "FOLDER")]
-    data: Option<PathBuf>,
+    data: Option<String>,
+}
+
+impl Whose {
+    fn config(self) -> anyhow::Result<crate::config::Config> {
+        Ok(self.config.inputs().with_option("--data", "data", self.data).load()?.config)
+    }
+}
+
+/// Which server is meant, and in which form it answers.
+#[derive(Debug, Args)]
+struct Target {
+    #[command(flatten)]
+    whose: Whose,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
 
 impl Target {
+    /// With `--data`, mistakes in a configuration are none of ours.
     fn client(self) -> anyhow::Result<Client> {
-        let data = match self.data {
-            Some(data) => data,
-            None => self.config.inputs().load()?.config.data,
+        let data = match self.whose.data {
+            Some(data) => PathBuf::from(data),
+            None => self.whose.config()?.data,
         };
         Client::new(&data)
     }
@@ -86,9 +110,15 @@ pub fn run() -> ExitCode {
         Command::Actors(actors) => actors.run(),
         Command::Recordings(recordings) => recordings.run(),
         Command::Config(config) => config.run(),
+        Command::Catalogue(catalogue) => catalogue.run(),
+        Command::Verify(verify) => return exit(verify.run()),
     };
+    exit(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn exit(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("longshore: {error:#}");
             ExitCode::FAILURE

@@ -143,6 +143,11 @@ impl Config {
         values
     }
 
+    /// The folder of the recordings.
+    pub fn storage_folder(&self) -> PathBuf {
+        self.storage.path.clone().unwrap_or_else(|| self.data.join("storage"))
+    }
+
     /// Keys whose values differ.
     pub fn differing(&self, other: &Self) -> Vec<String> {
         let others = other.values();

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, NaiveDate};
 use longshore_model::{Recording, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -17,8 +17,9 @@ const PERSON_CHARS: usize = 64;
 const CAMERA_CHARS: usize = 24;
 /// Bytes of one name: file systems allow 255, and the other parts and ` (n)` need room.
 const NAME_BYTES: usize = 160;
-/// Endings of stored files; anything else becomes `bin`, so that no device plants a program on the share.
+/// Endings of stored files; anything else becomes [`UNKNOWN_ENDING`], so that no device plants a program on the share.
 const ENDINGS: [&str; 10] = ["mp4", "mov", "avi", "mkv", "ts", "jpg", "jpeg", "m4v", "m2ts", "3gp"];
+const UNKNOWN_ENDING: &str = "bin";
 /// What is added to the name of a video for the name of its manifest.
 pub(crate) const MANIFEST_SUFFIX: &str = ".json";
 
@@ -69,6 +70,16 @@ impl Place {
     }
 }
 
+/// Whether a recording could have been placed under this path: a folder, a day, and a name that begins with the day.
+pub(crate) fn could_be_ours(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    let [_, day, name] = parts[..] else { return false };
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending).unwrap_or_default();
+    NaiveDate::parse_from_str(day, "%Y-%m-%d").is_ok()
+        && name.starts_with(day)
+        && (ENDINGS.contains(&ending) || ending == UNKNOWN_ENDING)
+}
+
 /// Whether two names are one to a file system that ignores case.
 pub(crate) fn same_name(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
@@ -78,7 +89,7 @@ fn ending(original: Option<&str>) -> &'static str {
     let Some(name) = original else { return "mp4" };
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let given = last.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
-    ENDINGS.into_iter().find(|known| *known == given).unwrap_or("bin")
+    ENDINGS.into_iter().find(|known| *known == given).unwrap_or(UNKNOWN_ENDING)
 }
 
 /// `name` with everything taken out that some file system, or a reader's eye, trips over. Where that changes the name,
@@ -194,6 +205,17 @@ mod tests {
         }
         assert_ne!(safe_name("A/B", 64), safe_name("A:B", 64));
         assert_ne!(safe_name(&"x".repeat(300), 64), safe_name(&"x".repeat(301), 64));
+    }
+
+    #[test]
+    fn a_place_is_known_again() {
+        assert!(could_be_ours(&path(&recording(), 2)));
+        assert!(could_be_ours(&path(&Recording { original_name: Some("x.exe".into()), ..recording() }, 1)));
+        for foreign in
+            ["a.mp4", "J. Smith/holiday/2026.mp4", "J. Smith/2026-11-21/notes.txt", "a/2026-11-21/2026-11-21 x.doc"]
+        {
+            assert!(!could_be_ours(foreign), "{foreign}");
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ pub mod journal;
 mod layout;
 pub mod manifest;
 pub mod place;
+pub mod rebuild;
+mod shelf;
 mod slots;
+pub mod verify;
 
 pub use slots::{Committed, Identity};

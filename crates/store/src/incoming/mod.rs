@@ -18,7 +18,7 @@ pub use transfer::Transfer;
 pub use walk::Found;
 
 /// Folder of uploads on their way; its dot keeps it out of sight on the share.
-const FOLDER: &str = ".incoming";
+pub(crate) const FOLDER: &str = ".incoming";
 
 /// Why an upload cannot be worked on.
 #[derive(Debug, thiserror::Error)]

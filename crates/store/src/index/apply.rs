@@ -23,6 +23,7 @@ impl Index {
     /// # Errors
     /// [`IndexError`]; the index is of no use then.
     pub fn apply(&self, entries: &[Entry], mark: &Mark) -> Result<(), IndexError> {
+        // sled knows tuples of up to 14 trees.
         let trees = (
             &self.devices,
             &self.keys,

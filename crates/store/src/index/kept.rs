@@ -60,11 +60,8 @@ impl Index {
     /// [`IndexError`].
     pub fn create(place: &IndexPlace) -> Result<Self, IndexError> {
         let folder = &place.folder;
-        distrust(folder)?;
-        match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => fs::create_dir_all(folder)?,
-        }
+        remove(folder)?;
+        fs::create_dir_all(folder)?;
         let index = open_rows(place)?;
         write_state(folder, false)?;
         Ok(index)
@@ -79,6 +76,20 @@ impl Index {
         self.db.flush()?;
         sync_below(&self.folder.join(ROWS))?;
         Ok(write_state(&self.folder, true)?)
+    }
+
+    /// Puts this index, closed, in the place of another, which is removed. Wherever this is interrupted, one of the two
+    /// is there, or none, and then the next start makes it.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn move_to(self, place: &IndexPlace) -> Result<(), IndexError> {
+        self.close()?;
+        let own = self.folder.clone();
+        drop(self);
+        remove(&place.folder)?;
+        fs::rename(own, &place.folder)?;
+        Ok(place.folder.parent().map_or(Ok(()), sync)?)
     }
 
     /// Has the index made again at the next start.
@@ -142,6 +153,14 @@ fn distrust(folder: &Path) -> io::Result<()> {
     match fs::remove_file(folder.join(STATE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.and_then(|()| sync(folder)),
+    }
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    distrust(folder)?;
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

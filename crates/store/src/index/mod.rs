@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset, Utc};
 use longshore_model::{
-    Declared, Device, DeviceId, EnrolToken, Enrolment, EnrolmentId, RecordingId, Sha256, TokenId, UploadId,
+    Declared, Device, DeviceId, EnrolToken, Enrolment, EnrolmentId, Recording, RecordingId, Sha256, TokenId, UploadId,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,26 @@ impl Index {
             return Ok(None);
         };
         self.stored.get(key)?.map(|text| read_manifest(&text)).transpose()
+    }
+
+    /// The manifest stored under the same `rid` and revision as `recording`, byte for byte.
+    pub fn manifest_of(&self, recording: &Recording) -> Result<Option<Vec<u8>>, IndexError> {
+        let key = revision_key(recording.device, recording.rid, recording.revision);
+        Ok(self.stored.get(key)?.map(|text| text.to_vec()))
+    }
+
+    /// How many declared recordings are not stored as they were declared last.
+    pub fn declared_not_stored(&self) -> Result<u64, IndexError> {
+        let mut count = 0;
+        for row in &self.declared {
+            let (key, row) = row?;
+            let declared = read::<DeclaredRow>(&row)?.declared;
+            let stored = self.stored.scan_prefix(key).next_back().transpose()?;
+            let stored = stored.map(|(_, text)| read_manifest(&text)).transpose()?;
+            let same = |manifest: Manifest| declared.sha256.is_none_or(|sha256| manifest.recording.sha256 == sha256);
+            count += u64::from(!stored.is_some_and(same));
+        }
+        Ok(count)
     }
 
     /// All stored recordings, by start.

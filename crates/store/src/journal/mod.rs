@@ -12,8 +12,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use reading::read;
 use reading::{Chain, Found, Line, damaged, find, later_batch, read_segment, seal, segments};
-pub use reading::{Whole, read};
 
 use crate::facts::{Entry, Fact};
 use crate::files::{self, File, Files};

@@ -98,26 +98,16 @@ impl Chain {
     }
 }
 
-/// What a look at the journal found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Whole {
-    /// Facts.
-    pub facts: u64,
-    /// Bytes behind the last of them: of a batch that is being written now, or that a power cut left; nobody was told
-    /// of it.
-    pub unfinished: usize,
-}
-
-/// Reads the whole journal and checks its chain, changing nothing; a server may be writing it meanwhile.
+/// Reads the whole journal and checks its chain, changing nothing; a server may be writing it meanwhile. What does not
+/// follow at its end is passed over: a batch that is being written now, or that a power cut left.
 ///
 /// # Errors
 /// [`JournalError::Damaged`] if anything but the end of the last batch does not fit.
 pub fn read(
     files: &dyn Files,
     mut replay: impl FnMut(Entry, Mark) -> Result<(), JournalError>,
-) -> Result<Whole, JournalError> {
+) -> Result<(), JournalError> {
     let mut chain = Chain::new();
-    let mut unfinished = 0;
     let names = segments(files)?;
     for (index, name) in names.iter().enumerate() {
         let text = read_segment(files, name, 0)?;
@@ -126,9 +116,8 @@ pub fn read(
         if !rest.is_empty() && (index + 1 < names.len() || later_batch(rest, chain.next_seq)) {
             return Err(damaged(name, &text[..good]));
         }
-        unfinished = rest.len();
     }
-    Ok(Whole { facts: chain.next_seq - 1, unfinished })
+    Ok(())
 }
 
 /// The segments, oldest first, as paths.

@@ -216,8 +216,16 @@ fn looking_changes_nothing_and_passes_over_what_is_being_written() {
     journal.append(at(), vec![fact(1)]).unwrap();
     let end = segment(&disk).size().unwrap();
     segment(&disk).write_at(b"{\"seq\":2,\"ba", end).unwrap();
-    let whole = reading::read(&disk, |_, _| Ok(())).unwrap();
-    assert_eq!(whole, Whole { facts: 1, unfinished: 12 });
+    let count = |disk: &SimulatedDisk| {
+        let mut facts = 0;
+        reading::read(disk, |_, _| {
+            facts += 1;
+            Ok(())
+        })
+        .unwrap();
+        facts
+    };
+    assert_eq!(count(&disk), 1);
     assert_eq!(segment(&disk).size().unwrap(), end + 12);
-    assert_eq!(reading::read(&SimulatedDisk::new(), |_, _| Ok(())).unwrap(), Whole { facts: 0, unfinished: 0 });
+    assert_eq!(count(&SimulatedDisk::new()), 0);
 }

@@ -1,0 +1,103 @@
+//! The storage as it is found, for looking only: it may be large, written to meanwhile, and hold what is not ours.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use longshore_model::{RunningHash, Sha256, UploadId};
+use rustix::fs::{Advice, fadvise};
+
+use crate::incoming::{self, data_path, record_path};
+use crate::manifest::{self, Manifest};
+
+/// One read; large enough that the disk reads on.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Files below the storage folder, as paths from there, those behind a dot left out.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    /// In the order of their names.
+    pub(crate) files: Vec<String>,
+    /// What is no plain file or has a name that is no text: never ours.
+    pub(crate) strange: Vec<String>,
+    /// Folders that cannot be read, and why.
+    pub(crate) closed: Vec<(String, io::Error)>,
+}
+
+impl Shelf {
+    /// Walks the storage.
+    pub(crate) fn walk(root: &Path) -> Self {
+        let mut shelf = Self::default();
+        shelf.walk_folder(root, "");
+        shelf.files.sort_unstable();
+        shelf
+    }
+
+    fn walk_folder(&mut self, root: &Path, folder: &str) {
+        let entries = fs::read_dir(root.join(folder)).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => return self.closed.push((folder.to_owned(), error)),
+        };
+        for entry in entries {
+            let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let path = if folder.is_empty() {
+                name.to_string_lossy().into_owned()
+            } else {
+                format!("{folder}/{}", name.to_string_lossy())
+            };
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && name.to_str().is_some() => self.walk_folder(root, &path),
+                Ok(kind) if kind.is_file() && name.to_str().is_some() => self.files.push(path),
+                Ok(_) => self.strange.push(path),
+                Err(error) => self.closed.push((path, error)),
+            }
+        }
+    }
+}
+
+/// The uploads on their way, with the bytes that arrived.
+pub(crate) fn on_their_way(root: &Path) -> Vec<(UploadId, u64)> {
+    let Ok(entries) = fs::read_dir(root.join(incoming::FOLDER)) else { return Vec::new() };
+    let uploads = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    // A folder may be removed while this looks.
+    let bytes = |upload| fs::metadata(root.join(data_path(upload))).map_or(0, |data| data.len());
+    uploads.map(|upload| (upload, bytes(upload))).collect()
+}
+
+/// The path at which this upload is being placed.
+pub(crate) fn being_placed(root: &Path, upload: UploadId) -> Option<String> {
+    let text = read_small(&root.join(record_path(upload))).ok()?;
+    Some(Manifest::parse(&text).ok()?.recording.path)
+}
+
+/// The bytes of a file that may be a manifest.
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path)?.take(manifest::MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if read as u64 > manifest::MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+/// The checksum of a file as it is on the disk; `read` is told of each piece.
+pub(crate) fn checksum(path: &Path, read: &mut dyn FnMut(u64)) -> io::Result<Sha256> {
+    let mut file = File::open(path)?;
+    let mut hash = RunningHash::default();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let count = match file.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            count => count?,
+        };
+        if count == 0 {
+            break;
+        }
+        hash.update(&buffer[..count]);
+        read(count as u64);
+    }
+    // What is read once must not push out what the server needs.
+    let _only_advice = fadvise(&file, 0, None, Advice::DontNeed);
+    Ok(hash.finish())
+}

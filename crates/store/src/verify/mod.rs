@@ -1,0 +1,190 @@
+//! Is everything there that was acknowledged, and as it was? Reads the journal, the index and the storage, and changes
+//! nothing; a server may be at work meanwhile.
+//!
+//! Two steps, since the second takes hours and the first needs the index for itself: [`Catalogued::read`], then
+//! [`Catalogued::compare`].
+
+mod report;
+mod storage;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use longshore_model::{ReceiptVerifier, Recording, Sha256, UploadId};
+
+pub use report::{IndexIs, OnTheirWay, Problem, ProblemKind, Report};
+
+use crate::facts::Fact;
+use crate::files::Files;
+use crate::index::{Applying, Index, IndexError, IndexPlace};
+use crate::journal::{self, JournalError, Mark};
+use crate::manifest::Manifest;
+
+/// What happens, for whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// One more fact was read from the journal.
+    Fact,
+    /// So much will be looked at; without the content, no bytes.
+    Expect {
+        /// Recordings.
+        recordings: u64,
+        /// Bytes of video.
+        bytes: u64,
+    },
+    /// So many bytes of video were read.
+    Read(u64),
+    /// One recording was looked at.
+    Recording,
+}
+
+/// A recording as the journal has it.
+struct Expected {
+    upload: UploadId,
+    path: String,
+    size: u64,
+    sha256: Sha256,
+    manifest: Sha256,
+}
+
+/// What the journal says.
+pub struct Catalogued {
+    recordings: Vec<Expected>,
+    facts: u64,
+    declared_not_stored: u64,
+    index: IndexIs,
+    problems: Vec<Problem>,
+}
+
+/// The storage, and how to look at it.
+pub struct Storage<'a> {
+    /// Its folder.
+    pub folder: &'a Path,
+    /// The data folder, where the journal goes on meanwhile.
+    pub journal: &'a dyn Files,
+    /// Knows this server's receipts.
+    pub verifier: &'a ReceiptVerifier,
+    /// Look at names and sizes only.
+    pub quick: bool,
+}
+
+impl Catalogued {
+    /// Reads the whole journal in `files`, checks its chain, and compares the index at `live` with one that is made in
+    /// the folder `scratch`, which has to be empty. Without `live` there is nothing to compare: a server holds it.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the journal or `scratch` cannot be used; what is damaged is told by [`Self::compare`].
+    pub fn read(
+        files: &dyn Files,
+        scratch: PathBuf,
+        live: Option<&IndexPlace>,
+        watch: &mut dyn FnMut(Step),
+    ) -> Result<Self, JournalError> {
+        let cache_bytes = live.map_or(crate::index::DEFAULT_CACHE_BYTES, |place| place.cache_bytes);
+        let index = Index::create(&IndexPlace { folder: scratch, cache_bytes })?;
+        let mut comparison = Comparison::with(live)?;
+        let mut recordings = Vec::new();
+        let mut applying = Applying::to(&index);
+        let read = journal::read(files, |entry, mark| {
+            watch(Step::Fact);
+            if let Fact::Stored { manifest } = &entry.fact {
+                recordings.push(Expected::from(manifest)?);
+            }
+            let here = comparison.awaits(&mark);
+            applying.take(entry, mark)?;
+            if here {
+                applying.finish()?;
+                comparison.make(&index)?;
+            }
+            Ok(())
+        });
+        let facts = applying.finish()?;
+        let mut problems = Vec::new();
+        let whole = match read {
+            Ok(_) => true,
+            Err(error @ JournalError::Damaged { .. }) => {
+                problems.push(Problem::journal(&error));
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        let index_is = comparison.end(facts, whole)?;
+        problems.extend(Problem::index(&index_is));
+        let declared_not_stored = index.declared_not_stored()?;
+        Ok(Self { recordings, facts, declared_not_stored, index: index_is, problems })
+    }
+
+    /// Recordings that the journal has and the answer of a running server, which was asked afterwards, has not.
+    pub fn compare_with_answer(&mut self, answer: &[Recording]) {
+        let answered: HashSet<(UploadId, &str, Sha256)> =
+            answer.iter().map(|recording| (recording.upload, recording.path.as_str(), recording.sha256)).collect();
+        let missing = self
+            .recordings
+            .iter()
+            .filter(|expected| !answered.contains(&(expected.upload, expected.path.as_str(), expected.sha256)));
+        self.index = match missing.count() as u64 {
+            0 => IndexIs::AnswersAll,
+            rows => IndexIs::Different { rows },
+        };
+        self.problems.extend(Problem::index(&self.index));
+    }
+
+    /// Looks at every recording in the storage, and at what else is there.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the journal, which is read again for what came meanwhile, cannot be.
+    pub fn compare(self, storage: &Storage<'_>, watch: &mut dyn FnMut(Step)) -> Result<Report, JournalError> {
+        storage.look(self, watch)
+    }
+}
+
+impl Expected {
+    fn from(text: &str) -> Result<Self, IndexError> {
+        let manifest = Manifest::parse(text.as_bytes()).map_err(|error| IndexError::Damaged(error.to_string()))?;
+        let Recording { upload, path, size, sha256, .. } = manifest.recording;
+        Ok(Self { upload, path, size, sha256, manifest: Sha256::of(text.as_bytes()) })
+    }
+}
+
+/// The live index, until the journal comes to where it is.
+enum Comparison {
+    NotAsked,
+    NoIndex,
+    Awaits(Index, Mark),
+    Made(u64),
+}
+
+impl Comparison {
+    fn with(live: Option<&IndexPlace>) -> Result<Self, IndexError> {
+        let Some(place) = live else { return Ok(Self::NotAsked) };
+        Ok(Index::open(place)?.map_or(Self::NoIndex, |(index, mark)| Self::Awaits(index, mark)))
+    }
+
+    fn awaits(&self, mark: &Mark) -> bool {
+        matches!(self, Self::Awaits(_, awaited) if awaited == mark)
+    }
+
+    fn make(&mut self, made: &Index) -> Result<(), IndexError> {
+        if let Self::Awaits(live, _) = self {
+            let rows = live.differences(made)?;
+            live.close()?;
+            *self = Self::Made(rows);
+        }
+        Ok(())
+    }
+
+    fn end(self, facts: u64, whole: bool) -> Result<IndexIs, IndexError> {
+        Ok(match self {
+            Self::NotAsked => IndexIs::NotCompared,
+            // A journal without facts needs none.
+            Self::NoIndex if facts == 0 => IndexIs::Same,
+            Self::NoIndex => IndexIs::Missing,
+            Self::Awaits(live, _) => {
+                live.close()?;
+                if whole { IndexIs::OfAnotherJournal } else { IndexIs::NotCompared }
+            }
+            Self::Made(0) => IndexIs::Same,
+            Self::Made(rows) => IndexIs::Different { rows },
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! The storage against the journal. The journal was read first, and a recording is in the storage before it is in the
+//! journal: so what is missing is missing. What is there and unknown may have come meanwhile: that is looked at twice.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+
+use longshore_model::{Sha256, UploadId};
+
+use super::report::{OnTheirWay, Problem, ProblemKind, Report};
+use super::{Catalogued, Expected, Step, Storage};
+use crate::facts::Fact;
+use crate::journal::{self, JournalError};
+use crate::layout::{MANIFEST_SUFFIX, could_be_ours};
+use crate::manifest::Manifest;
+use crate::shelf::{Shelf, being_placed, checksum, on_their_way, read_small};
+
+/// What to do about evidence that is not what it was.
+const RESTORE: &str = "restore it from a backup";
+
+/// A recording that was looked at.
+enum Seen {
+    Verified,
+    /// There, but its content was not read.
+    Unverified,
+    Wrong,
+}
+
+impl Storage<'_> {
+    pub(super) fn look(&self, catalogued: Catalogued, watch: &mut dyn FnMut(Step)) -> Result<Report, JournalError> {
+        let Catalogued { mut recordings, facts, declared_not_stored, index, mut problems } = catalogued;
+        recordings.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let bytes = if self.quick { 0 } else { recordings.iter().map(|expected| expected.size).sum() };
+        watch(Step::Expect { recordings: recordings.len() as u64, bytes });
+        let (mut present, mut unverified) = (0, 0);
+        for expected in &recordings {
+            let manifest_is_right = self.look_at_manifest(expected, &mut problems);
+            match self.look_at_video(expected, &mut problems, watch) {
+                Seen::Wrong => {}
+                _ if !manifest_is_right => {}
+                Seen::Verified => present += 1,
+                Seen::Unverified => {
+                    present += 1;
+                    unverified += 1;
+                }
+            }
+            watch(Step::Recording);
+        }
+        let foreign = self.look_at_the_rest(&recordings, facts, &mut problems)?;
+        let incoming = on_their_way(self.folder);
+        let received = incoming.iter().map(|(_, bytes)| bytes).sum();
+        let on_their_way = OnTheirWay { uploads: incoming.len() as u64, bytes: received };
+        let expected = recordings.len() as u64;
+        Ok(Report { expected, present, unverified, facts, declared_not_stored, on_their_way, index, problems, foreign })
+    }
+
+    fn look_at_manifest(&self, expected: &Expected, problems: &mut Vec<Problem>) -> bool {
+        let path = format!("{}{MANIFEST_SUFFIX}", expected.path);
+        let (kind, text) = match read_small(&self.folder.join(&path)) {
+            Ok(text) if Sha256::of(&text) == expected.manifest => match self.untrue(&text) {
+                None => return true,
+                Some(untrue) => {
+                    (ProblemKind::AlteredManifest, format!("the manifest is as in the journal, but {untrue}"))
+                }
+            },
+            Ok(_) => (ProblemKind::AlteredManifest, format!("the manifest was altered after it was signed: {RESTORE}")),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                (ProblemKind::AlteredManifest, format!("the manifest was altered after it was signed: {RESTORE}"))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (ProblemKind::MissingManifest, format!("the manifest is missing: {RESTORE}"))
+            }
+            Err(error) => (ProblemKind::Unreadable, unreadable("manifest", &error)),
+        };
+        problems.push(Problem::new(kind, &path, text));
+        false
+    }
+
+    fn untrue(&self, text: &[u8]) -> Option<String> {
+        match Manifest::parse(text) {
+            Ok(manifest) => Some(manifest.check(self.verifier).err()?.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    fn look_at_video(&self, expected: &Expected, problems: &mut Vec<Problem>, watch: &mut dyn FnMut(Step)) -> Seen {
+        let path = self.folder.join(&expected.path);
+        let checked = fs::symlink_metadata(&path).and_then(|there| {
+            if !there.is_file() {
+                return Ok(Err("the video is no file any more".to_owned()));
+            }
+            if there.len() != expected.size {
+                return Ok(Err(format!("the video has {} bytes instead of {}", there.len(), expected.size)));
+            }
+            if self.quick {
+                return Ok(Ok(Seen::Unverified));
+            }
+            let same = checksum(&path, &mut |bytes| watch(Step::Read(bytes)))? == expected.sha256;
+            Ok(if same {
+                Ok(Seen::Verified)
+            } else {
+                Err("the video's bytes are not those that were signed for".to_owned())
+            })
+        });
+        let (kind, text) = match checked {
+            Ok(Ok(seen)) => return seen,
+            Ok(Err(altered)) => (ProblemKind::AlteredVideo, format!("{altered}: {RESTORE}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (ProblemKind::MissingVideo, format!("the video is missing: {RESTORE}"))
+            }
+            Err(error) => (ProblemKind::Unreadable, unreadable("video", &error)),
+        };
+        problems.push(Problem::new(kind, &expected.path, text));
+        Seen::Wrong
+    }
+
+    /// Everything that the journal did not tell of. Returns what is foreign.
+    fn look_at_the_rest(
+        &self,
+        recordings: &[Expected],
+        facts: u64,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Vec<String>, JournalError> {
+        let shelf = Shelf::walk(self.folder);
+        let known: HashSet<&str> = recordings.iter().map(|expected| expected.path.as_str()).collect();
+        let unknown: Vec<&str> =
+            shelf.files.iter().map(String::as_str).filter(|path| !known.contains(video_of(path))).collect();
+        for (path, error) in &shelf.closed {
+            problems.push(Problem::new(ProblemKind::Unreadable, path, unreadable("folder", error)));
+        }
+        let mut foreign = shelf.strange;
+        if unknown.is_empty() {
+            return Ok(foreign);
+        }
+        // In this order: an upload's folder goes only after its recording is in the journal.
+        let placing: HashSet<UploadId> = on_their_way(self.folder).into_iter().map(|(upload, _)| upload).collect();
+        let being_placed: HashSet<String> =
+            placing.iter().filter_map(|upload| being_placed(self.folder, *upload)).collect();
+        let new = self.paths_since(facts)?;
+        for path in unknown {
+            let video = video_of(path);
+            if new.contains(video) || being_placed.contains(video) || !self.folder.join(path).exists() {
+                continue;
+            }
+            let manifest = self.manifest_at(&format!("{video}{MANIFEST_SUFFIX}"));
+            match manifest {
+                Some(manifest) if path != video => {
+                    problems.push(Problem::new(ProblemKind::UnknownManifest, path, self.advice(&manifest)));
+                }
+                // Its manifest tells of it.
+                Some(_) => {}
+                None if could_be_ours(path) => problems.push(Problem::new(
+                    ProblemKind::UnknownVideo,
+                    path,
+                    "a video without a manifest that the journal does not know: find out who put it there; a manifest \
+                     from a backup makes it a recording again",
+                )),
+                None => foreign.push(path.to_owned()),
+            }
+        }
+        Ok(foreign)
+    }
+
+    fn manifest_at(&self, path: &str) -> Option<Manifest> {
+        Manifest::parse(&read_small(&self.folder.join(path)).ok()?).ok()
+    }
+
+    fn advice(&self, manifest: &Manifest) -> String {
+        match manifest.check(self.verifier) {
+            Ok(()) => "the journal does not know this recording: stop Longshore and run `longshore catalogue rebuild \
+                       --from-manifests`"
+                .to_owned(),
+            Err(untrue) => format!("the journal does not know this manifest, and {untrue}: find out who put it there"),
+        }
+    }
+
+    /// Where recordings were placed that the journal got after the first so many facts.
+    fn paths_since(&self, facts: u64) -> Result<HashSet<String>, JournalError> {
+        let mut paths = HashSet::new();
+        let read = journal::read(self.journal, |entry, _| {
+            if let (true, Fact::Stored { manifest }) = (entry.seq > facts, &entry.fact) {
+                paths.insert(Expected::from(manifest)?.path);
+            }
+            Ok(())
+        });
+        match read {
+            // It is told already.
+            Ok(_) | Err(JournalError::Damaged { .. }) => Ok(paths),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The video to which a path belongs: its own, or that of the manifest.
+fn video_of(path: &str) -> &str {
+    path.strip_suffix(MANIFEST_SUFFIX).unwrap_or(path)
+}
+
+fn unreadable(what: &str, error: &io::Error) -> String {
+    format!("the {what} cannot be read ({error}): see to the disk and to the rights, then verify again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::video_of;
+
+    #[test]
+    fn a_manifest_belongs_to_its_video() {
+        assert_eq!(video_of("a/b.mp4.json"), "a/b.mp4");
+        assert_eq!(video_of("a/b.mp4"), "a/b.mp4");
+    }
+}

@@ -1,0 +1,124 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use indicatif::{DecimalBytes, HumanCount};
+use longshore_store::files::{Disk, DiskOptions};
+use longshore_store::index::IndexPlace;
+use longshore_store::verify::{Catalogued, IndexIs, Report, Step, Storage};
+
+use super::client::Client;
+use super::progress::Progress;
+use super::{Target, table};
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::http::operator::{RecordingRow, paths};
+use crate::identity::receipt_verifier;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verify {
+    /// Read every stored recording again and compare it with its manifest and the journal
+    ///
+    /// Works whether Longshore runs or not. Exit status 1 if anything is wrong.
+    Store {
+        /// Look at names and sizes only
+        #[arg(long)]
+        quick: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+impl Verify {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let Self::Store { quick, target } = self;
+        let Target { whose, json } = target;
+        let report = verify(&whose.config()?, quick)?;
+        if json {
+            table::print_json(&report)?;
+        } else {
+            tell(&report);
+        }
+        Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn verify(config: &Config, quick: bool) -> anyhow::Result<Report> {
+    let (data, folder) = DataFolder::of_server(&config.data)?;
+    let verifier = receipt_verifier(&data)?;
+    let journal = Disk::open(&data, DiskOptions::default())?;
+    let mut progress = Progress::new();
+    progress.count("Reading the journal");
+    let catalogued = read_journal(&data, folder.as_ref(), &journal, &progress);
+    // The server may be started while the recordings are read.
+    drop(folder);
+    progress.end();
+    let storage = config.storage_folder();
+    let storage = Storage { folder: &storage, journal: &journal, verifier: &verifier, quick };
+    let report = catalogued?.compare(&storage, &mut |step| match step {
+        Step::Expect { recordings, .. } if quick => progress.items("Looking at recordings", recordings),
+        Step::Expect { bytes, .. } => progress.bytes("Reading recordings", bytes),
+        Step::Recording if quick => progress.advance(1),
+        Step::Read(bytes) if !quick => progress.advance(bytes),
+        _ => {}
+    });
+    progress.end();
+    Ok(report?)
+}
+
+/// With the folder in our hands, no server has it.
+fn read_journal(
+    data: &Path,
+    folder: Option<&DataFolder>,
+    journal: &Disk,
+    progress: &Progress,
+) -> anyhow::Result<Catalogued> {
+    let scratch = tempfile::Builder::new().prefix("verify-").tempdir_in(data);
+    let scratch = scratch.with_context(|| format!("nothing can be written to {}", data.display()))?;
+    let place = IndexPlace::below(data);
+    let live = folder.map(|_| &place);
+    let rows = scratch.path().join("index");
+    let mut catalogued = Catalogued::read(journal, rows, live, &mut |_| progress.advance(1))?;
+    if folder.is_none() {
+        // One that just starts or stops does not answer; the report says that nothing was compared.
+        if let Ok(rows) = Client::new(data).and_then(|client| client.get::<Vec<RecordingRow>>(paths::RECORDINGS)) {
+            let answer: Vec<_> = rows.into_iter().map(|row| row.recording).collect();
+            catalogued.compare_with_answer(&answer);
+        }
+    }
+    Ok(catalogued)
+}
+
+fn tell(report: &Report) {
+    let Report { expected, present, unverified, facts, declared_not_stored, on_their_way, index, problems, foreign } =
+        report;
+    let count = |count: &u64| HumanCount(*count);
+    println!("{} expected, {} present, {} unverified", count(expected), count(present), count(unverified));
+    println!(
+        "Declared by devices and not stored: {}. On their way: {} uploads, {} received.",
+        count(declared_not_stored),
+        count(&on_their_way.uploads),
+        DecimalBytes(on_their_way.bytes)
+    );
+    println!("Journal: {} facts read. Index: {}.", count(facts), in_words(index));
+    for path in foreign {
+        println!("Not Longshore's: {path}");
+    }
+    for problem in problems {
+        println!("WRONG: {}: {}", problem.path, problem.text);
+    }
+}
+
+fn in_words(index: &IndexIs) -> String {
+    match index {
+        IndexIs::Same => "every row is as the journal says".to_owned(),
+        IndexIs::AnswersAll => {
+            "the running server knows every recording; its rows are compared when it is stopped".to_owned()
+        }
+        IndexIs::NotCompared => "not compared".to_owned(),
+        IndexIs::Missing => "none that can be trusted; the next start makes it".to_owned(),
+        IndexIs::OfAnotherJournal => "not of this journal".to_owned(),
+        IndexIs::Different { rows } => format!("{} rows differ", HumanCount(*rows)),
+    }
+}
