@@ -21,21 +21,14 @@ use tokio::sync::watch;
 use crate::config::Loaded;
 use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
-use crate::http::{Server, local, on_the_port, on_the_socket};
+use crate::http::lobby::Lobby;
+use crate::http::{Server, local, on_the_socket, port};
 use crate::identity::Identity;
 use crate::reload::Reload;
 use crate::storage::{self, Watch};
 use crate::telemetry::Logging;
 use crate::tls;
 
-/// A TLS handshake takes no longer.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// The head of a request takes no longer; a camera on 4G may need seconds for it.
-const REQUEST_HEAD: Duration = Duration::from_secs(10);
-/// An idle connection is kept this long: longer than the pause between two recordings.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a connection lingers after an early answer, so that the client reads it before the reset.
-const LINGER: Duration = Duration::from_secs(2);
 /// The whole stop; then the process leaves with [`STOPPED_LATE`]. Everything acknowledged is on the disk either way.
 const STOP: Duration = Duration::from_secs(20);
 /// Requests get this much of it to end.
@@ -60,16 +53,18 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     let reload = Reload::new(loaded, logging)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
+    port::raise_file_limit();
+
     // 1. The data folder is ours, and so are its keys.
     let data = DataFolder::take(&config.data)?;
     let identity = Identity::load(&data)?;
 
     // 2. The port, before anything slow: a typing error should be told at once.
     let listen = config.server.listen;
-    let port = TcpListener::bind(listen).with_context(|| {
+    let listener = TcpListener::bind(listen).with_context(|| {
         format!("cannot listen on {listen}; is the port taken? --listen or server.listen chooses another")
     })?;
-    let own_url = url_of(port.local_addr()?);
+    let own_url = url_of(listener.local_addr()?);
 
     // 3. Journal and index.
     let (catalogue, writer) = open_catalogue(&data, config.index.cache.0, Arc::clone(&clock))?;
@@ -108,9 +103,10 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
         clock,
         connections: Connections::default(),
         strangers: Strangers::default(),
+        lobby: Lobby::default(),
         draining,
     });
-    let edge = [start_port(&server, port, tls_config)?, start_socket(&server, &data)?];
+    let edge = [port::start(&server, listener, tls_config, STOP_REQUESTS_SECONDS)?, start_socket(&server, &data)?];
     announce(&server, &fingerprint, &data);
     actix_web::rt::spawn(reload.run());
 
@@ -140,24 +136,6 @@ fn open_catalogue(data: &DataFolder, cache_bytes: u64, clock: Arc<dyn Clock>) ->
         tracing::warn!(torn.bytes, torn.aside, "the journal's end, which nobody was told of, was put aside");
     }
     Ok((catalogue, writer))
-}
-
-fn start_port(server: &Data<Server>, port: TcpListener, tls: rustls::ServerConfig) -> anyhow::Result<ServerHandle> {
-    let app_data = server.clone();
-    let connections = server.connections.clone();
-    let http = HttpServer::new(move || App::new().app_data(app_data.clone()).configure(on_the_port))
-        .on_connect(move |stream, extensions| connections.note(stream, extensions))
-        .tls_handshake_timeout(HANDSHAKE)
-        .client_request_timeout(REQUEST_HEAD)
-        .client_disconnect_timeout(LINGER)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(STOP_REQUESTS_SECONDS)
-        .disable_signals()
-        .listen_rustls_0_23(port, tls)?
-        .run();
-    let handle = http.handle();
-    actix_web::rt::spawn(http);
-    Ok(handle)
 }
 
 fn start_socket(server: &Data<Server>, data: &DataFolder) -> anyhow::Result<ServerHandle> {

@@ -126,6 +126,18 @@ fn a_waiting_poll_does_not_hold_the_stop() {
 }
 
 #[test]
+fn an_idle_connection_does_not_hold_the_stop() {
+    let mut world = World::new();
+    let camera = world.camera("B4-1", "J. Smith");
+    let mut idle = camera.begin("GET", "/device/v1/desired", &[]);
+    assert_eq!(idle.reply("GET").status, 200);
+    let began = std::time::Instant::now();
+    world.terminate();
+    assert_eq!(world.stopped(), Some(0));
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}
+
+#[test]
 fn after_kill_9_every_acknowledged_byte_is_there() {
     let mut world = World::new();
     let camera = world.camera("B4-1", "J. Smith");

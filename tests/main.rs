@@ -9,6 +9,7 @@ mod enrolment;
 mod interruption;
 mod limits;
 mod offload;
+mod slow;
 mod space;
 mod standing;
 mod storage;

@@ -62,6 +62,21 @@ fn every_problem_type_is_documented_with_its_status() {
 }
 
 #[test]
+fn every_kind_of_bad_input_in_the_protocol_document_has_its_test() {
+    let document = fs::read_to_string(root().join("docs/PROTOCOL.md")).unwrap();
+    let section = document.split("\n## ").find(|section| section.starts_with("Bad input")).unwrap();
+    let rows: Vec<_> = section.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        let (file, name) =
+            row.rsplit('`').nth(1).and_then(|test| test.split_once("::")).unwrap_or_else(|| panic!("{row}"));
+        let source = fs::read_to_string(root().join(format!("tests/{file}.rs"))).unwrap();
+        let before = source.split_once(&format!("\nfn {name}() {{")).unwrap_or_else(|| panic!("{row}")).0;
+        assert!(before.lines().rev().take(2).any(|line| line == "#[test]"), "{row}");
+    }
+}
+
+#[test]
 fn every_link_between_documents_leads_somewhere() {
     let mut documents = vec![root().join("README.md"), root().join("CHANGELOG.md")];
     documents.extend(crate::support::files_below(&root().join("docs")));

@@ -238,9 +238,10 @@ impl Filter {
 }
 
 impl Default for Filter {
-    /// sled and the HTTP server tell of their inner life at `info`.
+    /// sled and the HTTP server tell of their inner life at `info`, and the protocol's part of it calls whatever a client
+    /// does wrong an error: anyone could fill the log.
     fn default() -> Self {
-        Self("info,sled=warn,actix_server=warn,actix_http=warn".to_owned())
+        Self("info,sled=warn,actix_server=warn,actix_http=off".to_owned())
     }
 }
 

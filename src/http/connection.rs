@@ -12,6 +12,8 @@ use actix_web::rt::net::{TcpStream, UnixStream};
 use longshore_model::Sha256;
 use longshore_protocol::limits;
 
+use super::lobby::{Ends, Lobby};
+use super::requests::Requests;
 use crate::tls::ClientKey;
 
 /// Addresses whose strangers are counted at once; beyond, the oldest counts are forgotten, so that memory stays flat.
@@ -23,6 +25,9 @@ pub(crate) struct Connection {
     /// The key that the client proved to hold, if it showed a certificate.
     pub(crate) key: Option<ClientKey>,
     pub(crate) address: Option<IpAddr>,
+    /// By which the lobby knows it.
+    pub(crate) ends: Option<Ends>,
+    pub(crate) requests: Option<Requests>,
     _place: Option<Place>,
     /// Connections with the same key, this one included, when it began.
     pub(crate) of_this_key: usize,
@@ -54,14 +59,17 @@ impl Connections {
     }
 
     /// Notes what the handshake told; called once a connection.
-    pub(crate) fn note(&self, stream: &dyn Any, extensions: &mut Extensions) {
+    pub(crate) fn note(&self, lobby: &Lobby, stream: &dyn Any, extensions: &mut Extensions) {
         let Some(stream) = stream.downcast_ref::<TlsStream<TcpStream>>() else { return };
         let (tcp, tls) = stream.get_ref();
         let key = ClientKey::of(tls.peer_certificates());
         let place = key.as_ref().map(|key| self.enter(key.sha256));
         let of_this_key = place.as_ref().map_or(0, |(_, count)| *count);
-        let address = tcp.peer_addr().ok().map(|address| address.ip());
-        extensions.insert(Connection { key, address, _place: place.map(|(place, _)| place), of_this_key });
+        let ends = tcp.peer_addr().and_then(|peer| Ok((peer, tcp.local_addr()?))).ok();
+        let address = ends.map(|(peer, _)| peer.ip());
+        let requests = ends.and_then(|ends| lobby.requests(ends));
+        let place = place.map(|(place, _)| place);
+        extensions.insert(Connection { key, address, ends, requests, _place: place, of_this_key });
     }
 }
 
@@ -111,7 +119,7 @@ impl Strangers {
 }
 
 /// An IPv6 client has a whole /64 to choose addresses from.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(

@@ -4,10 +4,13 @@ pub(crate) mod connection;
 pub(crate) mod device;
 pub(crate) mod error;
 mod json;
+pub(crate) mod lobby;
 pub(crate) mod local;
 pub(crate) mod operator;
 mod pace;
 mod pages;
+pub(crate) mod port;
+mod requests;
 
 use std::sync::Arc;
 
@@ -20,6 +23,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::identity::Identity;
 use connection::{Connections, Strangers};
+use lobby::Lobby;
 
 /// What every handler may use.
 pub(crate) struct Server {
@@ -32,6 +36,7 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) connections: Connections,
     pub(crate) strangers: Strangers,
+    pub(crate) lobby: Lobby,
     /// Turns true when the server stops: whoever waits for news is answered.
     pub(crate) draining: watch::Receiver<bool>,
 }

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead as _, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,6 +171,26 @@ impl Exchange {
         let socket = &self.stream.sock;
         let (client, server) = (socket.local_addr().unwrap().port(), socket.peer_addr().unwrap().port());
         eventually("the server has read what was sent", || unread(server, client) == Some(0));
+    }
+
+    /// Whether the server has begun to answer within this time.
+    pub(crate) fn answers_within(&mut self, time: Duration) -> bool {
+        self.stream.sock.set_read_timeout(Some(time)).unwrap();
+        let begun = match self.stream.fill_buf() {
+            Ok(bytes) => !bytes.is_empty(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => panic!("no answer: {error}"),
+        };
+        self.stream.sock.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+        begun
+    }
+
+    /// Whether the server ends the connection within this time, without an answer.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
+        self.stream.sock.set_read_timeout(Some(time)).unwrap();
+        let read = self.stream.fill_buf().map(<[u8]>::is_empty);
+        self.stream.sock.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+        read.unwrap_or_else(|error| error.kind() != io::ErrorKind::WouldBlock)
     }
 
     /// Closes the connection without a farewell, as a device without power does.

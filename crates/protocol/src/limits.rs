@@ -19,6 +19,8 @@ pub const UNFINISHED_UPLOADS: usize = 64;
 pub const CONNECTIONS: usize = 8;
 /// Unauthenticated requests of one address in a minute.
 pub const UNAUTHENTICATED_PER_MINUTE: u32 = 30;
+/// Connections of one address that no enrolled key has been shown on, at the same time.
+pub const UNAUTHENTICATED_CONNECTIONS: usize = 64;
 /// Characters of a name that a device gives: serial, model, camera, event type, file name.
 pub const NAME_CHARS: usize = 255;
 /// Network addresses of one device.

@@ -55,14 +55,16 @@ impl FromRequest for Caller {
                 return Err(Failure::new(ProblemType::UnknownDevice, detail));
             };
             check_connections(&request)?;
-            match device.state {
-                DeviceState::Approved | DeviceState::Active => {}
+            if device.state == DeviceState::Retired {
+                let detail = "it has to be enrolled anew before it may do anything here";
+                return Err(Failure::new(ProblemType::DeviceRetired, detail));
+            }
+            if let Some(ends) = request.conn_data::<Connection>().and_then(|connection| connection.ends) {
+                server.lobby.recognised(ends);
+            }
+            if device.state == DeviceState::Suspended {
                 // No settings, not even a hint that there are new ones.
-                DeviceState::Suspended => return Ok(Self(device)),
-                DeviceState::Retired => {
-                    let detail = "it has to be enrolled anew before it may do anything here";
-                    return Err(Failure::new(ProblemType::DeviceRetired, detail));
-                }
+                return Ok(Self(device));
             }
             let offer_again = server.engine.offer_again(device.id).await?;
             let tag = desired::tag(&server, &device, offer_again);
