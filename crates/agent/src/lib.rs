@@ -6,10 +6,12 @@
 pub mod backoff;
 pub mod body;
 pub mod client;
+pub mod clip;
 pub mod deletions;
 pub mod device_clock;
 pub mod disk;
 pub mod enrol;
+pub mod file_name;
 pub mod hash_cache;
 pub mod hold;
 pub mod offload;
@@ -23,4 +25,5 @@ pub mod stock;
 pub mod tls;
 pub mod transfer;
 pub mod verdict;
+pub mod when;
 pub mod worklist;
