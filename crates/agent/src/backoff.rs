@@ -10,8 +10,10 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 /// Longest wait between two questions for one receipt: the server reads the file back, which takes minutes at most.
 const LONGEST_FOR_RECEIPT: Duration = Duration::from_secs(30);
-/// How often the folder is looked through again.
+/// How often the folders are looked through again.
 const RESCAN: Duration = Duration::from_secs(30);
+/// How long a file has to rest before it is read: two of the 2 s by which FAT dates it.
+const REST: Duration = Duration::from_secs(4);
 /// How long a run that is to end may go without any progress.
 const GIVE_UP: Duration = Duration::from_secs(600);
 /// A transfer that neither moves a byte nor is answered for this long is broken off. The server itself breaks off
@@ -27,8 +29,10 @@ pub struct Pace {
     pub longest: Duration,
     /// Longest wait between two questions for one receipt.
     pub longest_for_receipt: Duration,
-    /// How often the folder is looked through again.
+    /// How often the folders are looked through again.
     pub rescan: Duration,
+    /// How long a file has to rest before it is read.
+    pub rest: Duration,
     /// How long a run that is to end may go without any progress.
     pub give_up: Duration,
     /// How long a transfer may stand still before it is broken off.
@@ -42,6 +46,7 @@ impl Default for Pace {
             longest: LONGEST,
             longest_for_receipt: LONGEST_FOR_RECEIPT,
             rescan: RESCAN,
+            rest: REST,
             give_up: GIVE_UP,
             stalled: STALLED,
         }
@@ -125,6 +130,11 @@ impl Patience {
         };
         let left = give_up.saturating_sub(now.saturating_duration_since(since));
         (!left.is_zero()).then(|| wait.min(left))
+    }
+
+    /// The longest wait between two tries.
+    pub fn longest(&self) -> Duration {
+        self.longest
     }
 
     /// How long the run may go without progress; `None`: for ever.

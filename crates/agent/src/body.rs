@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -40,7 +40,7 @@ pub struct Sending {
 #[derive(Debug, Default)]
 struct Shared {
     handed_over: AtomicU64,
-    source_failed: AtomicBool,
+    source_error: Mutex<Option<SourceError>>,
 }
 
 impl Sending {
@@ -49,9 +49,9 @@ impl Sending {
         self.shared.handed_over.load(Ordering::Relaxed)
     }
 
-    /// Whether the body ended because the file is no longer the one that was hashed, or cannot be read.
-    pub fn source_failed(&self) -> bool {
-        self.shared.source_failed.load(Ordering::Relaxed)
+    /// Why the body ended before the file did; told once.
+    pub fn source_error(&self) -> Option<SourceError> {
+        self.shared.source_error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -112,26 +112,34 @@ impl<F: Fn(u64)> Way<F> {
 fn read(mut file: File, expected: FileState, offset: u64, pieces: &mpsc::Sender<io::Result<Bytes>>, shared: &Shared) {
     let mut left = expected.size.saturating_sub(offset);
     while left > 0 {
-        let piece = read_piece(&mut file, expected, left);
-        let length = piece.as_ref().map_or(0, Bytes::len);
-        let failed = piece.is_err();
-        if failed {
-            shared.source_failed.store(true, Ordering::Relaxed);
+        match read_piece(&mut file, expected, left) {
+            Ok(piece) => {
+                left = left.saturating_sub(piece.len() as u64);
+                if pieces.blocking_send(Ok(piece)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                let told = io::Error::other(error.to_string());
+                *shared.source_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                // Nobody waits for it if the request has ended in the meantime.
+                let _ = pieces.blocking_send(Err(told));
+                return;
+            }
         }
-        if pieces.blocking_send(piece).is_err() || failed {
-            return;
-        }
-        left = left.saturating_sub(length as u64);
     }
 }
 
-fn read_piece(file: &mut File, expected: FileState, left: u64) -> io::Result<Bytes> {
+fn read_piece(file: &mut File, expected: FileState, left: u64) -> Result<Bytes, SourceError> {
     let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
     let mut piece = vec![0; wanted];
-    file.read_exact(&mut piece)?;
+    match file.read_exact(&mut piece) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(SourceError::Changed),
+        result => result?,
+    }
     // Asked after the reading: whoever wrote before or during it has moved the time of change.
     if FileState::of(&file.metadata()?) != expected {
-        return Err(io::Error::other("the file changed while it was sent"));
+        return Err(SourceError::Changed);
     }
     Ok(Bytes::from(piece))
 }
@@ -160,7 +168,7 @@ mod tests {
         let sent = body.collect().await.unwrap().to_bytes();
         assert!(sent == content[7..]);
         assert_eq!(sending.handed_over(), sent.len() as u64);
-        assert!(!sending.source_failed());
+        assert!(sending.source_error().is_none());
     }
 
     #[tokio::test]
@@ -178,7 +186,7 @@ mod tests {
         body.frame().await.unwrap().unwrap();
         fs::write(&path, &content[..content.len() - 1]).unwrap();
         assert!(body.collect().await.is_err());
-        assert!(sending.source_failed());
+        assert!(matches!(sending.source_error(), Some(SourceError::Changed)));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk;
 use crate::receipt::Expected;
 use crate::recording::Recording;
-use crate::source::{self, FileState, HashError};
+use crate::source::{self, FileState, HashError, Sitting};
 
 /// A deletion that was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Intent {
     pub state: FileState,
     /// Its checksum, as in the receipt.
     pub sha256: Sha256,
+    /// Where it was hashed.
+    pub sitting: Sitting,
     /// Number of the file system that the file was in.
     pub file_system: u64,
     /// The receipt that allows it.
@@ -48,6 +50,7 @@ impl Intent {
             path: recording.path.clone(),
             state: recording.state,
             sha256: recording.sha256,
+            sitting: recording.sitting.clone(),
             file_system: file_system(&recording.path)?,
             receipt,
             deleted_at: None,
@@ -178,14 +181,16 @@ fn file_system(path: &Path) -> io::Result<u64> {
     Ok(fs::metadata(folder)?.dev())
 }
 
-/// Whether the file still has the bytes that the receipt is for. Inodes of FAT are made up at every mount, so a
-/// different state alone proves nothing: then the bytes decide.
+/// Whether the file still has the bytes that the receipt is for. Outside the sitting in which it was hashed, its state
+/// proves nothing, neither when it is equal (two cards of cameras whose clocks were never set look alike) nor when it is
+/// not (inodes of FAT are made up at every mount): then the bytes decide.
 fn is_same_file(intent: &Intent) -> io::Result<bool> {
-    if FileState::at(&intent.path)? == intent.state {
+    let (file, state) = source::open(&intent.path)?;
+    if state == intent.state && Sitting::of(&file)? == intent.sitting {
         return Ok(true);
     }
     match source::hash(&intent.path, |_| true) {
-        Ok((state, sha256)) => Ok(sha256 == intent.sha256 && FileState::at(&intent.path)? == state),
+        Ok(content) => Ok(content.sha256 == intent.sha256 && FileState::at(&intent.path)? == content.state),
         Err(HashError::Io(error)) => Err(error),
         Err(HashError::Changed | HashError::Interrupted) => Ok(false),
     }
@@ -217,9 +222,9 @@ mod tests {
         let path = folder.path().join("card/EVENT/a.mp4");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, b"abc").unwrap();
-        let (state, sha256) = source::hash(&path, |_| true).unwrap();
-        let found = Found { name: "EVENT/a.mp4".into(), path, kind: Kind::Event, state };
-        let recording = Recording::new("S", &found, state, sha256);
+        let content = source::hash(&path, |_| true).unwrap();
+        let found = Found { name: "EVENT/a.mp4".into(), path, kind: Kind::Event, state: content.state };
+        let recording = Recording::new("S", &found, &content);
         Card {
             journal: Journal::open(folder.path().join("state/deletions")).unwrap(),
             intent: Intent::new(&recording, "receipt".into()).unwrap(),
@@ -334,6 +339,17 @@ mod tests {
         let card = card();
         touch(&card.intent.path);
         assert_ne!(FileState::at(&card.intent.path).unwrap(), card.intent.state);
+        let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
+        assert_eq!(carried, Carried::Deleted(card.deleted()));
+    }
+
+    #[test]
+    fn a_file_that_looks_the_same_on_another_card_is_read_before_it_is_deleted() {
+        let mut card = card();
+        card.intent.sitting = serde_json::from_str("\"another card\"").unwrap();
+        let intent = Intent { sha256: Sha256::of(b"what was on the other card"), ..card.intent.clone() };
+        assert!(matches!(card.journal.delete(intent, now()).unwrap(), Carried::Kept(_)));
+        assert!(card.intent.path.exists());
         let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
         assert_eq!(carried, Carried::Deleted(card.deleted()));
     }

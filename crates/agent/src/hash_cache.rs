@@ -3,16 +3,15 @@
 //! A file of lines, one JSON object each, the last one about a path counting: a crash can cost a line at most, and
 //! what is lost is computed again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use longshore_model::Sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
-use crate::source::FileState;
+use crate::source::{Content, FileState};
 
 /// The file is written anew when it has this many lines more than it has entries.
 const STALE_LINES: usize = 1_000;
@@ -21,8 +20,7 @@ const STALE_LINES: usize = 1_000;
 struct Line {
     path: PathBuf,
     #[serde(flatten)]
-    state: FileState,
-    sha256: Sha256,
+    content: Content,
 }
 
 /// Known checksums, by path and state of the file.
@@ -30,7 +28,7 @@ struct Line {
 pub struct HashCache {
     path: PathBuf,
     file: File,
-    entries: HashMap<PathBuf, (FileState, Sha256)>,
+    entries: HashMap<PathBuf, Content>,
     lines: usize,
 }
 
@@ -56,24 +54,23 @@ impl HashCache {
             path: path.to_owned(),
             file,
             lines: lines.len(),
-            entries: lines.into_iter().map(|line| (line.path, (line.state, line.sha256))).collect(),
+            entries: lines.into_iter().map(|line| (line.path, line.content)).collect(),
         })
     }
 
-    /// The checksum of the file at `path`, if it is known for exactly this state.
-    pub fn get(&self, path: &Path, state: FileState) -> Option<Sha256> {
-        let (known, sha256) = self.entries.get(path)?;
-        (*known == state).then_some(*sha256)
+    /// What is in the file at `path`, if it is known for exactly this state.
+    pub fn get(&self, path: &Path, state: FileState) -> Option<&Content> {
+        self.entries.get(path).filter(|known| known.state == state)
     }
 
     /// Keeps a checksum.
     ///
     /// # Errors
     /// What the operating system says; it is then known for this run only.
-    pub fn put(&mut self, path: &Path, state: FileState, sha256: Sha256) -> io::Result<()> {
-        self.entries.insert(path.to_owned(), (state, sha256));
+    pub fn put(&mut self, path: &Path, content: &Content) -> io::Result<()> {
+        self.entries.insert(path.to_owned(), content.clone());
         self.lines += 1;
-        self.file.write_all(&line(path, state, sha256)?)
+        self.file.write_all(&line(path, content)?)
     }
 
     /// Forgets a checksum, so that the file is read again.
@@ -87,13 +84,21 @@ impl HashCache {
         }
     }
 
+    /// The file at `path` is deleted: forgets it, for good when the cache is tidied next.
+    pub fn deleted(&mut self, path: &Path) {
+        self.entries.remove(path);
+    }
+
     /// Forgets what lies below `root` and is not among `present`, and shortens the file when that is worth it. Files
-    /// of other cards stay known.
+    /// of other cards stay known, and so does everything below a root that holds nothing: where a card is not in, its
+    /// mount point is an empty folder, and reading the card again takes long.
     ///
     /// # Errors
     /// What the operating system says; the old file stays.
-    pub fn tidy(&mut self, root: &Path, present: impl Fn(&Path) -> bool) -> io::Result<()> {
-        self.entries.retain(|path, _| !path.starts_with(root) || present(path));
+    pub fn tidy(&mut self, root: &Path, present: &HashSet<&Path>) -> io::Result<()> {
+        if !present.is_empty() {
+            self.entries.retain(|path, _| !path.starts_with(root) || present.contains(path.as_path()));
+        }
         if self.lines > self.entries.len().saturating_add(STALE_LINES) {
             self.rewrite()?;
         }
@@ -102,8 +107,8 @@ impl HashCache {
 
     fn rewrite(&mut self) -> io::Result<()> {
         let mut content = Vec::new();
-        for (path, (state, sha256)) in &self.entries {
-            content.extend(line(path, *state, *sha256)?);
+        for (path, known) in &self.entries {
+            content.extend(line(path, known)?);
         }
         disk::write_durably(&self.path, &content)?;
         self.file = disk::open_to_append(&self.path)?;
@@ -112,30 +117,34 @@ impl HashCache {
     }
 }
 
-fn line(path: &Path, state: FileState, sha256: Sha256) -> io::Result<Vec<u8>> {
-    let path = path.to_owned();
-    let mut line = serde_json::to_vec(&Line { path, state, sha256 })?;
+fn line(path: &Path, content: &Content) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Line { path: path.to_owned(), content: content.clone() })?;
     line.push(b'\n');
     Ok(line)
 }
 
 #[cfg(test)]
 mod tests {
+    use longshore_model::Sha256;
+
     use super::*;
+    use crate::clip::Clip;
+    use crate::source::Sitting;
 
     const STATE: FileState = FileState { size: 3, mtime_ns: 5, inode: 7 };
 
-    fn sha() -> Sha256 {
-        Sha256::of(b"abc")
+    fn content() -> Content {
+        let clip = Clip { created: None, length_ms: Some(378_200) };
+        Content { state: STATE, sitting: Sitting::at(Path::new("/")).unwrap(), sha256: Sha256::of(b"abc"), clip }
     }
 
     #[test]
     fn a_checksum_is_known_after_a_restart_and_only_for_the_same_state() {
         let folder = tempfile::tempdir().unwrap();
         let (path, file) = (folder.path().join("hashes"), Path::new("/card/a.mp4"));
-        HashCache::open(&path).unwrap().put(file, STATE, sha()).unwrap();
+        HashCache::open(&path).unwrap().put(file, &content()).unwrap();
         let cache = HashCache::open(&path).unwrap();
-        assert_eq!(cache.get(file, STATE), Some(sha()));
+        assert_eq!(cache.get(file, STATE), Some(&content()));
         for changed in
             [FileState { size: 4, ..STATE }, FileState { mtime_ns: 6, ..STATE }, FileState { inode: 8, ..STATE }]
         {
@@ -148,7 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, file) = (folder.path().join("hashes"), Path::new("/card/a.mp4"));
         let mut cache = HashCache::open(&path).unwrap();
-        cache.put(file, STATE, sha()).unwrap();
+        cache.put(file, &content()).unwrap();
         cache.forget(file).unwrap();
         assert_eq!(HashCache::open(&path).unwrap().get(file, STATE), None);
     }
@@ -158,12 +167,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hashes");
         let mut cache = HashCache::open(&path).unwrap();
-        cache.put(Path::new("/card/a.mp4"), STATE, sha()).unwrap();
-        cache.put(Path::new("/card/b.mp4"), STATE, sha()).unwrap();
-        let content = fs::read(&path).unwrap();
-        fs::write(&path, &content[..content.len() - 9]).unwrap();
+        cache.put(Path::new("/card/a.mp4"), &content()).unwrap();
+        cache.put(Path::new("/card/b.mp4"), &content()).unwrap();
+        let written = fs::read(&path).unwrap();
+        fs::write(&path, &written[..written.len() - 9]).unwrap();
         let mut cache = HashCache::open(&path).unwrap();
-        cache.put(Path::new("/card/c.mp4"), STATE, sha()).unwrap();
+        cache.put(Path::new("/card/c.mp4"), &content()).unwrap();
         let cache = HashCache::open(&path).unwrap();
         let known = |name| cache.get(Path::new(name), STATE).is_some();
         assert_eq!(["/card/a.mp4", "/card/b.mp4", "/card/c.mp4"].map(known), [true, false, true]);
@@ -175,13 +184,25 @@ mod tests {
         let path = folder.path().join("hashes");
         let mut cache = HashCache::open(&path).unwrap();
         for _ in 0..=STALE_LINES {
-            cache.put(Path::new("/card/gone.mp4"), STATE, sha()).unwrap();
+            cache.put(Path::new("/card/gone.mp4"), &content()).unwrap();
         }
-        cache.put(Path::new("/other/a.mp4"), STATE, sha()).unwrap();
-        cache.tidy(Path::new("/card"), |_| false).unwrap();
+        cache.put(Path::new("/other/a.mp4"), &content()).unwrap();
+        cache.tidy(Path::new("/card"), &HashSet::from([Path::new("/card/b.mp4")])).unwrap();
         let cache = HashCache::open(&path).unwrap();
         assert_eq!(cache.lines, 1, "the file was written anew");
         assert_eq!(cache.get(Path::new("/card/gone.mp4"), STATE), None);
-        assert_eq!(cache.get(Path::new("/other/a.mp4"), STATE), Some(sha()));
+        assert_eq!(cache.get(Path::new("/other/a.mp4"), STATE), Some(&content()));
+    }
+
+    #[test]
+    fn an_empty_mount_point_costs_no_checksum_and_a_deleted_file_leaves_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = HashCache::open(&folder.path().join("hashes")).unwrap();
+        let (card, file) = (Path::new("/card"), Path::new("/card/a.mp4"));
+        cache.put(file, &content()).unwrap();
+        cache.tidy(card, &HashSet::new()).unwrap();
+        assert_eq!(cache.get(file, STATE), Some(&content()));
+        cache.deleted(file);
+        assert_eq!(cache.get(file, STATE), None);
     }
 }

@@ -58,7 +58,12 @@ impl Hold {
         if let CallError::Problem { problem, .. } = &error
             && Verdict::on(problem) == Verdict::Stop
         {
-            return Err(Stop::Refused(problem.clone()));
+            if self.patience.give_up().is_some() {
+                return Err(Stop::Refused(problem.clone()));
+            }
+            // An agent that is left alone for years waits until the administrator has changed their mind.
+            let longest = Some(self.patience.longest());
+            return self.wait(longest, &error.to_string()).await;
         }
         // A run that is to end tells its user at once. One that goes on for ever may be docked elsewhere next time.
         if self.patience.give_up().is_some() && is_hopeless(&error) {
@@ -86,7 +91,10 @@ impl Hold {
     pub async fn until(&mut self, moment: Instant, reason: &str) -> Result<(), Stop> {
         let now = Instant::now();
         let wait = self.patience.bounded(now, moment.saturating_duration_since(now));
-        sleep(wait.ok_or_else(|| self.gave_up(reason))?).await;
+        let wait = wait.ok_or_else(|| self.gave_up(reason))?;
+        self.observer.idle(reason);
+        sleep(wait).await;
+        self.observer.end();
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! `longshore-agent`: offloads a folder to a Longshore server.
+//! `longshore-agent`: offloads folders and cards to a Longshore server.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,11 +7,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use longshore_agent::backoff::Pace;
+use longshore_agent::config::{Config, ConfigError};
 use longshore_agent::device_clock::DeviceClock;
 use longshore_agent::enrol::{About, enrol};
-use longshore_agent::offload::{Offload, Options};
+use longshore_agent::offload::{Offload, OffloadError, Options};
 use longshore_agent::progress;
 use longshore_agent::state::State;
+use longshore_agent::watch::Watch;
 use longshore_model::SystemClock;
 use longshore_protocol::EnrolmentText;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +43,12 @@ enum Command {
         #[arg(long)]
         model: Option<String>,
     },
+    /// Watch folders and the mount points of cards for ever, as the settings say; made to be run as a service.
+    Run {
+        /// The settings; config/longshore-agent.toml explains them.
+        #[arg(long, value_name = "FILE", default_value = "/etc/longshore-agent.toml")]
+        config: PathBuf,
+    },
     /// Send the recordings in a folder, and delete each one for which the server has given a valid receipt.
     Offload {
         /// The folder with the recordings: a card, a mounted camera.
@@ -64,6 +72,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let is_service = matches!(cli.command, Command::Run { .. });
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -76,34 +85,58 @@ fn main() -> ExitCode {
         });
     result.unwrap_or_else(|error| {
         eprintln!("{error:#}");
-        ExitCode::FAILURE
+        if is_service && needs_a_person(&error) { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
     })
 }
 
+/// Exit status of a service that would end the same way again until a person acts (`EX_CONFIG` of sysexits.h), so that
+/// it is not started again by itself.
+const EXIT_CONFIG: u8 = 78;
+
+fn needs_a_person(error: &anyhow::Error) -> bool {
+    error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(OffloadError::NotEnrolled(_)))
+}
+
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let (pace, observer) = (Pace::default(), progress::for_output());
+    let observer = progress::for_output();
     match command {
         Command::Enrol { url, state, serial, model } => {
             let text: EnrolmentText = url.parse()?;
             let state = State::open(&state)?;
             let clock = DeviceClock::new(Arc::new(SystemClock));
-            enrol(&state, &text, About { serial, model }, &clock, &pace, &*observer).await?;
+            enrol(&state, &text, About { serial, model }, &clock, &Pace::default(), &*observer).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Run { config } => {
+            let config = Config::read(&config)?;
+            let state = State::open(&config.state)?;
+            work(config.options()?, state, config.pace(), observer).await
+        }
         Command::Offload { folder, state, once, keep, events } => {
-            let options = Options { folder, once, keep, events };
+            let watch = Watch::folder(&folder);
+            let watch = watch.map_err(|error| OffloadError::Folder { folder: folder.display().to_string(), error })?;
             let state = State::open(&state)?;
-            let offload = Offload::new(options, state, Arc::new(SystemClock), pace, observer.clone())?;
-            let mut interrupted = signal(SignalKind::interrupt())?;
-            let mut terminated = signal(SignalKind::terminate())?;
-            let summary = tokio::select! {
-                summary = offload.run() => summary?,
-                _ = interrupted.recv() => return Ok(stopped(&*observer, once)),
-                _ = terminated.recv() => return Ok(stopped(&*observer, once)),
-            };
-            Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            work(Options { watch, once, keep, events }, state, Pace::default(), observer).await
         }
     }
+}
+
+async fn work(
+    options: Options,
+    state: State,
+    pace: Pace,
+    observer: Arc<dyn progress::Observer>,
+) -> anyhow::Result<ExitCode> {
+    let once = options.once;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let offload = Offload::new(options, state, Arc::new(SystemClock), pace, observer.clone())?;
+    let summary = tokio::select! {
+        summary = offload.run() => summary?,
+        _ = interrupted.recv() => return Ok(stopped(&*observer, once)),
+        _ = terminated.recv() => return Ok(stopped(&*observer, once)),
+    };
+    Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Being stopped is the only end of a run without `--once`, and a failure of one with it.

@@ -1,17 +1,18 @@
-//! Offloading a folder: take stock, offer, send, check the receipt, delete, report; until done, or for ever.
+//! Offloading: take stock of the cards that are in, offer, send, check the receipt, delete, report; until done, or for ever.
 
 mod deleting;
+mod look;
 mod round;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use longshore_model::{Clock, ReceiptError};
+use longshore_model::{Clock, ReceiptError, RecordingId};
 use tokio::time::Instant;
 
 use crate::backoff::{Pace, Patience};
@@ -22,17 +23,24 @@ use crate::hash_cache::HashCache;
 use crate::hold::{Hold, Stop};
 use crate::progress::Observer;
 use crate::receipt::Checker;
+use crate::rest::Rests;
 use crate::scan::{Classifier, DEFAULT_EVENTS, PatternError};
+use crate::source::Sitting;
 use crate::state::{Identity, State, StateError};
 use crate::stock::Stocktaker;
 use crate::tls::{self, TlsError};
+use crate::watch::Watch;
 use crate::worklist::Worklist;
+
+/// How long the files of one card are read in one look. A full card takes an hour to read, and what is known of it is
+/// to be on its way long before.
+const SLICE: Duration = Duration::from_secs(60);
 
 /// What to offload, and how.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The folder: a card, a USB camera.
-    pub folder: PathBuf,
+    /// Where the recordings are.
+    pub watch: Watch,
     /// End when everything that can be sent now is sent; else go on for ever.
     pub once: bool,
     /// Delete nothing.
@@ -116,15 +124,27 @@ pub enum OffloadError {
     /// Stopped before everything was done.
     #[error(transparent)]
     Stopped(#[from] Stop),
+    /// The mount points cannot be watched.
+    #[error("the mount points cannot be watched: {0}; is /proc there?")]
+    Mounts(io::Error),
+    /// The card was pulled out in the middle of a run that is to end.
+    #[error(
+        "{folder} is gone, with {left} recordings that are not done with; put it in again and run the same command"
+    )]
+    Gone {
+        /// Where it was.
+        folder: String,
+        /// How many recordings were left.
+        left: usize,
+    },
     /// A thread that reads the card ended badly.
     #[error("reading the card failed: {0}")]
     Reader(#[from] tokio::task::JoinError),
 }
 
-/// An agent at work on one folder.
+/// An agent at work.
 pub struct Offload {
     options: Options,
-    root: PathBuf,
     classifier: Arc<Classifier>,
     identity: Identity,
     client: Client,
@@ -138,11 +158,21 @@ pub struct Offload {
     list: Worklist,
     /// Deletions that the server does not know of yet.
     unreported: Vec<Intent>,
-    /// What stock-taking complained of last, so that it is not said every 30 s.
+    /// Deletions that the server does not record; they are reported again at the next start.
+    refused: BTreeSet<RecordingId>,
+    /// How the files looked the last time.
+    rests: Arc<Mutex<Rests>>,
+    /// What was to be looked through the last time.
+    roots: Vec<PathBuf>,
+    /// What of it could be looked through, and what sat there.
+    here: BTreeMap<PathBuf, Sitting>,
+    /// When to take stock next; `None`: not again.
+    next_look: Option<Instant>,
+    /// What was complained of last, so that it is not said at every look.
     complaints: BTreeSet<String>,
     summary: Summary,
+    growing: usize,
     unreadable: usize,
-    refused_reports: usize,
     /// Keeps the state folder locked.
     _state: State,
 }
@@ -151,7 +181,7 @@ impl Offload {
     /// Prepares to offload; nothing is sent yet.
     ///
     /// # Errors
-    /// [`OffloadError`] if the device is not enrolled, or the folder, a pattern or the state cannot be used.
+    /// [`OffloadError`] if the device is not enrolled, or a pattern or the state cannot be used.
     pub fn new(
         options: Options,
         state: State,
@@ -161,9 +191,6 @@ impl Offload {
     ) -> Result<Self, OffloadError> {
         let not_enrolled = || OffloadError::NotEnrolled(state.folder().display().to_string());
         let identity = state.identity()?.ok_or_else(not_enrolled)?;
-        let folder = |error| OffloadError::Folder { folder: options.folder.display().to_string(), error };
-        let root = fs::canonicalize(&options.folder).map_err(folder)?;
-        fs::read_dir(&root).map_err(folder)?;
         let classifier = match options.events.as_slice() {
             [] => Classifier::new(&DEFAULT_EVENTS)?,
             given => Classifier::new(given)?,
@@ -183,13 +210,17 @@ impl Offload {
             hold: Hold::new(Patience::new(&pace, give_up), observer.clone()),
             list: Worklist::new(&pace),
             unreported: Vec::new(),
+            refused: BTreeSet::new(),
+            rests: Arc::default(),
+            roots: Vec::new(),
+            here: BTreeMap::new(),
+            next_look: Some(Instant::now()),
             complaints: BTreeSet::new(),
             summary: Summary::default(),
+            growing: 0,
             unreadable: 0,
-            refused_reports: 0,
             _state: state,
             options,
-            root,
             identity,
             journal,
             pace,
@@ -206,29 +237,31 @@ impl Offload {
         let result = self.work().await;
         let (not_requested, failed) = self.list.count();
         self.summary.not_requested = not_requested;
-        self.summary.failed = failed + self.unreadable + self.refused_reports;
+        self.summary.failed = failed + self.unreadable + self.refused.len();
         self.observer.say(&self.summary.to_string());
         result.map(|()| self.summary)
     }
 
     async fn work(&mut self) -> Result<(), OffloadError> {
-        self.continue_deletions().await?;
-        let mut next_stock = Some(Instant::now());
         loop {
-            let now = Instant::now();
-            if next_stock.is_some_and(|at| at <= now) {
-                self.take_stock().await?;
+            if self.next_look.is_some_and(|at| at <= Instant::now()) {
+                self.look().await?;
                 self.release().await?;
-                next_stock = (!self.options.once).then_some(now + self.pace.rescan);
             }
             self.report().await?;
             let now = Instant::now();
             match self.list.next_due() {
                 Some(at) if at <= now => self.round().await?,
-                due => match due.into_iter().chain(next_stock).min() {
+                due => match due.into_iter().chain(self.next_look).min() {
                     Some(moment) => {
-                        let reason = "the server has everything it takes now, and wants the rest later";
-                        self.hold.until(moment, reason).await?;
+                        let reason = self.what_waits();
+                        tokio::select! {
+                            waited = self.hold.until(moment, &reason) => waited?,
+                            changed = self.options.watch.changed(&self.roots) => {
+                                changed.map_err(OffloadError::Mounts)?;
+                                self.next_look = Some(Instant::now());
+                            }
+                        }
                     }
                     None if self.unreported.is_empty() => return Ok(()),
                     // The next turn tries to report again.
@@ -236,40 +269,6 @@ impl Offload {
                 },
             }
         }
-    }
-
-    async fn take_stock(&mut self) -> Result<(), OffloadError> {
-        let (root, classifier) = (self.root.clone(), self.classifier.clone());
-        let stock = self.beside(move |taker| taker.take(&root, &classifier)).await?;
-        let stock = match stock {
-            Ok(stock) => stock,
-            // A card may be pulled out and put in again while the agent runs.
-            Err(error) if !self.options.once => {
-                self.complain(BTreeSet::from([format!("{}: {error}", self.root.display())]));
-                return Ok(());
-            }
-            Err(error) => {
-                let folder = self.root.display().to_string();
-                return Err(OffloadError::Folder { folder, error });
-            }
-        };
-        let line = |path: &Path, reason: &str| format!("kept {}: {reason}", path.display());
-        let complaints = stock.unreadable.iter().chain(&stock.passed);
-        self.complain(complaints.map(|passed| line(&passed.path, &passed.reason)).collect());
-        self.unreadable = stock.unreadable.len();
-        self.summary.passed_over = stock.passed.len();
-        self.summary.found = stock.recordings.len() + stock.unreadable.len();
-        self.summary.events = stock.events;
-        self.list.update(stock.recordings, Instant::now());
-        Ok(())
-    }
-
-    /// Says what was not said at the last stock-taking.
-    fn complain(&mut self, complaints: BTreeSet<String>) {
-        for complaint in complaints.difference(&self.complaints) {
-            self.observer.warn(complaint);
-        }
-        self.complaints = complaints;
     }
 
     /// Runs `work`, which reads files, beside the async threads; it ends early when nobody waits any more.
@@ -286,7 +285,20 @@ impl Offload {
         let guard = StopOnDrop(Arc::new(AtomicBool::new(false)));
         let stop = guard.0.clone();
         let (serial, cache, observer) = (self.identity.serial.clone(), self.cache.clone(), self.observer.clone());
-        let task = move || work(&Stocktaker { serial: &serial, cache: &cache, observer: &*observer, stop: &stop });
+        let (rests, rest, wall) = (self.rests.clone(), self.pace.rest, self.clock.now());
+        let task = move || {
+            let taker = Stocktaker {
+                serial: &serial,
+                cache: &cache,
+                rests: &rests,
+                rest,
+                slice: SLICE,
+                wall,
+                observer: &*observer,
+                stop: &stop,
+            };
+            work(&taker)
+        };
         Ok(tokio::task::spawn_blocking(task).await?)
     }
 }

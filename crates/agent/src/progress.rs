@@ -1,8 +1,8 @@
 //! What the person in front of the agent sees.
 
 use std::io::{self, IsTerminal};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -27,16 +27,60 @@ pub trait Observer: Send + Sync + 'static {
     fn advance(&self, bytes: u64);
     /// The job is over, well or badly.
     fn end(&self);
+    /// Nothing is to be done for a while, for this `reason`; over with `end` or with the next job.
+    fn idle(&self, reason: &str);
 }
 
 /// Bars if the output is a terminal, else one line for each thing done.
 pub fn for_output() -> Arc<dyn Observer> {
-    if io::stderr().is_terminal() && io::stdout().is_terminal() { Arc::new(Bars::default()) } else { Arc::new(Lines) }
+    if io::stderr().is_terminal() && io::stdout().is_terminal() {
+        Arc::new(Bars::default())
+    } else {
+        Arc::new(Lines::default())
+    }
 }
 
-/// One line for each thing done, for logs and scripts.
+/// How often a job that takes long tells how far it is.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
+/// One line for each thing done, for logs and scripts; a long job has one each minute.
+#[derive(Debug, Default)]
+pub struct Lines {
+    current: Mutex<Option<Going>>,
+    /// Why there was nothing to do the last time, so that a log is not filled with it.
+    idle: Mutex<String>,
+}
+
+/// A job on its way.
 #[derive(Debug)]
-pub struct Lines;
+struct Going {
+    what: String,
+    /// Bytes that were there before.
+    before: u64,
+    done: u64,
+    total: u64,
+    since: Instant,
+    told: Instant,
+}
+
+impl Going {
+    /// How far it is after this long.
+    fn line(&self, after: Duration) -> String {
+        let moved = u128::from(self.done.saturating_sub(self.before));
+        let rate = u64::try_from(moved * 1_000 / after.as_millis().max(1)).unwrap_or(u64::MAX);
+        let left = self.total.saturating_sub(self.done).checked_div(rate);
+        let left = left.map_or_else(|| "standing still".to_owned(), |left| format!("{} left", human_time(left)));
+        let (done, total) = (human_bytes(self.done), human_bytes(self.total));
+        format!("{}: {done} of {total}, {}/s, {left}", self.what, human_bytes(rate))
+    }
+}
+
+fn name(job: Job<'_>) -> String {
+    match job {
+        Job::Hashing => "checksums".to_owned(),
+        Job::Sending(name) => name.to_owned(),
+    }
+}
 
 impl Observer for Lines {
     fn say(&self, line: &str) {
@@ -47,11 +91,39 @@ impl Observer for Lines {
         eprintln!("{line}");
     }
 
-    fn begin(&self, _job: Job<'_>, _done: u64, _total: u64) {}
+    fn begin(&self, job: Job<'_>, done: u64, total: u64) {
+        let now = Instant::now();
+        let going = Going { what: name(job), before: done, done, total, since: now, told: now };
+        *lock(&self.current) = Some(going);
+        // What comes after a job is news, even if it is the same again.
+        lock(&self.idle).clear();
+    }
 
-    fn advance(&self, _bytes: u64) {}
+    fn advance(&self, bytes: u64) {
+        if let Some(going) = &mut *lock(&self.current) {
+            going.done = going.done.saturating_add(bytes);
+            if going.told.elapsed() >= SIGN_OF_LIFE {
+                going.told = Instant::now();
+                self.say(&going.line(going.since.elapsed()));
+            }
+        }
+    }
 
-    fn end(&self) {}
+    fn end(&self) {
+        *lock(&self.current) = None;
+    }
+
+    fn idle(&self, reason: &str) {
+        let mut last = lock(&self.idle);
+        if *last != reason {
+            reason.clone_into(&mut last);
+            self.say(reason);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A bar with bytes, rate and remaining time.
@@ -61,15 +133,18 @@ pub struct Bars {
 }
 
 impl Bars {
-    fn with(&self, act: impl FnOnce(&mut Option<ProgressBar>)) {
-        act(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
+    fn show(&self, bar: ProgressBar) {
+        bar.enable_steady_tick(Duration::from_millis(500));
+        if let Some(before) = lock(&self.current).replace(bar) {
+            before.finish_and_clear();
+        }
     }
 
     fn print(&self, print: impl FnOnce()) {
-        self.with(|current| match current {
+        match &*lock(&self.current) {
             Some(bar) => bar.suspend(print),
             None => print(),
-        });
+        }
     }
 }
 
@@ -85,31 +160,28 @@ impl Observer for Bars {
     fn begin(&self, job: Job<'_>, done: u64, total: u64) {
         let form = "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
         let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let message = match job {
-            Job::Hashing => "checksums".to_owned(),
-            Job::Sending(name) => name.to_owned(),
-        };
         // Bytes that were there before say nothing about the rate.
-        let bar = ProgressBar::new(total).with_style(style).with_position(done).with_message(message);
+        let bar = ProgressBar::new(total).with_style(style).with_position(done).with_message(name(job));
         bar.reset_eta();
-        bar.enable_steady_tick(Duration::from_millis(500));
-        self.with(|current| *current = Some(bar));
+        self.show(bar);
     }
 
     fn advance(&self, bytes: u64) {
-        self.with(|current| {
-            if let Some(bar) = current {
-                bar.inc(bytes);
-            }
-        });
+        if let Some(bar) = &*lock(&self.current) {
+            bar.inc(bytes);
+        }
     }
 
     fn end(&self) {
-        self.with(|current| {
-            if let Some(bar) = current.take() {
-                bar.finish_and_clear();
-            }
-        });
+        if let Some(bar) = lock(&self.current).take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn idle(&self, reason: &str) {
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        self.show(ProgressBar::new_spinner().with_style(style).with_message(reason.to_owned()));
     }
 }
 
@@ -131,9 +203,39 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
+/// A time in seconds as people say it: `40 s`, `7 min`, `2 h 5 min`.
+fn human_time(seconds: u64) -> String {
+    match (seconds / 3_600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_job_tells_how_far_it_is_how_fast_and_how_long_it_takes() {
+        let now = Instant::now();
+        let (before, done, total) = (1_000_000_000, 1_480_000_000, 3_200_000_000);
+        let going = Going { what: "a.mp4".into(), before, done, total, since: now, told: now };
+        let line = going.line(Duration::from_secs(60));
+        assert_eq!(line, "a.mp4: 1.5 GB of 3.2 GB, 8.0 MB/s, 3 min left");
+        let line = Going { done: before, ..going }.line(Duration::ZERO);
+        assert_eq!(line, "a.mp4: 1.0 GB of 3.2 GB, 0 B/s, standing still");
+        assert_eq!([59, 3_599, 7_500].map(human_time), ["59 s", "59 min", "2 h 5 min"]);
+    }
+
+    #[test]
+    fn a_log_hears_once_why_there_is_nothing_to_do() {
+        let lines = Lines::default();
+        lines.idle("no card is in");
+        assert_eq!(*lock(&lines.idle), "no card is in");
+        lines.begin(Job::Hashing, 0, 1);
+        assert!(lock(&lines.idle).is_empty());
+    }
 
     #[test]
     fn sizes_read_as_people_write_them() {

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use chrono::{DateTime, FixedOffset, Local, SecondsFormat, Utc};
 use longshore_model::{Kind, RecordingId, Sha256};
 use longshore_protocol::{OfferItem, limits};
 use sha2::Digest;
 
-use crate::device_clock::in_local_zone;
+use crate::file_name;
 use crate::scan::Found;
-use crate::source::FileState;
+use crate::source::{Content, FileState, Sitting};
+use crate::when::When;
 
 /// A file whose checksum is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,25 +23,33 @@ pub struct Recording {
     pub path: PathBuf,
     /// Why it was recorded.
     pub kind: Kind,
-    /// When it starts: the file's time of change, in the local zone.
+    /// When it starts.
     pub start: DateTime<FixedOffset>,
+    /// When it ends, if its length is known.
+    pub end: Option<DateTime<FixedOffset>>,
     /// As it was when it was hashed.
     pub state: FileState,
+    /// Where it was hashed.
+    pub sitting: Sitting,
     /// Checksum of its bytes.
     pub sha256: Sha256,
 }
 
 impl Recording {
-    /// The recording that `found` is, on the device `serial`; `state` and `sha256` come from hashing it.
-    pub fn new(serial: &str, found: &Found, state: FileState, sha256: Sha256) -> Self {
-        let start = DateTime::from_timestamp_nanos(state.mtime_ns);
+    /// The recording that `found` is, on the device `serial`, with the `content` that was read.
+    pub fn new(serial: &str, found: &Found, content: &Content) -> Self {
+        let Content { state, sha256, .. } = *content;
+        let changed = DateTime::from_timestamp_nanos(state.mtime_ns);
+        let When { start, end } = When::new(file_name::time(&found.name), content.clip, changed, &Local);
         Self {
-            rid: rid(serial, &found.name, start, state.size, sha256),
+            rid: rid(serial, &found.name, changed, state.size, sha256),
             name: found.name.clone(),
             path: found.path.clone(),
             kind: found.kind,
-            start: in_local_zone(start),
+            start,
+            end,
             state,
+            sitting: content.sitting.clone(),
             sha256,
         }
     }
@@ -53,7 +62,7 @@ impl Recording {
             kind: self.kind,
             event_type: None,
             start: self.start,
-            end: None,
+            end: self.end,
             boot: None,
             size: self.state.size,
             sha256: Some(self.sha256),
@@ -63,12 +72,13 @@ impl Recording {
 }
 
 /// First 128 bits of a SHA-256 over all that tells one recording from another, each part led by its length, so that
-/// no two sets of parts run together into the same bytes. The time is written in UTC: a device that moves to another
-/// zone must not send everything again.
-fn rid(serial: &str, name: &str, start: DateTime<Utc>, size: u64, sha256: Sha256) -> RecordingId {
-    let start = start.to_rfc3339_opts(SecondsFormat::Nanos, true);
+/// no two sets of parts run together into the same bytes. The time is that of change, in UTC, and not the start, which
+/// is read from names and zones: a device that moves to another zone, or learns to read another name, must not send
+/// everything again.
+fn rid(serial: &str, name: &str, changed: DateTime<Utc>, size: u64, sha256: Sha256) -> RecordingId {
+    let changed = changed.to_rfc3339_opts(SecondsFormat::Nanos, true);
     let mut hasher = sha2::Sha256::new();
-    for part in [serial, name, &start, &size.to_string(), &sha256.to_string()] {
+    for part in [serial, name, &changed, &size.to_string(), &sha256.to_string()] {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
@@ -89,12 +99,17 @@ fn name_for_wire(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::clip::Clip;
 
     fn of(serial: &str, name: &str, mtime_ns: i64, size: u64, content: &[u8]) -> Recording {
         let state = FileState { size, mtime_ns, inode: 1 };
         let found = Found { name: name.into(), path: name.into(), kind: Kind::Event, state };
-        Recording::new(serial, &found, state, Sha256::of(content))
+        let sitting = Sitting::at(Path::new("/")).unwrap();
+        let content = Content { state, sitting, sha256: Sha256::of(content), clip: Clip::default() };
+        Recording::new(serial, &found, &content)
     }
 
     #[test]

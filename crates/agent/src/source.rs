@@ -1,14 +1,16 @@
 //! Files as they lie on the card: what tells one state of a file from another, and its checksum.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use longshore_model::Sha256;
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
+
+use crate::clip::Clip;
 
 /// Bytes that are read and hashed at a time; large enough to make the cost of a call vanish.
 const READ_BYTES: usize = 1024 * 1024;
@@ -51,6 +53,51 @@ impl FileState {
     }
 }
 
+/// One stay of a file system at its place. Another card at the same mount point is another sitting, and so is the same
+/// card put in again: FAT and FUSE make their inodes up at every mount, so only within one sitting does an equal
+/// [`FileState`] prove that nobody touched the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sitting(String);
+
+/// `STATX_MNT_ID_UNIQUE`: a number of the mount that no other mount of this boot has or had (Linux 6.8; older kernels
+/// pass over the flag and answer a number that is given again when a mount has gone).
+const UNIQUE_MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+
+impl Sitting {
+    /// The sitting in which `file`, a file or a folder, is open.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let mount = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | UNIQUE_MOUNT)?;
+        Ok(Self(format!("{}/{}:{}/{}", boot.trim(), mount.stx_dev_major, mount.stx_dev_minor, mount.stx_mnt_id)))
+    }
+
+    /// The sitting of the folder at `path`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        Self::of(&File::open(path)?)
+    }
+}
+
+/// What was found in a file when all of it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The file's state all the while.
+    #[serde(flatten)]
+    pub state: FileState,
+    /// Where it was read.
+    pub sitting: Sitting,
+    /// Checksum of its bytes.
+    pub sha256: Sha256,
+    /// The times in its head.
+    #[serde(default)]
+    pub clip: Clip,
+}
+
 /// Opens a regular file to read; a symbolic link that took its place is refused.
 ///
 /// # Errors
@@ -77,14 +124,15 @@ pub enum HashError {
     Interrupted,
 }
 
-/// Reads the whole file and returns its checksum with the state that it had all the while.
+/// Reads the whole file at `path`, and returns what is in it if nobody wrote to it meanwhile.
 ///
 /// `on_read` is told how many bytes were read just now; when it answers `false`, the reading ends.
 ///
 /// # Errors
 /// [`HashError`], by what came between.
-pub fn hash(path: &Path, mut on_read: impl FnMut(usize) -> bool) -> Result<(FileState, Sha256), HashError> {
-    let (mut file, before) = open(path)?;
+pub fn hash(path: &Path, mut on_read: impl FnMut(usize) -> bool) -> Result<Content, HashError> {
+    let (mut file, state) = open(path)?;
+    let sitting = Sitting::of(&file)?;
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut total = 0_u64;
@@ -101,15 +149,15 @@ pub fn hash(path: &Path, mut on_read: impl FnMut(usize) -> bool) -> Result<(File
             return Err(HashError::Interrupted);
         }
     }
-    if FileState::of(&file.metadata()?) != before || total != before.size {
+    let clip = Clip::read(&path.to_string_lossy(), &mut file)?;
+    if FileState::of(&file.metadata()?) != state || total != state.size {
         return Err(HashError::Changed);
     }
-    Ok((before, Sha256::from_bytes(hasher.finalize().into())))
+    Ok(Content { state, sitting, sha256: Sha256::from_bytes(hasher.finalize().into()), clip })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::Write;
 
     use super::*;
@@ -121,13 +169,14 @@ mod tests {
         let content: Vec<u8> = (0..2_500_000_u32).flat_map(u32::to_le_bytes).take(2_500_001).collect();
         fs::write(&path, &content).unwrap();
         let mut seen = 0;
-        let (state, sha256) = hash(&path, |read| {
+        let found = hash(&path, |read| {
             seen += read;
             true
         })
         .unwrap();
-        assert_eq!((sha256, seen), (Sha256::of(&content), content.len()));
-        assert_eq!(state, FileState::at(&path).unwrap());
+        assert_eq!((found.sha256, seen), (Sha256::of(&content), content.len()));
+        assert_eq!(found.state, FileState::at(&path).unwrap());
+        assert_eq!(found.sitting, Sitting::at(folder.path()).unwrap());
     }
 
     #[test]

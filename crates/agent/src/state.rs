@@ -242,6 +242,24 @@ mod tests {
     }
 
     #[test]
+    fn a_power_cut_while_the_enrolment_is_kept_leaves_a_device_that_enrols_again_with_the_same_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path()).unwrap();
+        let key = state.key().unwrap().serialize_der();
+        let certificate = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert;
+        // Cut after the certificate, and in the middle of the identity and of a new key.
+        fs::write(folder.path().join("device.crt"), certificate.pem()).unwrap();
+        fs::write(folder.path().join("identity.json.tmp"), "{\"device\":").unwrap();
+        fs::write(folder.path().join("device.key.tmp"), "-----BEGIN").unwrap();
+        drop(state);
+        let state = State::open(folder.path()).unwrap();
+        assert_eq!(state.identity().unwrap(), None);
+        assert_eq!(state.key().unwrap().serialize_der(), key);
+        state.keep_enrolment(&identity(), &certificate.pem()).unwrap();
+        assert_eq!(state.identity().unwrap(), Some(identity()));
+    }
+
+    #[test]
     fn a_damaged_identity_is_told_with_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("identity.json"), "{").unwrap();

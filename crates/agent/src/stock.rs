@@ -1,32 +1,53 @@
 //! Taking stock of a card: what is on it, with checksums, each file read at most once.
 
+use std::collections::HashSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use longshore_model::Kind;
+use tokio::time::Instant;
 
 use crate::hash_cache::HashCache;
 use crate::progress::{Job, Observer};
 use crate::recording::Recording;
+use crate::rest::{Resting, Rests};
 use crate::scan::{Classifier, Found, Passed, scan};
-use crate::source::{self, HashError};
-
-/// How often a file is read again at once when it changed while it was read.
-const TRIES: usize = 3;
+use crate::source::{self, HashError, Sitting};
 
 /// What a card holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stock {
+    /// The folder that was looked through.
+    pub root: PathBuf,
+    /// Where its file system sat when the look began.
+    pub sitting: Sitting,
     /// The recordings.
     pub recordings: Vec<Recording>,
+    /// Recordings that are still being written to, as it seems.
+    pub growing: Vec<Growing>,
     /// Recordings that cannot be read, with the reason; they are kept and count as failed.
     pub unreadable: Vec<Passed>,
     /// Folders and names that could not be looked at.
     pub passed: Vec<Passed>,
     /// How many of all recordings are events.
     pub events: usize,
+    /// Whether there are recordings that nobody has read yet, since the time was up.
+    pub unread: bool,
+}
+
+/// A file that does not rest yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growing {
+    /// Which file.
+    pub path: PathBuf,
+    /// When it will have rested long enough, if nobody touches it any more.
+    pub left: Duration,
+    /// In how many looks it had changed since the look before.
+    pub moves: u32,
 }
 
 /// Everything that taking stock needs; it blocks, so it runs beside the async threads.
@@ -35,6 +56,14 @@ pub struct Stocktaker<'a> {
     pub serial: &'a str,
     /// Known checksums.
     pub cache: &'a Mutex<HashCache>,
+    /// How the files looked the last time.
+    pub rests: &'a Mutex<Rests>,
+    /// How long a file has to rest before it is read.
+    pub rest: Duration,
+    /// How long files of one card are read in one look; at least one is.
+    pub slice: Duration,
+    /// The time, as files are dated.
+    pub wall: DateTime<Utc>,
     /// Is told of the progress.
     pub observer: &'a dyn Observer,
     /// Set when nobody waits for the result any more.
@@ -47,32 +76,60 @@ impl Stocktaker<'_> {
     /// # Errors
     /// What the operating system says about `root` itself.
     pub fn take(&self, root: &Path, classifier: &Classifier) -> io::Result<Stock> {
+        let sitting = Sitting::at(root)?;
         let scan = scan(root, classifier)?;
-        let present: std::collections::HashSet<_> = scan.found.iter().map(|found| found.path.as_path()).collect();
-        // What cannot be tidied is only a cache that grows.
-        let _ = self.cache().tidy(root, |path| present.contains(path));
+        if scan.passed.is_empty() {
+            let present: HashSet<_> = scan.found.iter().map(|found| found.path.as_path()).collect();
+            lock(self.rests).keep_only(root, &present);
+            // What cannot be tidied is only a cache that grows.
+            let _ = lock(self.cache).tidy(root, &present);
+        }
         let mut stock = Stock {
+            root: root.to_owned(),
+            sitting,
             events: scan.found.iter().filter(|found| found.kind == Kind::Event).count(),
+            recordings: Vec::new(),
+            growing: Vec::new(),
+            unreadable: Vec::new(),
             passed: scan.passed,
-            ..Stock::default()
+            unread: false,
         };
-        let (known, mut unknown): (Vec<_>, Vec<_>) =
-            scan.found.iter().partition(|found| self.cache().get(&found.path, found.state).is_some());
-        for found in known {
-            if let Some(sha256) = self.cache().get(&found.path, found.state) {
-                stock.recordings.push(Recording::new(self.serial, found, found.state, sha256));
+        let mut unknown = Vec::new();
+        for found in &scan.found {
+            let resting = lock(self.rests).look(&found.path, found.state, self.rest, self.wall, Instant::now());
+            if let Some(content) = lock(self.cache).get(&found.path, found.state) {
+                stock.recordings.push(Recording::new(self.serial, found, content));
+            } else if let Resting::NotYet { left, moves } = resting {
+                stock.growing.push(Growing { path: found.path.clone(), left, moves });
+            } else {
+                unknown.push(found);
             }
         }
         if unknown.is_empty() {
             return Ok(stock);
         }
-        unknown.sort_by_key(|found| found.state.mtime_ns);
+        // Events are wanted in any case.
+        unknown.sort_by_key(|found| (found.kind != Kind::Event, found.state.mtime_ns));
         let bytes = unknown.iter().map(|found| found.state.size).sum();
         self.observer.begin(Job::Hashing, 0, bytes);
-        for found in unknown {
+        let began = Instant::now();
+        for (at, found) in unknown.into_iter().enumerate() {
+            if at > 0 && began.elapsed() >= self.slice {
+                stock.unread = true;
+                break;
+            }
             match self.hash(found) {
                 Ok(recording) => stock.recordings.push(recording),
                 Err(HashError::Interrupted) => break,
+                // The next look sees the change, and waits until it rests.
+                Err(HashError::Changed) => {
+                    stock.growing.push(Growing { path: found.path.clone(), left: self.rest, moves: 0 });
+                }
+                // The whole card was pulled out: what there is to say is said once.
+                Err(HashError::Io(error)) if Sitting::at(root).ok().as_ref() != Some(&stock.sitting) => {
+                    self.observer.end();
+                    return Err(error);
+                }
                 // Deleted since the scan: no recording any more.
                 Err(HashError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => stock.unreadable.push(Passed { path: found.path.clone(), reason: error.to_string() }),
@@ -87,7 +144,7 @@ impl Stocktaker<'_> {
     /// # Errors
     /// [`HashError`] if the file cannot be read.
     pub fn again(&self, recording: &Recording) -> Result<Recording, HashError> {
-        self.cache().forget(&recording.path)?;
+        lock(self.cache).forget(&recording.path)?;
         let found = Found {
             name: recording.name.clone(),
             path: recording.path.clone(),
@@ -101,26 +158,18 @@ impl Stocktaker<'_> {
     }
 
     fn hash(&self, found: &Found) -> Result<Recording, HashError> {
-        let on_read = |bytes| {
+        let content = source::hash(&found.path, |bytes| {
             self.observer.advance(bytes as u64);
             !self.stop.load(Ordering::Relaxed)
-        };
-        let mut result = source::hash(&found.path, on_read);
-        for _ in 1..TRIES {
-            if !matches!(result, Err(HashError::Changed)) {
-                break;
-            }
-            result = source::hash(&found.path, on_read);
-        }
-        let (state, sha256) = result?;
+        })?;
         // What cannot be cached is only computed again another time.
-        let _ = self.cache().put(&found.path, state, sha256);
-        Ok(Recording::new(self.serial, found, state, sha256))
+        let _ = lock(self.cache).put(&found.path, &content);
+        Ok(Recording::new(self.serial, found, &content))
     }
+}
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashCache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -129,7 +178,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicU64;
 
-    use longshore_model::Sha256;
+    use longshore_model::{Clock, Sha256, SystemClock};
 
     use super::*;
     use crate::scan::DEFAULT_EVENTS;
@@ -145,13 +194,28 @@ mod tests {
             self.0.fetch_add(bytes, Ordering::Relaxed);
         }
         fn end(&self) {}
+        fn idle(&self, _reason: &str) {}
     }
 
     /// Takes stock like a fresh process; also returns how many bytes were hashed for it.
     fn take(folder: &Path) -> (Stock, u64) {
+        take_after(folder, Duration::ZERO, Duration::MAX)
+    }
+
+    /// Takes stock of what has rested for long enough, and reads for no longer than `slice`.
+    fn take_after(folder: &Path, rest: Duration, slice: Duration) -> (Stock, u64) {
         let cache = Mutex::new(HashCache::open(&folder.join("hashes")).unwrap());
         let observer = Arc::new(Counting::default());
-        let taker = Stocktaker { serial: "S", cache: &cache, observer: &*observer, stop: &AtomicBool::new(false) };
+        let taker = Stocktaker {
+            serial: "S",
+            cache: &cache,
+            rests: &Mutex::default(),
+            rest,
+            slice,
+            wall: SystemClock.now(),
+            observer: &*observer,
+            stop: &AtomicBool::new(false),
+        };
         let classifier = Classifier::new(&DEFAULT_EVENTS).unwrap();
         let stock = taker.take(&folder.join("card"), &classifier).unwrap();
         (stock, observer.0.load(Ordering::Relaxed))
@@ -188,5 +252,28 @@ mod tests {
         let (stock, hashed) = take(folder.path());
         assert_eq!(hashed, 7);
         assert!(stock.recordings.iter().any(|one| one.sha256 == Sha256::of(b"changed")));
+    }
+
+    #[test]
+    fn a_file_that_does_not_rest_is_not_read_but_one_that_is_known_is_offered() {
+        let folder = card();
+        let rest = Duration::from_secs(3_600);
+        let (stock, hashed) = take_after(folder.path(), rest, Duration::MAX);
+        assert_eq!((stock.recordings.len(), stock.growing.len(), stock.events, hashed), (0, 2, 1, 0));
+        take(folder.path());
+        let (stock, _) = take_after(folder.path(), rest, Duration::MAX);
+        assert_eq!((stock.recordings.len(), stock.growing.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_large_card_is_read_slice_by_slice_events_first() {
+        let folder = card();
+        fs::write(folder.path().join("card/EVENT/c.mp4"), b"c").unwrap();
+        let slices = [(); 4].map(|()| {
+            let (stock, _) = take_after(folder.path(), Duration::ZERO, Duration::ZERO);
+            let events = stock.recordings.iter().filter(|one| one.kind == Kind::Event).count();
+            (stock.recordings.len(), events, stock.unread)
+        });
+        assert_eq!(slices, [(1, 1, true), (2, 2, true), (3, 2, false), (3, 2, false)]);
     }
 }

@@ -22,14 +22,16 @@ pub enum Begin {
 }
 
 /// How a transfer ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Ending {
     /// The server has every byte; the receipt, if it was ready.
     Complete(Option<String>),
     /// The upload is of no use any more, or another recording should go first: offer it again, after this time.
     OfferAgain(Option<Duration>),
-    /// The file or the server's bytes are not what the checksum says.
+    /// The bytes that the server has are not what the checksum says.
     Rehash(String),
+    /// The file cannot be read, or is not the one any more whose checksum was offered.
+    Source(SourceError),
     /// A person has to look.
     Failed(String),
 }
@@ -97,7 +99,7 @@ impl Transfer<'_> {
                     from = Some(position.offset);
                     continue;
                 }
-                Err(Trouble::Source(error)) => return Ok(Ending::Rehash(error.to_string())),
+                Err(Trouble::Source(error)) => return Ok(Ending::Source(error)),
                 Err(Trouble::Call(error)) => error,
             };
             if let Some(ending) = self.judge(error, path.is_some(), hold).await? {
@@ -164,10 +166,7 @@ impl Transfer<'_> {
             }
         };
         self.observer.end();
-        match answer {
-            // The request broke off because the file did; the connection is not to blame.
-            Err(_) if sending.source_failed() => Err(Trouble::Source(SourceError::Changed)),
-            answer => answer.map_err(Trouble::Call),
-        }
+        // The request broke off because the file did; the connection is not to blame.
+        answer.map_err(|error| sending.source_error().map_or(Trouble::Call(error), Trouble::Source))
     }
 }

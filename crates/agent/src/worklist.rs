@@ -1,7 +1,7 @@
 //! What is to be done about each recording; pure, so the whole bookkeeping is tested without a server.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -112,7 +112,7 @@ impl Worklist {
     pub fn due(&self, now: Instant) -> Vec<OfferItem> {
         let is_due = |item: &&Item| matches!(item.standing, Standing::Due(at) if at <= now);
         let mut due: Vec<_> = self.items.values().filter(is_due).map(|item| &item.recording).collect();
-        due.sort_by(|a, b| (a.state.mtime_ns, &a.name).cmp(&(b.state.mtime_ns, &b.name)));
+        due.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name)));
         due.into_iter().map(Recording::offer).collect()
     }
 
@@ -189,6 +189,11 @@ impl Worklist {
         })
     }
 
+    /// `rid` is not to be done anything about until the next look finds it again.
+    pub fn forget(&mut self, rid: RecordingId) {
+        self.items.remove(&rid);
+    }
+
     /// The file of `rid` is deleted or gone.
     pub fn remove(&mut self, rid: RecordingId) {
         if let Some(item) = self.items.remove(&rid) {
@@ -226,6 +231,28 @@ impl Worklist {
             _ => None,
         };
         self.items.iter().filter_map(releasable).collect()
+    }
+
+    /// How many recordings below `root` are not done with: still to be sent, or to be deleted one day.
+    pub fn unfinished_below(&self, root: &Path) -> usize {
+        let unfinished = |item: &&Item| {
+            let done = match item.standing {
+                Standing::NotRequested | Standing::Stored { until: None, .. } => true,
+                Standing::Due(_) | Standing::Stored { .. } | Standing::Failed => false,
+            };
+            !done && item.recording.path.starts_with(root)
+        };
+        self.items.values().filter(unfinished).count()
+    }
+
+    /// How many recordings wait for the time at which the server wants them offered again.
+    pub fn asked_to_wait(&self) -> usize {
+        self.items.values().filter(|item| matches!(item.standing, Standing::Due(_))).count()
+    }
+
+    /// How many recordings the server has whose files stay here.
+    pub fn stored_and_kept(&self) -> usize {
+        self.items.values().filter(|item| matches!(item.standing, Standing::Stored { .. })).count()
     }
 
     /// How many recordings nobody asked for, and how many failed.

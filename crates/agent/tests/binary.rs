@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use base64::Engine;
 use longshore_agent::state::{Identity, State};
@@ -57,6 +58,13 @@ fn enrol(folder: &Path) {
     let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
     assert!(tls::spki_sha256(certificate.der()).is_ok());
     state.keep_enrolment(&identity, &certificate.pem()).unwrap();
+}
+
+/// A file that nobody can take for one that is still being written.
+fn recording_of_long_ago(path: &Path) {
+    std::fs::write(path, b"abc").unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000)).unwrap();
 }
 
 fn offload(card: &Path, state: &Path) -> Command {
@@ -120,7 +128,7 @@ fn both_signals_end_an_endless_run_cleanly_and_one_that_was_to_end_as_a_failure(
     for (signal, once, code) in [(Signal::INT, false, 0), (Signal::TERM, false, 0), (Signal::TERM, true, 1)] {
         let folder = tempfile::tempdir().unwrap();
         enrol(&folder.path().join("state"));
-        std::fs::write(folder.path().join("Event1.mp4"), b"abc").unwrap();
+        recording_of_long_ago(&folder.path().join("Event1.mp4"));
         let mut command = offload(folder.path(), &folder.path().join("state"));
         command.args(once.then_some("--once"));
         let mut child = start(&mut command);
@@ -131,4 +139,56 @@ fn both_signals_end_an_endless_run_cleanly_and_one_that_was_to_end_as_a_failure(
         kill_process(Pid::from_child(&child), signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code));
     }
+}
+
+/// Starts `run` with these settings beside those of the state folder.
+fn run(folder: &Path, settings: &str) -> Command {
+    let config = folder.join("agent.toml");
+    std::fs::write(&config, format!("state = {:?}\n{settings}", folder.join("state"))).unwrap();
+    let mut command = agent();
+    command.arg("run").arg("--config").arg(config);
+    command
+}
+
+#[test]
+fn a_service_that_a_person_must_set_right_ends_with_the_status_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |settings: &str, why: &str| {
+        let output = output(&mut run(folder.path(), settings));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{text}");
+        assert!(text.contains(why), "{text}");
+    };
+    refused("folder = [\"/card\"]", "line 2: there is no key \"folder\"; did you mean \"folders\"?");
+    refused("folders = [\"/card\"]", "longshore-agent enrol --url TEXT --state");
+    std::fs::remove_file(folder.path().join("agent.toml")).unwrap();
+    let mut missing = agent();
+    missing.arg("run").arg("--config").arg(folder.path().join("agent.toml"));
+    assert_eq!(output(&mut missing).status.code(), Some(78));
+}
+
+#[test]
+fn a_service_waits_for_its_card_and_server_ends_at_once_when_told_and_stays_the_same_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    enrol(&state);
+    let card = folder.path().join("card");
+    let identity =
+        || ["device.key", "identity.json", "device.crt"].map(|name| std::fs::read(state.join(name)).unwrap());
+    let before = identity();
+    let settings = format!("folders = [{card:?}]\nlook_every_s = 5\nrest_s = 4");
+    // First the card is missing, then the server.
+    for expected in ["card: No such file", "does not answer"] {
+        let mut child = start(&mut run(folder.path(), &settings));
+        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(errors.any(|line| line.unwrap().contains(expected)), "{expected}");
+        let told = Instant::now();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+        std::fs::create_dir_all(card.join("EVENT")).unwrap();
+        recording_of_long_ago(&card.join("EVENT/a.mp4"));
+    }
+    assert_eq!(identity(), before);
+    assert!(card.join("EVENT/a.mp4").exists());
 }

@@ -1,8 +1,11 @@
 //! From the receipt to the reported deletion.
 
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::PoisonError;
+
 use longshore_model::RecordingId;
 use longshore_protocol::{Deletion, Deletions};
-use std::io;
 
 use super::{Offload, OffloadError};
 use crate::client::CallError;
@@ -13,14 +16,20 @@ use crate::receipt::{Allowance, Expected};
 const REPORT_ITEMS: usize = 200;
 
 impl Offload {
-    /// Continues what an earlier run began and did not finish.
-    pub(super) async fn continue_deletions(&mut self) -> Result<(), OffloadError> {
+    /// Continues what was begun and could not be finished: by an earlier run, or on a card that was pulled out.
+    /// Returns what there is to complain of.
+    pub(super) async fn continue_deletions(&mut self) -> Result<BTreeSet<String>, OffloadError> {
+        let mut complaints = BTreeSet::new();
         let (intents, damaged) = self.journal.entries().map_err(|error| self.journal_error(error))?;
         for path in damaged {
             let path = path.display();
-            self.observer.warn(&format!("{path} is damaged; a deletion may stay unreported, tell the administrator"));
+            complaints.insert(format!("{path} is damaged; a deletion may stay unreported, tell the administrator"));
         }
         for intent in intents {
+            let known = self.refused.contains(&intent.rid) || self.unreported.iter().any(|one| one.rid == intent.rid);
+            if known {
+                continue;
+            }
             if intent.deleted_at.is_some() {
                 self.unreported.push(intent);
             } else if self.may_continue(&intent)? {
@@ -28,14 +37,17 @@ impl Offload {
                 match self.on_disk(move |journal, now| journal.carry_out(intent, now)).await? {
                     Ok(Carried::Deleted(intent)) => self.deleted(intent, &name),
                     Ok(Carried::Kept(why)) => self.observer.warn(&format!("kept {name}: {why}")),
-                    Ok(Carried::OutOfSight) => self
-                        .observer
-                        .warn(&format!("{name}: its deletion was begun; put that card in again to finish it")),
-                    Err(error) => self.observer.warn(&format!("kept {name}: {error}")),
+                    Ok(Carried::OutOfSight) => {
+                        let what = "its deletion was begun; put that card in again to finish it";
+                        complaints.insert(format!("{name}: {what}"));
+                    }
+                    Err(error) => {
+                        complaints.insert(format!("kept {name}: {error}"));
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(complaints)
     }
 
     /// Whether a deletion that was begun may be finished: the receipt is checked as if it came just now.
@@ -112,6 +124,7 @@ impl Offload {
 
     fn deleted(&mut self, intent: Intent, name: &str) {
         self.list.remove(intent.rid);
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).deleted(&intent.path);
         self.summary.deleted += 1;
         self.unreported.push(intent);
         self.observer.say(&format!("deleted {name}"));
@@ -138,7 +151,7 @@ impl Offload {
             for refused in refused {
                 if refused.index < deletions.items.len() && refused.index < self.unreported.len() {
                     let intent = self.unreported.remove(refused.index);
-                    self.refused_reports += 1;
+                    self.refused.insert(intent.rid);
                     self.observer.warn(&format!(
                         "the server does not record that {} was deleted: {}; it is reported again at the next start",
                         intent.path.display(),

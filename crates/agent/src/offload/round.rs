@@ -1,12 +1,16 @@
 //! One round: offer what is due, then do what the answers ask for, in the server's order.
 
+use std::time::Duration;
+
 use longshore_model::RecordingId;
 use longshore_protocol::{Answer, Offers, limits};
 use tokio::time::Instant;
 
 use super::{Offload, OffloadError};
+use crate::body::SourceError;
 use crate::client::CallError;
 use crate::progress::human_bytes;
+use crate::source::HashError;
 use crate::transfer::{Begin, Ending, Transfer};
 use crate::worklist::{Task, batches};
 
@@ -26,6 +30,14 @@ impl Offload {
         // Stable, so that of equal places the older recording, which was offered first, keeps the first.
         tasks.sort_by_key(|(place, ..)| *place);
         for (_, rid, task) in tasks {
+            let path = self.list.get(rid).map(|recording| recording.path.clone());
+            if let Some(path) = path
+                && self.is_gone(&path).await?
+            {
+                // What the other tasks are about may be gone with it; the look tells.
+                self.look_soon(Duration::ZERO);
+                break;
+            }
             match task {
                 Task::Create => self.transfer(rid, Begin::New).await?,
                 Task::Continue(url) => self.transfer(rid, Begin::At(url)).await?,
@@ -88,6 +100,7 @@ impl Offload {
                 self.list.again(rid, Instant::now(), asked);
             }
             Ending::Rehash(why) => self.rehash(rid, &why).await?,
+            Ending::Source(error) => self.unreadable(rid, error).await?,
             Ending::Failed(why) => self.fail(rid, &why),
         }
         Ok(())
@@ -113,9 +126,37 @@ impl Offload {
                     self.list.again(rid, Instant::now(), None);
                 }
             }
+            Err(HashError::Changed) => self.changed(rid),
             Err(error) => self.fail(rid, &error.to_string()),
         }
         Ok(())
+    }
+
+    /// The file could not be sent.
+    async fn unreadable(&mut self, rid: RecordingId, error: SourceError) -> Result<(), OffloadError> {
+        match error {
+            SourceError::Changed => self.changed(rid),
+            SourceError::Io(error) => {
+                let path = self.list.get(rid).map(|recording| recording.path.clone()).unwrap_or_default();
+                if self.is_gone(&path).await? {
+                    self.look_soon(Duration::ZERO);
+                } else {
+                    self.fail(rid, &format!("it cannot be read: {error}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file is not the one that was hashed: what it becomes is another recording, offered when it rests.
+    fn changed(&mut self, rid: RecordingId) {
+        if let Some(recording) = self.list.get(rid) {
+            let name = recording.name.clone();
+            self.observer
+                .warn(&format!("{name}: it changed after its checksum was computed; it goes on when it rests"));
+        }
+        self.list.forget(rid);
+        self.look_soon(self.pace.rest);
     }
 
     /// Leaves the file where it is and tells why, once.

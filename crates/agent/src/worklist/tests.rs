@@ -3,15 +3,17 @@ use longshore_model::{Kind, Sha256};
 use longshore_protocol::limits;
 
 use super::*;
+use crate::clip::Clip;
 use crate::scan::Found;
-use crate::source::FileState;
+use crate::source::{Content, FileState, Sitting};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn recording(name: &str, mtime_ns: i64) -> Recording {
     let state = FileState { size: 3, mtime_ns, inode: 1 };
     let found = Found { name: name.into(), path: name.into(), kind: Kind::Event, state };
-    Recording::new("S", &found, state, Sha256::of(name.as_bytes()))
+    let (sitting, sha256) = (Sitting::at(Path::new("/")).unwrap(), Sha256::of(name.as_bytes()));
+    Recording::new("S", &found, &Content { state, sitting, sha256, clip: Clip::default() })
 }
 
 fn wall() -> DateTime<Utc> {

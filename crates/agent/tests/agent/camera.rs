@@ -13,6 +13,7 @@ use longshore_agent::enrol::{About, EnrolError, enrol};
 use longshore_agent::offload::{Offload, OffloadError, Options, Summary};
 use longshore_agent::progress::{Job, Observer};
 use longshore_agent::state::{Identity, State};
+use longshore_agent::watch::Watch;
 use longshore_model::SettableClock;
 use longshore_protocol::EnrolmentText;
 
@@ -31,6 +32,9 @@ impl Observer for Heard {
     fn begin(&self, _job: Job<'_>, _done: u64, _total: u64) {}
     fn advance(&self, _bytes: u64) {}
     fn end(&self) {}
+    fn idle(&self, reason: &str) {
+        self.say(reason);
+    }
 }
 
 /// A device with a card, and the server that it is to be enrolled at.
@@ -50,6 +54,7 @@ pub(crate) fn pace() -> Pace {
         longest: Duration::from_millis(20),
         longest_for_receipt: Duration::from_millis(20),
         rescan: Duration::from_millis(20),
+        rest: Duration::ZERO,
         give_up: Duration::from_secs(20),
         stalled: Duration::from_secs(10),
     }
@@ -89,8 +94,15 @@ impl Camera {
     }
 
     pub(crate) fn offload(&self, keep: bool) -> Result<Offload, OffloadError> {
-        let options = Options { folder: self.card(""), once: true, keep, events: vec![] };
+        let options = Options { watch: Watch::folder(&self.card("")).unwrap(), once: true, keep, events: vec![] };
         Offload::new(options, self.state(), clock(), pace(), self.heard.clone())
+    }
+
+    /// A run that looks at the card again and again.
+    pub(crate) fn without_end(&self) -> Offload {
+        let watch = Watch::folder(&self.card("")).unwrap();
+        let options = Options { watch, once: false, keep: false, events: vec![] };
+        Offload::new(options, self.state(), clock(), pace(), self.heard.clone()).unwrap()
     }
 
     pub(crate) async fn once(&self) -> Summary {

@@ -6,6 +6,9 @@
 )]
 
 mod camera;
+mod cards;
 mod enrolling;
+mod growing;
 mod offloading;
 mod server;
+mod times;

@@ -5,13 +5,14 @@ use std::net::TcpListener;
 
 use chrono::TimeDelta;
 use longshore_agent::hold::Stop;
-use longshore_agent::offload::{Offload, OffloadError, Options, Summary};
+use longshore_agent::offload::{OffloadError, Summary};
 use longshore_agent::state::Identity;
+use longshore_agent::watch::Watch;
 use longshore_model::ReceiptKey;
 use longshore_protocol::ProblemType;
 use rcgen::KeyPair;
 
-use crate::camera::{Camera, MIB, clock, is_there, pace};
+use crate::camera::{Camera, MIB, is_there};
 use crate::server::{Fault, Server};
 
 #[tokio::test]
@@ -124,6 +125,29 @@ async fn a_file_that_changes_while_it_is_sent_is_sent_anew() {
     assert_eq!((summary.deleted, summary.failed), (1, 0), "{}", camera.heard());
     assert!(camera.stored("EVENT/a.mp4") == Some(content));
     assert_eq!(camera.reported().len(), 1);
+    // Another content is another recording: nothing was spliced.
+    assert_eq!(camera.server.world.lock().unwrap().offers_of("EVENT/a.mp4"), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_device_ends_a_run_by_hand_and_is_waited_for_by_one_without_end() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    camera.fault([Fault::Answer(ProblemType::UnknownDevice)]);
+    let error = camera.offload(false).unwrap().run().await.unwrap_err();
+    assert!(matches!(error, OffloadError::Stopped(Stop::Refused(_))), "{error}");
+    camera.fault([ProblemType::UnknownDevice, ProblemType::Unauthenticated].map(Fault::Answer));
+    let run = camera.without_end();
+    let reported = async {
+        while camera.reported().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        result = run.run() => panic!("{result:?}"),
+        () = reported => {}
+    }
+    assert!(camera.heard().contains(ProblemType::Unauthenticated.title()), "{}", camera.heard());
 }
 
 #[tokio::test]
@@ -173,8 +197,7 @@ async fn a_deletion_that_a_crash_cut_short_is_reported_at_the_next_start() {
 #[tokio::test]
 async fn without_once_new_files_are_found_by_themselves() {
     let camera = Camera::enrolled().await;
-    let options = Options { folder: camera.card(""), once: false, keep: false, events: vec![] };
-    let run = Offload::new(options, camera.state(), clock(), pace(), camera.heard.clone()).unwrap();
+    let run = camera.without_end();
     let reported = async {
         for name in ["EVENT/a.mp4", "EVENT/b.mp4"] {
             camera.put(name, MIB);
@@ -223,5 +246,5 @@ async fn what_is_missing_is_told_before_anything_is_done() {
     assert!(error.contains("longshore-agent enrol"), "{error}");
     camera.enrol(&camera.server.text).await.unwrap();
     fs::remove_dir_all(camera.card("")).unwrap();
-    assert!(matches!(camera.offload(false).err(), Some(OffloadError::Folder { .. })));
+    assert!(Watch::folder(&camera.card("")).is_err());
 }

@@ -76,6 +76,11 @@ impl World {
         stored.next().map(|upload| upload.data.as_slice())
     }
 
+    /// How many recordings of this file name were offered.
+    pub(crate) fn offers_of(&self, name: &str) -> usize {
+        self.offered.values().filter(|item| item.filename.as_deref() == Some(name)).count()
+    }
+
     pub(crate) fn count(&self, call: &str) -> usize {
         self.calls.iter().filter(|made| made.starts_with(call)).count()
     }

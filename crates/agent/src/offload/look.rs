@@ -1,0 +1,148 @@
+//! A look at the cards: which are in, what they hold, and what came of those that are gone.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Offload, OffloadError};
+use crate::source::Sitting;
+use crate::stock::{Growing, Stock, Stocktaker};
+
+/// Looks in which a file may have changed before a run that is to end goes on without it.
+const PATIENCE_LOOKS: u32 = 3;
+
+impl Offload {
+    /// Takes stock of everything that is watched.
+    pub(super) async fn look(&mut self) -> Result<(), OffloadError> {
+        let mut complaints = self.continue_deletions().await?;
+        let (watch, classifier) = (self.options.watch.clone(), self.classifier.clone());
+        self.roots = watch.roots().map_err(OffloadError::Mounts)?;
+        let roots = self.roots.clone();
+        let look = move |taker: &Stocktaker<'_>| {
+            let look = |root: PathBuf| taker.take(&root, &classifier).map_err(|error| (root, error));
+            roots.into_iter().map(look).collect::<Vec<_>>()
+        };
+        let looks = self.beside(look).await?;
+        let mut stocks = Vec::new();
+        let mut first_error = None;
+        for look in looks {
+            match look {
+                Ok(stock) => stocks.push(stock),
+                Err((root, error)) => {
+                    complaints.insert(format!("{}: {error}", root.display()));
+                    first_error.get_or_insert((root, error));
+                }
+            }
+        }
+        let here = stocks.iter().map(|stock| (stock.root.clone(), stock.sitting.clone())).collect();
+        self.compare(here)?;
+        // A card may be pulled out and put in again while the agent runs for ever; a run that is to end needs it now.
+        if let Some((root, error)) = first_error.filter(|_| self.options.once) {
+            return Err(OffloadError::Folder { folder: root.display().to_string(), error });
+        }
+        self.take_over(stocks, &mut complaints);
+        self.complain(complaints);
+        Ok(())
+    }
+
+    /// Tells of the cards that are gone since the last look.
+    fn compare(&mut self, here: BTreeMap<PathBuf, Sitting>) -> Result<(), OffloadError> {
+        let before = std::mem::replace(&mut self.here, here);
+        for (root, sitting) in before {
+            if self.here.get(&root) == Some(&sitting) {
+                continue;
+            }
+            // Whatever comes back there may be another card.
+            self.rests.lock().unwrap_or_else(PoisonError::into_inner).keep_only(&root, &HashSet::new());
+            let (folder, left) = (root.display().to_string(), self.list.unfinished_below(&root));
+            match left {
+                0 => self.observer.say(&format!("{folder} is gone; nothing on it was waiting")),
+                left if self.options.once => return Err(OffloadError::Gone { folder, left }),
+                left => {
+                    let what = "recordings that are not done with; they go on when it is back";
+                    self.observer.warn(&format!("{folder} is gone, with {left} {what}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, stocks: Vec<Stock>, complaints: &mut BTreeSet<String>) {
+        (self.summary.found, self.summary.events, self.summary.passed_over) = (0, 0, 0);
+        (self.unreadable, self.growing) = (0, 0);
+        let (mut recordings, mut soonest) = (Vec::new(), None);
+        for stock in stocks {
+            self.summary.found += stock.recordings.len() + stock.growing.len() + stock.unreadable.len();
+            self.summary.events += stock.events;
+            self.summary.passed_over += stock.passed.len();
+            self.unreadable += stock.unreadable.len();
+            if stock.unread {
+                // The next slice, after what is known now was offered.
+                soonest = Some(Duration::ZERO);
+            }
+            for passed in stock.unreadable.iter().chain(&stock.passed) {
+                complaints.insert(format!("kept {}: {}", passed.path.display(), passed.reason));
+            }
+            for Growing { path, left, moves } in stock.growing {
+                if self.options.once && moves >= PATIENCE_LOOKS {
+                    let path = path.display();
+                    complaints.insert(format!("kept {path}: it is still being written; run again when it is complete"));
+                    self.unreadable += 1;
+                } else {
+                    self.growing += 1;
+                    soonest = soonest.into_iter().chain([left]).min();
+                }
+            }
+            recordings.extend(stock.recordings);
+        }
+        let now = Instant::now();
+        self.list.update(recordings, now);
+        let rescan = (!self.options.once).then_some(now + self.pace.rescan);
+        self.next_look = soonest.map(|left| now + left).into_iter().chain(rescan).min();
+    }
+
+    /// Takes stock as soon as the current round is over.
+    pub(super) fn look_soon(&mut self, after: Duration) {
+        let at = Instant::now() + after;
+        self.next_look = Some(self.next_look.map_or(at, |next| next.min(at)));
+    }
+
+    /// Whether the card that `path` is on was pulled out, or changed for another, since the last look.
+    pub(super) async fn is_gone(&self, path: &Path) -> Result<bool, OffloadError> {
+        let Some((root, sitting)) = self.here.iter().find(|(root, _)| path.starts_with(root)) else {
+            return Ok(true);
+        };
+        let (root, sitting) = (root.clone(), sitting.clone());
+        // A device that is dying may hold this call up.
+        Ok(tokio::task::spawn_blocking(move || Sitting::at(&root).ok() != Some(sitting)).await?)
+    }
+
+    /// Why nothing is done now.
+    pub(super) fn what_waits(&self) -> String {
+        let (not_requested, failed) = self.list.count();
+        let waiting = [
+            (self.list.asked_to_wait(), "that the server wants later"),
+            (self.growing, "that may still be being written"),
+            (not_requested, "not requested"),
+            (self.list.stored_and_kept(), "stored and kept"),
+            (failed + self.unreadable, "that failed"),
+        ];
+        let waiting: Vec<_> = waiting.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        match waiting.as_slice() {
+            [] if self.here.is_empty() => "no card is in".to_owned(),
+            [] => "everything is done".to_owned(),
+            waiting => format!("waiting: {}", waiting.join(", ")),
+        }
+    }
+
+    /// Says what was not said at the last look.
+    fn complain(&mut self, complaints: BTreeSet<String>) {
+        for complaint in complaints.difference(&self.complaints) {
+            self.observer.warn(complaint);
+        }
+        self.complaints = complaints;
+    }
+}
