@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, SystemTime};
 
 use longshore_model::Sha256;
@@ -86,18 +86,6 @@ fn ago(age: Duration) -> SystemTime {
     SystemTime::now() - age
 }
 
-pub(crate) fn enrol(world: &World, state: &Path) {
-    let mut enrolling = agent()
-        .args(["enrol", "--url", &world.enrolment_text("USB-1"), "--state"])
-        .arg(state)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    eventually("the device waits", || world.cli_json(&["device", "list"]).as_array().unwrap().len() == 1);
-    world.approve("USB-1", "Unit 12");
-    assert!(enrolling.wait().unwrap().success());
-}
-
 pub(crate) fn offload(card: &Path, state: &Path, log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).unwrap();
     let mut command = agent();
@@ -134,7 +122,7 @@ fn a_card_comes_home_oldest_first_though_both_sides_are_killed_in_the_middle() {
     let mut world = World::new();
     let (card, state, log) = (world.path().join("card"), world.path().join("state"), world.path().join("agent.log"));
     let checksums = make_card(&card);
-    enrol(&world, &state);
+    world.enrol_agent(&state);
     let mut known = BTreeSet::new();
 
     let mut agent = offload(&card, &state, &log);
@@ -196,7 +184,7 @@ fn with_keep_the_card_stays_as_it_was_and_nothing_is_sent_twice() {
     fs::create_dir_all(card.join("EVENT")).unwrap();
     fs::write(card.join("EVENT/a.ts"), bytes(1, 100_000)).unwrap();
     fs::write(card.join("EVENT/a.txt"), b"no recording").unwrap();
-    enrol(&world, &state);
+    world.enrol_agent(&state);
     for _ in 0..2 {
         let output =
             agent().arg("offload").arg(&card).arg("--state").arg(&state).args(["--once", "--keep"]).output().unwrap();

@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 use longshore_model::Sha256;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::offload::{enrol, offload};
+use crate::offload::offload;
 use crate::support::{Share, World, bytes, checksum, eventually, files_below};
 
 const MIB: usize = 1024 * 1024;
@@ -37,7 +37,7 @@ fn a_card_comes_home(share: &Share, rename: &str) {
     assert!(log.contains("storage: fuse,") && log.contains("O_DIRECT: no") && log.contains(rename), "{log}");
     let (card, state, log) = (world.path().join("card"), world.path().join("state"), world.path().join("agent.log"));
     let sent = make_card(&card);
-    enrol(&world, &state);
+    world.enrol_agent(&state);
     let mut agent = offload(&card, &state, &log);
     eventually("the large recording is in the middle", || large_incoming(&world) > LARGE as u64 / 4);
     world.kill();
@@ -102,7 +102,7 @@ fn a_storage_that_is_unmounted_in_the_middle_goes_on_when_it_is_back() {
         let (card, state, log) =
             (world.path().join("card"), world.path().join("state"), world.path().join("agent.log"));
         let sent = make_card(&card);
-        enrol(&world, &state);
+        world.enrol_agent(&state);
         let mut agent = offload(&card, &state, &log);
         eventually("the large recording is in the middle", || large_incoming(&world) > LARGE as u64 / 4);
         signal(&agent, Signal::STOP);

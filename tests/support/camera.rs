@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,15 @@ impl Camera {
         Self { address: world.address, pin: world.pin, key, config }
     }
 
+    /// The camera that an agent with this state folder is.
+    pub(crate) fn of_agent(world: &World, state: &Path) -> Self {
+        let pem = |name: &str| std::fs::read_to_string(state.join(name)).unwrap();
+        let key = KeyPair::from_pem(&pem("device.key")).unwrap();
+        let certificate = CertificateDer::from_pem_slice(pem("device.crt").as_bytes()).unwrap();
+        let config = Arc::new(tls::client_config(&key, vec![certificate], vec![world.pin]).unwrap());
+        Self { address: world.address, pin: world.pin, key, config }
+    }
+
     /// Shows another certificate from now on; the key stays.
     pub(crate) fn show(&mut self, certificate: CertificateDer<'static>) {
         self.config = Arc::new(tls::client_config(&self.key, vec![certificate], vec![self.pin]).unwrap());
@@ -75,37 +85,50 @@ impl Camera {
 
     /// Opens a connection and sends the head of a request.
     pub(crate) fn begin(&self, method: &str, path: &str, headers: &[&str]) -> Exchange {
-        let mut exchange = self.connect();
+        self.try_begin(method, path, headers).unwrap()
+    }
+
+    fn try_begin(&self, method: &str, path: &str, headers: &[&str]) -> io::Result<Exchange> {
+        let mut exchange = self.try_connect()?;
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: longshore\r\n");
         for header in headers {
             head.push_str(header);
             head.push_str("\r\n");
         }
         head.push_str("\r\n");
-        exchange.send(head.as_bytes()).unwrap();
-        exchange
+        exchange.send(head.as_bytes())?;
+        Ok(exchange)
     }
 
     /// Opens a connection and shakes hands.
     pub(crate) fn connect(&self) -> Exchange {
-        let socket = TcpStream::connect(self.address).unwrap();
-        socket.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
-        socket.set_nodelay(true).unwrap();
+        self.try_connect().unwrap()
+    }
+
+    fn try_connect(&self) -> io::Result<Exchange> {
+        let socket = TcpStream::connect(self.address)?;
+        socket.set_read_timeout(Some(READ_TIMEOUT))?;
+        socket.set_nodelay(true)?;
         let name = ServerName::try_from("longshore").unwrap();
         let connection = ClientConnection::new(Arc::clone(&self.config), name).unwrap();
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock).unwrap();
+            stream.conn.complete_io(&mut stream.sock)?;
         }
-        Exchange { stream }
+        Ok(Exchange { stream })
     }
 
     /// A whole request and its answer. The answer may come before the body is sent.
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Reply {
+        self.try_request(method, path, headers, body).unwrap()
+    }
+
+    /// The same of a server that may be dead.
+    pub(crate) fn try_request(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> io::Result<Reply> {
         let length = format!("Content-Length: {}", body.len());
-        let mut exchange = self.begin(method, path, &[headers, &[&length]].concat());
+        let mut exchange = self.try_begin(method, path, &[headers, &[&length]].concat())?;
         let _answered_early = exchange.send(body);
-        exchange.reply(method)
+        exchange.try_reply(method)
     }
 
     pub(crate) fn post_json(&self, path: &str, headers: &[&str], body: &Value) -> Reply {
@@ -117,6 +140,14 @@ impl Camera {
     pub(crate) fn offer(&self, items: &[Value]) -> Vec<Value> {
         let answer = self.post_json("/device/v1/offers", &[], &json!({"items": items})).json(200);
         answer["items"].as_array().unwrap().clone()
+    }
+
+    /// The same of a server that may be dead or in trouble; then `None`.
+    pub(crate) fn try_offer(&self, items: &[Value]) -> Option<Vec<Value>> {
+        let body = json!({"items": items}).to_string();
+        let kind = "Content-Type: application/json";
+        let reply = self.try_request("POST", "/device/v1/offers", &[kind], body.as_bytes()).ok()?;
+        (reply.status == 200).then(|| reply.json(200)["items"].as_array().unwrap().clone())
     }
 
     pub(crate) fn try_create(&self, rid: &str, length: usize) -> Reply {
@@ -199,12 +230,14 @@ impl Exchange {
     }
 
     pub(crate) fn reply(&mut self, method: &str) -> Reply {
+        self.try_reply(method).unwrap_or_else(|error| panic!("no answer: {error}"))
+    }
+
+    fn try_reply(&mut self, method: &str) -> io::Result<Reply> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            self.stream.read_exact(&mut byte).unwrap_or_else(|error| {
-                panic!("no answer: {error}; so far {:?}", String::from_utf8_lossy(&head));
-            });
+            self.stream.read_exact(&mut byte)?;
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap();
@@ -216,8 +249,8 @@ impl Exchange {
             .collect();
         let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
-        self.stream.read_exact(&mut body).unwrap();
-        Reply { status, headers, body }
+        self.stream.read_exact(&mut body)?;
+        Ok(Reply { status, headers, body })
     }
 }
 

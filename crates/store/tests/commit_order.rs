@@ -280,6 +280,22 @@ fn a_file_shorter_than_acknowledged_is_reported_and_gone() {
 }
 
 #[test]
+fn an_interrupted_placing_is_completed_though_the_rest_of_its_upload_cannot_be_read() {
+    over_both_disks(|files| {
+        let (incoming, _) = open(&files);
+        incoming.create(identity(UPLOAD)).unwrap();
+        transfer(&incoming).unwrap();
+        let placed = place(&*files, manifest(UPLOAD, &key())).unwrap();
+        let state = format!(".incoming/{UPLOAD}/state");
+        files.remove(&state).unwrap();
+        files.create_folder(&state).unwrap();
+        let (_, found) = open(&files);
+        assert_eq!(found, Found { interrupted: vec![UPLOAD], ..Found::default() });
+        assert_eq!(roll_forward(&*files, UPLOAD).unwrap(), placed);
+    });
+}
+
+#[test]
 fn after_a_failed_sync_the_handle_commits_nothing_more() {
     let disk = SimulatedDisk::new();
     let files: Arc<dyn Files> = Arc::new(disk.clone());

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: installs what the tests need, then runs every check and every test.
+//! `cargo xtask test`: installs what the tests need, then runs every check and every test. `cargo xtask campaign` runs
+//! those that take long.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,12 +9,22 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, bail};
 
 /// Programs that the tests call, and the Debian packages that hold them.
-const TOOLS: [(&str, &str); 3] = [("ffmpeg", "ffmpeg"), ("curl", "curl"), ("openssl", "openssl")];
+const TOOLS: [(&str, &str); 4] = [("ffmpeg", "ffmpeg"), ("curl", "curl"), ("openssl", "openssl"), ("strace", "strace")];
+
+/// Fault campaigns, and the test of each.
+const CAMPAIGNS: [(&str, &str); 4] = [
+    ("kill-server", "campaign::kill::a_server_that_is_killed_over_and_over_loses_nothing"),
+    ("kill-agent", "campaign::kill::an_agent_that_is_killed_over_and_over_loses_nothing"),
+    ("faults", "campaign::faults::whichever_system_call_fails_nothing_is_lost"),
+    ("full-disk", "campaign::full_disk::an_agent_comes_back_by_itself_when_the_storage_has_room_again"),
+];
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   test   install what the tests need (Debian packages), then check and test everything
   deny   check licences and sources of all dependencies (installs cargo-deny if need be)
+  campaign NAME [--rounds N] [--seed N]
+         run a long fault campaign: kill-server, kill-agent, faults or full-disk (docs/TESTING.md)
 ";
 
 fn main() -> ExitCode {
@@ -21,10 +32,11 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test(),
         ["deny"] => deny(),
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        ["campaign", name, ref options @ ..] => match (campaign_test(name), campaign_options(options)) {
+            (Some(test), Some(variables)) => campaign(test, &variables),
+            _ => return usage(),
+        },
+        _ => return usage(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,6 +45,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
 }
 
 fn test() -> anyhow::Result<()> {
@@ -48,6 +65,28 @@ fn deny() -> anyhow::Result<()> {
         cargo(["install", "--locked", "cargo-deny"])?;
     }
     cargo(["deny", "check", "bans", "licenses", "sources"])
+}
+
+fn campaign_test(name: &str) -> Option<&'static str> {
+    CAMPAIGNS.iter().find(|(known, _)| *known == name).map(|(_, test)| *test)
+}
+
+/// The variables by which the tests are told.
+fn campaign_options(words: &[&str]) -> Option<Vec<(&'static str, String)>> {
+    let pairs = words.chunks(2).map(|pair| match *pair {
+        ["--rounds", rounds] => rounds.parse::<u32>().ok().map(|n| ("LONGSHORE_CAMPAIGN_ROUNDS", n.to_string())),
+        ["--seed", seed] => seed.parse::<u64>().ok().map(|n| ("LONGSHORE_CAMPAIGN_SEED", n.to_string())),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+fn campaign(test: &str, variables: &[(&str, String)]) -> anyhow::Result<()> {
+    install_tools()?;
+    // The test finds the agent's binary beside the server's.
+    cargo(["build", "--workspace", "--bins"])?;
+    let words = ["test", "--workspace", "--test", "longshore", "--", "--ignored", "--nocapture", "--exact", test];
+    run(cargo_command().args(words).envs(variables.iter().map(|(name, value)| (name, value))))
 }
 
 fn install_tools() -> anyhow::Result<()> {
@@ -71,8 +110,14 @@ fn apt_get(root: Option<&str>, arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 fn cargo<const N: usize>(arguments: [&str; N]) -> anyhow::Result<()> {
+    run(cargo_command().args(arguments))
+}
+
+fn cargo_command() -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    run(Command::new(env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo"))).args(arguments).current_dir(root))
+    let mut command = Command::new(env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")));
+    command.current_dir(root);
+    command
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

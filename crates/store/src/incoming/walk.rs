@@ -16,7 +16,7 @@ pub struct Found {
     pub interrupted: Vec<UploadId>,
     /// Uploads whose file was shorter than acknowledged, or whose state is unreadable; they are gone.
     pub damaged: Vec<UploadId>,
-    /// Uploads at which the disk refused, and why; they are left alone until the next start.
+    /// Uploads at which the disk refused, and why; what is left of them is looked at again at the next start.
     pub refused: Vec<(UploadId, String)>,
 }
 
@@ -69,16 +69,27 @@ impl Incoming {
     }
 
     fn take_in(&self, upload: UploadId, found: &mut Found) -> io::Result<()> {
-        let state = self.read_state(upload)?;
-        let interrupted = self.files.exists(&record_path(upload))?;
-        match state {
-            Some((slot, data_len)) if interrupted || data_len >= slot.committed.offset => {
+        let (state, interrupted) = (self.read_state(upload), self.files.exists(&record_path(upload)));
+        // Where the record of a placing cannot be looked for there may be one, so the upload stays known: were it not, the
+        // device would send the recording again, and the next start would complete this one beside it.
+        let may_be_placing = !matches!(interrupted, Ok(false));
+        let known = match &state {
+            Ok(Some((slot, data_len))) if may_be_placing || *data_len >= slot.committed.offset => {
                 let mut uploads = self.lock();
-                let offset = slot.committed.offset;
-                let known = uploads.known.entry(upload).or_insert_with(|| Known::closed(slot.identity.clone(), offset));
-                (known.identity, known.offset) = (slot.identity, offset);
+                let (identity, offset) = (slot.identity.clone(), slot.committed.offset);
+                let known = uploads.known.entry(upload).or_insert_with(|| Known::closed(identity.clone(), offset));
+                (known.identity, known.offset) = (identity, offset);
+                true
             }
-            None if interrupted => {}
+            _ => false,
+        };
+        // Completing it takes nothing but the record, so it is completed now also if the rest cannot be read.
+        if interrupted? {
+            found.interrupted.push(upload);
+            return Ok(());
+        }
+        match state? {
+            _ if known => {}
             None if self.data_len(upload)? == 0 => {
                 self.lock().known.remove(&upload);
                 self.remove(upload)?;
@@ -88,9 +99,6 @@ impl Incoming {
                 self.lock().known.remove(&upload);
                 self.remove(upload)?;
             }
-        }
-        if interrupted {
-            found.interrupted.push(upload);
         }
         Ok(())
     }
