@@ -38,8 +38,15 @@ impl Share {
         let (below, point) = (folder.path().join("below"), folder.path().join("point"));
         fs::create_dir(&below).unwrap();
         fs::create_dir(&point).unwrap();
-        let passed =
-            Passed { links, state: Mutex::new(State { paths: HashMap::from([(1, vec![below])]), ..State::default() }) };
+        let passed = Passed {
+            links,
+            state: Mutex::new(State {
+                nodes: HashMap::from([(below.metadata().unwrap().ino(), 1)]),
+                paths: HashMap::from([(1, vec![below])]),
+                last: 1,
+                ..State::default()
+            }),
+        };
         let session = fuser::spawn_mount(passed, &point, &Config::default()).unwrap();
         Some(Self { session: Some(session), folder })
     }
@@ -71,8 +78,11 @@ struct Passed {
 
 #[derive(Default)]
 struct State {
-    /// Names of each inode that the kernel has heard of; 1 is the root.
+    /// Names of each node that the kernel has heard of; 1 is the root.
     paths: HashMap<u64, Vec<PathBuf>>,
+    /// The node of each inode below. The disk gives a deleted file's number to the next one, and the kernel must not take
+    /// that for the same.
+    nodes: HashMap<u64, u64>,
     open: HashMap<u64, Arc<File>>,
     last: u64,
 }
@@ -87,22 +97,38 @@ impl Passed {
     fn path(&self, ino: INodeNo) -> Answer<PathBuf> {
         let state = self.state();
         let mut paths = state.paths.get(&ino.0).into_iter().flatten();
-        paths.find(|path| path.symlink_metadata().is_ok()).cloned().ok_or(Errno::ENOENT)
+        let is_it =
+            |path: &&PathBuf| path.symlink_metadata().is_ok_and(|found| state.nodes.get(&found.ino()) == Some(&ino.0));
+        paths.find(is_it).cloned().ok_or(Errno::ENOENT)
     }
 
     fn child(&self, parent: INodeNo, name: &OsStr) -> Answer<PathBuf> {
         Ok(self.path(parent)?.join(name))
     }
 
-    /// Looks at a path and notes its inode.
+    /// Looks at a path and notes its node.
     fn note(&self, path: PathBuf) -> Answer<FileAttr> {
         let found = path.symlink_metadata()?;
         let mut state = self.state();
-        let paths = state.paths.entry(found.ino()).or_default();
+        let State { paths, nodes, last, .. } = &mut *state;
+        let node = *nodes.entry(found.ino()).or_insert_with(|| {
+            *last += 1;
+            *last
+        });
+        let paths = paths.entry(node).or_default();
         if !paths.contains(&path) {
             paths.push(path);
         }
-        Ok(attributes(&found))
+        Ok(FileAttr { ino: INodeNo(node), ..attributes(&found) })
+    }
+
+    /// Before the last name of a file, or a folder, goes.
+    fn forget_last(&self, path: &Path) {
+        if let Ok(found) = path.symlink_metadata()
+            && (found.is_dir() || found.nlink() == 1)
+        {
+            self.state().nodes.remove(&found.ino());
+        }
     }
 
     fn keep(&self, file: File) -> FileHandle {
@@ -157,7 +183,8 @@ fn attributes(found: &Metadata) -> FileAttr {
 /// Answers with what came out, or with its error.
 macro_rules! answer {
     ($reply:ident, $work:expr, |$value:ident| $send:expr) => {
-        match (|| -> Answer<_> { $work })() {
+        let work = || -> Answer<_> { $work };
+        match work() {
             Ok($value) => $send,
             Err(error) => $reply.error(error),
         }
@@ -219,11 +246,21 @@ impl Filesystem for Passed {
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer!(reply, Ok(fs::remove_file(self.child(parent, name)?)?), |_done| reply.ok());
+        let work = || {
+            let path = self.child(parent, name)?;
+            self.forget_last(&path);
+            Ok(fs::remove_file(path)?)
+        };
+        answer!(reply, work(), |_done| reply.ok());
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer!(reply, Ok(fs::remove_dir(self.child(parent, name)?)?), |_done| reply.ok());
+        let work = || {
+            let path = self.child(parent, name)?;
+            fs::read_dir(&path)?.next().is_none().then(|| self.forget_last(&path));
+            Ok(fs::remove_dir(path)?)
+        };
+        answer!(reply, work(), |_done| reply.ok());
     }
 
     fn rename(
@@ -241,7 +278,10 @@ impl Filesystem for Passed {
                 return Err(Errno::EINVAL);
             }
             let to = self.child(new_parent, new_name)?;
-            fs::rename(self.child(parent, name)?, &to)?;
+            let from = self.child(parent, name)?;
+            from.symlink_metadata()?;
+            self.forget_last(&to);
+            fs::rename(from, &to)?;
             self.note(to)
         };
         answer!(reply, work(), |_done| reply.ok());
