@@ -24,7 +24,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Makes sure that the storage is the right one and can be used.
 pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> anyhow::Result<Disk> {
-    let path = config.storage_folder();
+    let path = std::path::absolute(config.storage_folder())?;
     let config = &config.storage;
     let options = DiskOptions {
         file_mode: config.file_mode.0,

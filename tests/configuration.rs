@@ -172,12 +172,11 @@ fn commands_find_the_server_by_the_configuration() {
 }
 
 #[test]
-fn recordings_go_where_the_configuration_says_if_that_is_there() {
-    let somewhere = Somewhere::with("[storage]\npath = 'share'\n");
+fn recordings_go_where_the_configuration_says() {
+    let somewhere = Somewhere::with("[storage]\npath = 'longshore.toml/share'\n");
     let arguments = ["serve", "--data", "data", "--listen", "127.0.0.1:0"];
     let said = somewhere.refusal(&arguments, &[]);
-    assert!(said.contains("the storage share is not there") && said.contains("storage.path"), "{said}");
-    assert!(!somewhere.path().join("share").exists());
+    assert!(said.contains("longshore.toml/share") && said.contains("file"), "{said}");
 
     let share = tempfile::tempdir().unwrap();
     let world = World::configured(&format!("[storage]\npath = '{}'\n", share.path().display()));

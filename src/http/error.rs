@@ -127,7 +127,8 @@ impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Busy => Self::unavailable(error),
-            RecordError::NotWritten(error) => Self::new(ProblemType::InsufficientStorage, error).retry_after(REPAIR),
+            RecordError::Full(_) => Self::new(ProblemType::InsufficientStorage, error.to_string()).retry_after(REPAIR),
+            RecordError::NotWritten(_) => Self::new(ProblemType::StorageFailed, error.to_string()).retry_after(RESTART),
             RecordError::Failed(_) => Self::unavailable(error).retry_after(REPAIR),
         }
     }

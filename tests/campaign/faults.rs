@@ -251,9 +251,14 @@ fn help(rig: &mut Rig, hits: &[String], story: &mut Vec<String>) {
 
 /// What the agent complained of. Whatever failed, the server says it in the words of the protocol, or is not there.
 fn troubles(rig: &Rig) -> Vec<String> {
-    let documented = [ProblemType::StorageFailed, ProblemType::InsufficientStorage, ProblemType::Unavailable];
+    let documented = [
+        ProblemType::StorageFailed,
+        ProblemType::StorageNotThere,
+        ProblemType::InsufficientStorage,
+        ProblemType::Unavailable,
+    ];
     let documented = documented.map(ProblemType::title);
-    let business = ["sent ", "deleted ", "found "];
+    let business = ["sent ", "deleted ", "found ", "waiting: "];
     let said = rig.agent_said();
     let complaints: Vec<&str> =
         said.lines().filter(|line| !business.iter().any(|word| line.starts_with(word))).collect();

@@ -164,7 +164,9 @@ impl Attachment {
         self.handed += tail.segment.len() as u64;
         let append = Append { epoch: self.epoch, tail, reply };
         // Not `send`: its message would be taken back when the connection dies while it waits.
-        self.stream.try_send(append).map_err(|_| WriteError::Unavailable)?;
+        if self.stream.try_send(append).is_err() {
+            return Err(self.why_it_ended());
+        }
         self.answers.push_back(answer);
         Ok(())
     }
@@ -179,7 +181,20 @@ impl Attachment {
         };
         let answer = timeout(PATIENCE, answer).await;
         self.answers.pop_front();
-        answer.unwrap_or(Ok(Err(WriteError::Unavailable))).unwrap_or(Err(WriteError::Unavailable))
+        match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.why_it_ended()),
+            Err(_) => Err(WriteError::Unavailable),
+        }
+    }
+
+    /// The transfer is gone with this piece unanswered: another piece may have failed before, and said why.
+    fn why_it_ended(&mut self) -> WriteError {
+        match self.evicted.try_recv() {
+            Ok(Evicted::Failed(error)) => error.into(),
+            Ok(Evicted::Superseded) => WriteError::Superseded,
+            Ok(Evicted::Draining) | Err(_) => WriteError::Unavailable,
+        }
     }
 
     /// Lets go: what arrived is committed, and if that is everything, the recording is completed. Dropping the future
@@ -192,11 +207,14 @@ impl Attachment {
             self.oldest_answer().await?;
         }
         let (reply, answer) = oneshot::channel();
-        self.detach(Some(reply)).map_err(EndError::Write)?;
-        let unavailable = || Err(EndError::Write(WriteError::Unavailable));
-        timeout(PATIENCE, answer)
-            .await
-            .map_or_else(|_| unavailable(), |answer| answer.unwrap_or_else(|_| unavailable()))
+        if self.detach(Some(reply)).is_err() {
+            return Err(EndError::Write(self.why_it_ended()));
+        }
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(EndError::Write(self.why_it_ended())),
+            Err(_) => Err(EndError::Write(WriteError::Unavailable)),
+        }
     }
 
     fn detach(&mut self, reply: Option<oneshot::Sender<Result<Ended, EndError>>>) -> Result<(), WriteError> {

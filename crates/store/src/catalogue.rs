@@ -18,6 +18,9 @@ use crate::journal::{Journal, JournalError, Mark, Torn};
 const QUEUE: usize = 1024;
 /// Bytes, about, of facts that share one sync.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Room that the data folder's disk must have for a batch: the batch, its rows in the index, which sled writes in whole
+/// segments, and as much again for whoever else writes there.
+const ROOM: u64 = 4 * BATCH_BYTES as u64;
 /// Bytes, about, of a fact or of one item of it.
 const FACT_BYTES: usize = 1024;
 
@@ -27,8 +30,11 @@ pub enum RecordError {
     /// An earlier write failed; nothing is written until the server starts again and reads what is really there.
     #[error("the journal could not be written ({0}); see to its disk and restart Longshore")]
     Failed(String),
-    /// The disk refused it, most often because it is full; nothing was recorded, and later facts may be.
-    #[error("{0}")]
+    /// The disk of the data folder is full; nothing was recorded, and later facts may be.
+    #[error("the journal cannot be written: {0}")]
+    Full(String),
+    /// That disk refused; likewise.
+    #[error("the journal cannot be written: {0}")]
     NotWritten(String),
     /// Too many wait.
     #[error("the journal is busy")]
@@ -118,13 +124,14 @@ impl Catalogue {
         place: &IndexPlace,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Writer, Started), OpenError> {
+        let data = Arc::clone(&files);
         let Filled { journal, index, started } = match go_on(Arc::clone(&files), place)? {
             Some(filled) => filled,
             None => fill(files, Index::create(place)?, None)?,
         };
         let (jobs, queue) = sync_channel(QUEUE);
         let failed = Arc::default();
-        let worker = Worker { journal, index: index.clone(), clock, failed: Arc::clone(&failed) };
+        let worker = Worker { journal, index: index.clone(), clock, files: data, failed: Arc::clone(&failed) };
         let thread = thread::Builder::new().name("catalogue".into()).spawn(move || worker.run(&queue))?;
         Ok((Self { index, jobs: jobs.clone(), failed }, Writer { jobs, thread }, started))
     }
@@ -224,6 +231,8 @@ struct Worker {
     journal: Journal,
     index: Index,
     clock: Arc<dyn Clock>,
+    /// The data folder.
+    files: Arc<dyn Files>,
     /// Why nothing may be written any more.
     failed: Arc<OnceLock<String>>,
 }
@@ -274,12 +283,13 @@ impl Worker {
             return Ok(());
         }
         if self.failed.get().is_none() {
+            self.has_room()?;
             let now = self.clock.now();
             let written = match self.journal.append(now, facts) {
                 Ok(entries) => self.apply(&entries).map_err(|error| error.to_string()),
-                Err(error @ JournalError::NotWritten(_)) => {
+                Err(JournalError::NotWritten(error)) => {
                     tracing::error!(%error, "facts were refused");
-                    return Err(RecordError::NotWritten(error.to_string()));
+                    return Err(refused(&error));
                 }
                 Err(error) => Err(error.to_string()),
             };
@@ -289,6 +299,16 @@ impl Worker {
             }
         }
         check(&self.failed)
+    }
+
+    /// A fact that is in the journal and finds no room in the index would end all changes, so it is not begun.
+    fn has_room(&self) -> Result<(), RecordError> {
+        let free = self.files.space().map_err(|error| refused(&error))?.free;
+        if free >= ROOM {
+            return Ok(());
+        }
+        tracing::error!(free, needed = ROOM, "facts were refused: the disk of the data folder is full");
+        Err(RecordError::Full(format!("the disk of the data folder has less than {} MiB left", ROOM >> 20)))
     }
 
     fn apply(&self, entries: &[Entry]) -> Result<(), IndexError> {
@@ -308,6 +328,13 @@ impl Worker {
         {
             tracing::warn!(%error, "the index could not be synced; it is made again after the machine's next start");
         }
+    }
+}
+
+fn refused(error: &io::Error) -> RecordError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => RecordError::Full(error.to_string()),
+        _ => RecordError::NotWritten(error.to_string()),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod facts;
 pub mod files;
+pub mod history;
 pub mod incoming;
 pub mod index;
 pub mod journal;

@@ -7,8 +7,11 @@ use serde::de::DeserializeOwned;
 use sled::Transactional as _;
 use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
 
-use super::{APPLIED, DeclaredRow, Index, IndexError, read, read_manifest, recording_key, revision_key};
+use super::{
+    APPLIED, DeclaredRow, Index, IndexError, history_prefix, read, read_manifest, recording_key, revision_key,
+};
 use crate::facts::{Entry, Fact};
+use crate::history::{self, Happened, Subject};
 use crate::journal::{JournalError, Mark};
 
 /// Facts of a replay that share one transaction: beyond some hundreds it gets no faster, and they wait in memory.
@@ -34,11 +37,13 @@ impl Index {
             &self.stored,
             &self.uploads,
             &self.deleted,
+            &self.history,
             &self.applied,
         );
         let done = trees.transaction(
-            |(devices, keys, serials, tokens, enrolments, declared, stored, uploads, deleted, applied)| {
-                let rows = Rows { devices, keys, serials, tokens, enrolments, declared, stored, uploads, deleted };
+            |(devices, keys, serials, tokens, enrolments, declared, stored, uploads, deleted, history, applied)| {
+                let rows =
+                    Rows { devices, keys, serials, tokens, enrolments, declared, stored, uploads, deleted, history };
                 entries.iter().try_for_each(|entry| rows.apply(entry))?;
                 put(applied, APPLIED, mark)
             },
@@ -61,10 +66,26 @@ struct Rows<'a> {
     stored: &'a TransactionalTree,
     uploads: &'a TransactionalTree,
     deleted: &'a TransactionalTree,
+    history: &'a TransactionalTree,
 }
 
 impl Rows<'_> {
     fn apply(&self, entry: &Entry) -> Applied<()> {
+        self.apply_fact(entry)?;
+        // After its rows: the first line about a device by its id comes when the device is there.
+        let Some((subject, what, by)) = history::line(&entry.fact) else { return Ok(()) };
+        let serial = match subject {
+            Subject::Serial(serial) => serial.to_owned(),
+            Subject::Device(id) => match get::<Device>(self.devices, id.as_bytes())? {
+                Some(device) => device.serial,
+                None => return Ok(()),
+            },
+        };
+        let happened = Happened { at: entry.at, what, by: by.map(str::to_owned) };
+        put(self.history, &[history_prefix(&serial).as_slice(), &entry.seq.to_be_bytes()].concat(), &happened)
+    }
+
+    fn apply_fact(&self, entry: &Entry) -> Applied<()> {
         match &entry.fact {
             Fact::TokenIssued { token, .. } => put(self.tokens, token.id.as_bytes(), token),
             Fact::EnrolmentRequested { enrolment } => {

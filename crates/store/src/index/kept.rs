@@ -15,7 +15,7 @@ use super::{Index, IndexError, IndexPlace};
 use crate::journal::Mark;
 
 /// Form of the rows; one that is written by another form of this program is made again.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// sled's own folder.
 const ROWS: &str = "rows";
 const STATE: &str = "state.json";
@@ -120,6 +120,7 @@ fn open_rows(place: &IndexPlace) -> Result<Index, IndexError> {
             stored: db.open_tree("stored")?,
             uploads: db.open_tree("uploads")?,
             deleted: db.open_tree("deleted")?,
+            history: db.open_tree("history")?,
             applied: db.open_tree("applied")?,
             db,
         })

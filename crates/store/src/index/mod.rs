@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use apply::Applying;
 
+use crate::history::Happened;
 use crate::journal::Mark;
 use crate::manifest::Manifest;
 
@@ -74,6 +75,7 @@ pub struct Index {
     stored: sled::Tree,
     uploads: sled::Tree,
     deleted: sled::Tree,
+    history: sled::Tree,
     applied: sled::Tree,
 }
 
@@ -144,6 +146,16 @@ impl Index {
         Ok(devices)
     }
 
+    /// What happened to the device with this serial, and to those that had it before, oldest first.
+    pub fn history(&self, serial: &str) -> Result<Vec<Happened>, IndexError> {
+        values(self.history.scan_prefix(history_prefix(serial)))
+    }
+
+    /// How many recordings a device has declared.
+    pub fn count_declared(&self, device: DeviceId) -> Result<u64, IndexError> {
+        self.declared.scan_prefix(device.as_bytes()).try_fold(0, |count, row| Ok(row.map(|_| count + 1)?))
+    }
+
     /// What a device declared under this `rid`.
     pub fn declared(&self, device: DeviceId, rid: RecordingId) -> Result<Option<DeclaredRow>, IndexError> {
         get(&self.declared, &recording_key(device, rid))
@@ -187,8 +199,17 @@ impl Index {
 
     /// All stored recordings, by start.
     pub fn recordings(&self) -> Result<Vec<StoredRow>, IndexError> {
+        self.stored_rows(self.stored.iter())
+    }
+
+    /// The stored recordings of one device, by start.
+    pub fn recordings_of(&self, device: DeviceId) -> Result<Vec<StoredRow>, IndexError> {
+        self.stored_rows(self.stored.scan_prefix(device.as_bytes()))
+    }
+
+    fn stored_rows(&self, rows: sled::Iter) -> Result<Vec<StoredRow>, IndexError> {
         let mut recordings = Vec::new();
-        for row in &self.stored {
+        for row in rows {
             let (key, text) = row?;
             recordings.push(StoredRow { manifest: read_manifest(&text)?, deleted_at: get(&self.deleted, &key)? });
         }
@@ -238,7 +259,7 @@ impl Index {
         Ok(differences)
     }
 
-    fn trees(&self) -> [&sled::Tree; 10] {
+    fn trees(&self) -> [&sled::Tree; 11] {
         [
             &self.devices,
             &self.keys,
@@ -249,9 +270,15 @@ impl Index {
             &self.stored,
             &self.uploads,
             &self.deleted,
+            &self.history,
             &self.applied,
         ]
     }
+}
+
+/// A serial has no control characters, so none is the beginning of another's key.
+fn history_prefix(serial: &str) -> Vec<u8> {
+    [serial.as_bytes(), &[0]].concat()
 }
 
 fn recording_key(device: DeviceId, rid: RecordingId) -> Vec<u8> {

@@ -1,0 +1,88 @@
+//! What happened to a device, for people: the facts about it, its recordings left aside.
+
+use chrono::{DateTime, Utc};
+use longshore_model::{DeviceId, Sha256};
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Fact;
+
+/// One thing that happened to a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Happened {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+    /// Who did it; nobody, if it was the device itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// An enrolment text was made for it.
+    TokenIssued {
+        /// No use after this.
+        expires: DateTime<Utc>,
+    },
+    /// It asked to be known.
+    Asked {
+        /// The code that it showed.
+        code: String,
+    },
+    /// Its set-up was completed.
+    Approved {
+        /// To whom it belongs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assignee: Option<String>,
+    },
+    /// It called for the first time with its identity.
+    FirstCall,
+    /// It was suspended.
+    Suspended,
+    /// It was put back in service.
+    Reinstated,
+    /// It was taken out of service for good.
+    Retired,
+    /// Its new key was confirmed.
+    Reenrolled {
+        /// SHA-256 of that key.
+        key: Sha256,
+    },
+}
+
+/// Whose history a fact belongs to.
+pub(crate) enum Subject<'a> {
+    /// The device with this serial, which need not exist yet.
+    Serial(&'a str),
+    /// This device.
+    Device(DeviceId),
+}
+
+/// The line that `fact` is in the history of a device, if it is one.
+pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
+    let line = match fact {
+        Fact::TokenIssued { token, by } => {
+            (Subject::Serial(&token.serial), What::TokenIssued { expires: token.expires }, Some(by.as_str()))
+        }
+        Fact::EnrolmentRequested { enrolment } => {
+            (Subject::Serial(&enrolment.serial), What::Asked { code: enrolment.code.clone() }, None)
+        }
+        Fact::DeviceApproved { device, by, .. } => {
+            let assignee = device.assignments.last().map(|last| last.assignee.clone());
+            (Subject::Serial(&device.serial), What::Approved { assignee }, Some(by.as_str()))
+        }
+        Fact::DeviceActivated { device } => (Subject::Device(*device), What::FirstCall, None),
+        Fact::DeviceSuspended { device, by } => (Subject::Device(*device), What::Suspended, Some(by.as_str())),
+        Fact::DeviceReinstated { device, by } => (Subject::Device(*device), What::Reinstated, Some(by.as_str())),
+        Fact::DeviceRetired { device, by } => (Subject::Device(*device), What::Retired, Some(by.as_str())),
+        Fact::DeviceReenrolled { device, key, by, .. } => {
+            (Subject::Device(*device), What::Reenrolled { key: *key }, Some(by.as_str()))
+        }
+        Fact::Declared { .. } | Fact::Mismatched { .. } | Fact::Stored { .. } | Fact::Deleted { .. } => return None,
+    };
+    Some(line)
+}
