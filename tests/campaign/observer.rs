@@ -64,8 +64,8 @@ impl Observer {
 
     /// Asserts that nothing wrong was seen so far.
     pub(super) fn all_is_well(&self) {
-        let seen = self.seen.lock().unwrap();
-        assert!(seen.wrong.is_empty(), "{}", seen.wrong.join("\n"));
+        let wrong = self.seen.lock().unwrap().wrong.join("\n");
+        assert!(wrong.is_empty(), "{wrong}");
         assert!(self.thread.as_ref().is_some_and(|thread| !thread.is_finished()), "the observer is gone");
     }
 
