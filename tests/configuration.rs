@@ -176,7 +176,7 @@ fn recordings_go_where_the_configuration_says() {
     let somewhere = Somewhere::with("[storage]\npath = 'longshore.toml/share'\n");
     let arguments = ["serve", "--data", "data", "--listen", "127.0.0.1:0"];
     let said = somewhere.refusal(&arguments, &[]);
-    assert!(said.contains("longshore.toml/share") && said.contains("file"), "{said}");
+    assert!(said.contains("longshore.toml/share is in the way: the storage must be a folder"), "{said}");
 
     let share = tempfile::tempdir().unwrap();
     let world = World::configured(&format!("[storage]\npath = '{}'\n", share.path().display()));

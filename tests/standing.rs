@@ -105,3 +105,44 @@ fn a_known_serial_with_a_new_key_waits_for_the_admin_and_the_old_key_works_until
     assert!(new.patch(&upload, 2000, &content[2000..]).headers.contains_key("longshore-receipt"));
     assert_eq!(world.stored().len(), 1);
 }
+
+#[test]
+fn a_devices_history_tells_what_happened_and_who_did_it_and_outlives_the_index() {
+    let mut world = World::new();
+    // A serial that would be another path, and one that begins like it.
+    let serial = "B4/1 ?&%";
+    let camera = world.camera(serial, "J. Smith");
+    world.camera("B4", "A. Jones").offer(&[]);
+    let content = bytes(1, 3000);
+    let upload = camera.upload_of(&recording(1, &content));
+    camera.patch(&upload, 0, &content[..1000]);
+    world.cli_json(&["device", "suspend", serial]);
+    camera.patch(&upload, 1000, &content[1000..]);
+    world.cli_json(&["device", "activate", serial]);
+    let half = camera.upload_of(&recording(2, &content));
+    camera.patch(&half, 0, &content[..1500]);
+
+    let shown = world.cli_json(&["device", "show", serial]);
+    let counts = &shown["recordings"];
+    assert_eq!((&shown["state"], &shown["assignee"]), (&json!("active"), &json!("J. Smith")));
+    assert_eq!((&counts["declared"], &counts["stored"], &counts["held"]), (&json!(2), &json!(1), &json!(1)));
+    assert_eq!((&shown["unfinished"][0]["offset"], &shown["unfinished"][0]["length"]), (&json!(1500), &json!(3000)));
+    let said = String::from_utf8(world.cli(&["device", "show", serial]).stdout).unwrap();
+    assert!(said.contains("50 %") && said.contains("J. Smith"), "{said}");
+
+    let history = world.cli_json(&["device", "history", serial]);
+    let lines: Vec<_> = history.as_array().unwrap().iter().map(|line| line["what"].as_str().unwrap()).collect();
+    assert_eq!(lines, ["token_issued", "asked", "approved", "first_call", "suspended", "reinstated"]);
+    assert!(history[4]["by"].as_str().unwrap().starts_with("uid "), "{history}");
+    let said = String::from_utf8(world.cli(&["device", "history", serial]).stdout).unwrap();
+    assert!(said.contains("put back in service") && said.contains("approved for J. Smith"), "{said}");
+    for command in ["show", "history"] {
+        let refused = world.cli(&["device", command, "B9"]);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("no device with the serial B9"));
+    }
+
+    world.kill();
+    std::fs::remove_dir_all(world.data().join("index")).unwrap();
+    world.start();
+    assert_eq!(world.cli_json(&["device", "history", serial]), history);
+}

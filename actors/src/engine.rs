@@ -324,6 +324,11 @@ impl Engine {
         self.incoming.find(device, upload)
     }
 
+    /// All uploads of this device that are not finished.
+    pub fn unfinished_of(&self, device: DeviceId) -> Vec<Unfinished> {
+        self.incoming.of_device(device)
+    }
+
     /// Counts up whenever this device should offer again.
     ///
     /// # Errors

@@ -1,10 +1,16 @@
+use base64::Engine as _;
 use clap::Subcommand;
+use indicatif::DecimalBytes;
+use longshore_model::BASE64URL;
+use longshore_store::history::{Happened, What};
 
 use super::{Target, table};
 use crate::http::operator::{
-    ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange, paths,
+    ApproveBody, ApproveOf, Counts, DeviceDetail, DeviceRow, IssueBody, Issued, StandingBody, StandingChange, paths,
 };
 
+/// How moments are shown.
+const MOMENT: &str = "%Y-%m-%d %H:%M:%S UTC";
 /// Hours for which an enrolment text is good.
 const VALID_HOURS: &str = "24h";
 
@@ -26,6 +32,20 @@ pub(super) enum Device {
     },
     /// Show the devices, and those that wait to be approved with their codes
     List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show all that is known of a device: whose it is, what it handed over, what is on its way
+    Show {
+        /// Serial of the device
+        serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what happened to a device, and who did it
+    History {
+        /// Serial of the device
+        serial: String,
         #[command(flatten)]
         target: Target,
     },
@@ -73,6 +93,8 @@ impl Device {
         match self {
             Self::Add { serial, model, valid_for, target } => add(serial, model, valid_for, target),
             Self::List { target } => list(target),
+            Self::Show { serial, target } => show(&serial, target),
+            Self::History { serial, target } => history(&serial, target),
             Self::Approve { serial, assignee, profile, re_enrol, target } => {
                 let assignee = assignee.filter(|_| !re_enrol);
                 let of = assignee.map_or(ApproveOf::KnownDevice, |assignee| ApproveOf::NewDevice { assignee, profile });
@@ -120,6 +142,69 @@ fn list(target: Target) -> anyhow::Result<()> {
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
     Ok(table::print(["SERIAL", "MODEL", "STATE", "CODE", "ASSIGNEE", "SINCE"], &rows)?)
+}
+
+fn of(path: &str, serial: &str) -> String {
+    let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("serial", serial).finish();
+    format!("{path}?{query}")
+}
+
+fn show(serial: &str, target: Target) -> anyhow::Result<()> {
+    let json = target.json;
+    let device: DeviceDetail = target.client()?.get(&of(paths::DEVICE, serial))?;
+    if json {
+        return table::print_json(&device);
+    }
+    let DeviceDetail { row, id, key, assignments, recordings, unfinished } = device;
+    println!("{} {}: {}, since {}", row.model, row.serial, row.state, row.since.format(MOMENT));
+    println!("Id {id}, key {key}, profile {}", row.profile.unwrap_or_default());
+    for assignment in assignments {
+        println!("Belongs to {} from {}", assignment.assignee, assignment.from.format(MOMENT));
+    }
+    let Counts { declared, stored, stored_bytes, deleted_on_device, held } = recordings;
+    println!(
+        "Recordings: {declared} declared, {stored} stored ({}), {deleted_on_device} deleted on the device",
+        DecimalBytes(stored_bytes)
+    );
+    if held > 0 {
+        println!("{held} of them were handed over while it was suspended.");
+    }
+    for upload in unfinished {
+        let percent = (upload.offset * 100).checked_div(upload.length).unwrap_or(100);
+        let (offset, length) = (DecimalBytes(upload.offset), DecimalBytes(upload.length));
+        println!(
+            "On its way: {} {offset} of {length} ({percent} %), since {}",
+            upload.rid,
+            upload.since.format(MOMENT)
+        );
+    }
+    Ok(())
+}
+
+fn history(serial: &str, target: Target) -> anyhow::Result<()> {
+    let json = target.json;
+    let lines: Vec<Happened> = target.client()?.get(&of(paths::DEVICE_HISTORY, serial))?;
+    if json {
+        return table::print_json(&lines);
+    }
+    let rows: Vec<_> = lines
+        .into_iter()
+        .map(|line| [line.at.format(MOMENT).to_string(), in_words(&line.what), line.by.unwrap_or_default()])
+        .collect();
+    Ok(table::print(["WHEN", "WHAT", "BY"], &rows)?)
+}
+
+fn in_words(what: &What) -> String {
+    match what {
+        What::TokenIssued { expires } => format!("enrolment text made, good until {}", expires.format(MOMENT)),
+        What::Asked { code } => format!("asked to be known, with the code {code}"),
+        What::Approved { assignee } => format!("approved for {}", assignee.as_deref().unwrap_or("nobody")),
+        What::FirstCall => "called for the first time".to_owned(),
+        What::Suspended => "suspended".to_owned(),
+        What::Reinstated => "put back in service".to_owned(),
+        What::Retired => "retired".to_owned(),
+        What::Reenrolled { key } => format!("new key confirmed: {}", BASE64URL.encode(key.as_bytes())),
+    }
 }
 
 fn change(serial: String, change: StandingChange, now: &str, target: Target) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! The JSON API of people and programs, below `/api/v1`.
 
 mod actors;
+mod device;
 mod devices;
 mod recordings;
 
@@ -9,6 +10,7 @@ use actix_web::web::{ServiceConfig, get, post, resource};
 
 use super::connection::LocalPeer;
 use super::error::only;
+pub(crate) use device::{Counts, DeviceDetail};
 pub(crate) use devices::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange};
 pub(crate) use recordings::RecordingRow;
 
@@ -16,6 +18,10 @@ pub(crate) use recordings::RecordingRow;
 pub(crate) mod paths {
     /// Devices, and those that wait to be one.
     pub(crate) const DEVICES: &str = "/api/v1/devices";
+    /// One device; `?serial=`.
+    pub(crate) const DEVICE: &str = "/api/v1/device";
+    /// What happened to a device; `?serial=`.
+    pub(crate) const DEVICE_HISTORY: &str = "/api/v1/device-history";
     /// Enrolment tokens.
     pub(crate) const TOKENS: &str = "/api/v1/enrolment-tokens";
     /// Completing a set-up.
@@ -33,6 +39,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource(paths::ACTORS).route(get().to(actors::list)).default_service(only("GET")))
         .service(resource(paths::DEVICES).route(get().to(devices::list)).default_service(only("GET")))
+        .service(resource(paths::DEVICE).route(get().to(device::show)).default_service(only("GET")))
+        .service(resource(paths::DEVICE_HISTORY).route(get().to(device::history)).default_service(only("GET")))
         .service(resource(paths::TOKENS).route(post().to(devices::issue)).default_service(only("POST")))
         .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(only("POST")))
         .service(resource(paths::STANDINGS).route(post().to(devices::change)).default_service(only("POST")))

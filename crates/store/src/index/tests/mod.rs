@@ -205,7 +205,7 @@ fn whatever_is_wrong_with_the_index_it_is_made_anew() {
         ("a state cut short", |index| fs::write(index.join("state.json"), b"{\"form\":1,").unwrap()),
         ("another form", |index| {
             let state = fs::read_to_string(index.join("state.json")).unwrap();
-            fs::write(index.join("state.json"), state.replace("\"form\":1", "\"form\":2")).unwrap();
+            fs::write(index.join("state.json"), state.replace("\"form\":", "\"form\":7")).unwrap();
         }),
         ("no rows", |index| fs::remove_dir_all(index.join("rows")).unwrap()),
         ("rows of zeros", |index| {

@@ -1,0 +1,121 @@
+use actix_web::web::{self, Data, Json, Query};
+use base64::Engine as _;
+use chrono::{DateTime, Utc};
+use longshore_model::{Assignment, BASE64URL, Device, DeviceId, RecordingId, UploadId};
+use longshore_protocol::ProblemType;
+use longshore_store::history::Happened;
+use longshore_store::index::Index;
+use serde::{Deserialize, Serialize};
+
+use super::super::Server;
+use super::super::error::Failure;
+use super::DeviceRow;
+
+/// Which device; in the query, since a serial may hold anything.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Which {
+    serial: String,
+}
+
+/// A device, with all that is known of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeviceDetail {
+    #[serde(flatten)]
+    pub(crate) row: DeviceRow,
+    pub(crate) id: DeviceId,
+    /// SHA-256 of its public key, base64url.
+    pub(crate) key: String,
+    /// To whom it belonged, oldest first.
+    pub(crate) assignments: Vec<Assignment>,
+    pub(crate) recordings: Counts,
+    /// Transfers that are begun and not done.
+    pub(crate) unfinished: Vec<UnfinishedRow>,
+}
+
+/// What became of its recordings.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    /// What it said that it holds, or held.
+    pub(crate) declared: u64,
+    /// In the store.
+    pub(crate) stored: u64,
+    /// Bytes of those.
+    pub(crate) stored_bytes: u64,
+    /// Stored, and deleted on the device.
+    pub(crate) deleted_on_device: u64,
+    /// Handed over while it was suspended.
+    pub(crate) held: u64,
+}
+
+/// A transfer on its way.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UnfinishedRow {
+    pub(crate) upload: UploadId,
+    pub(crate) rid: RecordingId,
+    /// Durable bytes.
+    pub(crate) offset: u64,
+    /// All bytes.
+    pub(crate) length: u64,
+    pub(crate) since: DateTime<Utc>,
+}
+
+/// `GET /device?serial=`
+pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceDetail>, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let (device, recordings) = web::block(move || {
+        let device = find(&index, &which.serial)?;
+        let recordings = counts(&index, &device)?;
+        Ok::<_, Failure>((device, recordings))
+    })
+    .await??;
+    let unfinished = server.engine.unfinished_of(device.id).into_iter().map(|upload| UnfinishedRow {
+        upload: upload.identity.upload,
+        rid: upload.identity.rid,
+        offset: upload.offset,
+        length: upload.identity.length,
+        since: upload.identity.created_at,
+    });
+    let mut unfinished: Vec<_> = unfinished.collect();
+    unfinished.sort_by_key(|upload| upload.since);
+    Ok(Json(DeviceDetail {
+        id: device.id,
+        key: BASE64URL.encode(device.key.as_bytes()),
+        assignments: device.assignments.clone(),
+        recordings,
+        unfinished,
+        row: device.into(),
+    }))
+}
+
+/// `GET /device-history?serial=`: oldest first; also of a device that has only been given an enrolment text.
+pub(crate) async fn history(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Happened>>, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let (serial, lines) = web::block(move || {
+        let lines = index.history(&which.serial)?;
+        Ok::<_, Failure>((which.serial, lines))
+    })
+    .await??;
+    if lines.is_empty() { Err(nobody(&serial)) } else { Ok(Json(lines)) }
+}
+
+fn find(index: &Index, serial: &str) -> Result<Device, Failure> {
+    index.device_by_serial(serial)?.ok_or_else(|| nobody(serial))
+}
+
+fn nobody(serial: &str) -> Failure {
+    let detail = format!("no device with the serial {serial} is known; `longshore device list` shows which are");
+    Failure::new(ProblemType::NotFound, detail)
+}
+
+fn counts(index: &Index, device: &Device) -> Result<Counts, Failure> {
+    let declared = index.count_declared(device.id)?;
+    let mut counts = Counts { declared, stored: 0, stored_bytes: 0, deleted_on_device: 0, held: 0 };
+    for row in index.recordings_of(device.id)? {
+        let recording = &row.manifest.recording;
+        counts.stored += 1;
+        counts.stored_bytes += recording.size;
+        counts.deleted_on_device += u64::from(row.deleted_at.is_some());
+        counts.held += u64::from(recording.held);
+    }
+    Ok(counts)
+}
