@@ -17,6 +17,7 @@ use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::config::Loaded;
 use crate::data::DataFolder;
@@ -33,6 +34,8 @@ use crate::tls;
 const STOP: Duration = Duration::from_secs(20);
 /// Requests get this much of it to end.
 const STOP_REQUESTS_SECONDS: u64 = 15;
+/// When no request is left, the disk gets this long to end what it was given.
+const DISK_SETTLES: Duration = Duration::from_secs(4);
 /// Exit status of a stop that a hung disk held up (`EX_TEMPFAIL`, sysexits.h).
 const STOPPED_LATE: i32 = 75;
 
@@ -120,8 +123,12 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     for handle in edge {
         handle.stop(true).await;
     }
+    let settled = timeout(DISK_SETTLES, engine.settled()).await.is_ok();
     engine.stop();
     let _panicked = tokio::task::spawn_blocking(move || writer.stop()).await;
+    if !settled {
+        leave_late();
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -193,9 +200,13 @@ fn leave_at_the_latest() {
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             std::thread::park_timeout(left);
         }
-        tracing::error!("the stop took too long; leaving. Everything acknowledged is on the disk");
-        std::process::exit(STOPPED_LATE);
+        leave_late();
     });
+}
+
+fn leave_late() -> ! {
+    tracing::error!("the disk does not answer; leaving without it. Everything acknowledged is on it");
+    std::process::exit(STOPPED_LATE)
 }
 
 struct StopSignal {

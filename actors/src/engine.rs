@@ -107,6 +107,7 @@ pub enum Held {
 /// The engine's face: cheap to clone, usable from any thread that has a runtime.
 #[derive(Clone)]
 pub struct Engine {
+    storage: StorageParts,
     files: Arc<dyn Files>,
     sessions: Line<DeviceSessions>,
     enrolment: Line<Enrolment>,
@@ -135,7 +136,9 @@ impl Engine {
             .build()?;
         let arbiter = Arbiter::with_tokio_rt(move || runtime);
         let board = Board::new(Arc::clone(&clock));
+        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor);
         let engine = Self {
+            storage: storage.clone(),
             files: Arc::clone(&files),
             sessions: Line::new(),
             enrolment: Line::new(),
@@ -148,7 +151,6 @@ impl Engine {
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
         let completer = Completer { writer: writer.clone(), catalogue, key: receipt_key, clock };
-        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor);
         let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits };
         let tree = Tree { writer, enrolment, sessions, storage, parts };
         let (sender, supervisor) = oneshot::channel();
@@ -171,6 +173,11 @@ impl Engine {
     /// Asks every transfer to commit and let go; from now on none is begun.
     pub fn drain(&self) {
         self.sessions.tell(DrainAll);
+    }
+
+    /// Returns when nothing that was given to the disk is left undone.
+    pub async fn settled(&self) {
+        self.storage.settled().await;
     }
 
     /// Stops the actors. What they were doing goes on from the disk at the next start.

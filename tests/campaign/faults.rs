@@ -17,7 +17,7 @@ use super::{Chance, nap, seed};
 const MB: u64 = 1_000_000;
 /// Fast, so that a run does not wait for the network.
 const FAST: u64 = 40 * MB;
-/// Slow enough for the index, which writes by itself every half second, to come to it.
+/// Slow enough for journal and index to be written to while files are under way.
 const SLOW: u64 = 4 * MB;
 /// One file with a commit in its middle, a small one, an empty one.
 const FILES: [u64; 3] = [9 * MB, 300_000, 0];
@@ -29,7 +29,7 @@ const ASK: Duration = Duration::from_secs(2);
 /// Cases at a time; most of their time they wait.
 const AT_A_TIME: usize = 4;
 const SEGMENT: &str = "journal/00000000000000000001.jsonl";
-const INDEX: &str = "index/db";
+const INDEX: &str = "index/rows/db";
 
 /// All system calls with which an offload changes or reads the storage, and how often a thread makes them at least.
 const CALLS: [(&str, &[u32]); 11] = [

@@ -4,8 +4,11 @@
 mod card;
 mod faults;
 mod full_disk;
+mod hang;
 mod kill;
 mod observer;
+#[cfg(feature = "failpoints")]
+mod panics;
 mod relay;
 mod rig;
 mod strace;

@@ -20,6 +20,8 @@ pub(super) enum Fault {
     WritesNothing,
     /// It takes five seconds.
     Delay,
+    /// It takes longer than anybody waits; so do those after it.
+    Hang,
 }
 
 /// One fault at one position.
@@ -50,8 +52,10 @@ impl Injection {
             Fault::Enospc => "error=ENOSPC",
             Fault::WritesNothing => "retval=0",
             Fault::Delay => "delay_enter=5000000",
+            Fault::Hang => "delay_enter=120000000",
         };
-        format!("inject={}:{what}:when={}", self.call, self.when)
+        let and_after = if self.fault == Fault::Hang { "+" } else { "" };
+        format!("inject={}:{what}:when={}{and_after}", self.call, self.when)
     }
 
     fn arguments(self, world: &World, log: &Path) -> Vec<String> {
@@ -133,7 +137,9 @@ impl Strace {
     /// strace ends with the server that it traces.
     pub(super) fn end(&mut self) {
         if let Some(mut tracer) = self.tracer.take() {
-            let _gone = kill_process(Pid::from_child(&tracer), Signal::TERM);
+            // Of a call that it delays, strace does not let go by itself.
+            let signal = if self.injection.fault == Fault::Hang { Signal::KILL } else { Signal::TERM };
+            let _gone = kill_process(Pid::from_child(&tracer), signal);
             tracer.wait().unwrap();
         }
     }

@@ -147,6 +147,12 @@ impl World {
         self.server.as_ref().unwrap().id()
     }
 
+    /// Whether the server has ended, though it may be held by a tracer and not be waited for (proc(5), stat).
+    pub(crate) fn has_ended(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
+    }
+
     /// Whether the server runs; a fault may have ended it.
     pub(crate) fn lives(&mut self) -> bool {
         self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_none())
@@ -175,6 +181,11 @@ impl World {
 
     pub(crate) fn storage(&self) -> PathBuf {
         self.data().join("storage")
+    }
+
+    /// What strace saw of the server, where one is attached.
+    pub(crate) fn log_of_strace(&self) -> String {
+        fs::read_to_string(self.path().join("strace.log")).unwrap_or_default()
     }
 
     fn log_path(&self) -> PathBuf {

@@ -189,6 +189,13 @@ impl StorageParts {
         Self { files, incoming, floor, reserving: Arc::default(), pool: Arc::new(Semaphore::new(POOL)) }
     }
 
+    /// Returns when no job is with the disk any more.
+    pub(crate) async fn settled(&self) {
+        let all = u32::try_from(POOL).unwrap_or(u32::MAX);
+        // It is never closed.
+        let _all_permits = self.pool.acquire_many(all).await;
+    }
+
     /// Makes an upload if there is room for it.
     fn reserve(&self, identity: Identity) -> Result<(), StorageError> {
         self.is_there()?;

@@ -9,13 +9,15 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, bail};
 
 /// Programs that the tests call, and the Debian packages that hold them.
-const TOOLS: [(&str, &str); 4] = [("ffmpeg", "ffmpeg"), ("curl", "curl"), ("openssl", "openssl"), ("strace", "strace")];
+const TOOLS: [(&str, &str); 5] =
+    [("ffmpeg", "ffmpeg"), ("curl", "curl"), ("openssl", "openssl"), ("strace", "strace"), ("mkfs.ext4", "e2fsprogs")];
 
 /// Fault campaigns, and the test of each.
-const CAMPAIGNS: [(&str, &str); 4] = [
+const CAMPAIGNS: [(&str, &str); 5] = [
     ("kill-server", "campaign::kill::a_server_that_is_killed_over_and_over_loses_nothing"),
     ("kill-agent", "campaign::kill::an_agent_that_is_killed_over_and_over_loses_nothing"),
     ("faults", "campaign::faults::whichever_system_call_fails_nothing_is_lost"),
+    ("panics", "campaign::panics::the_other_bays_keep_their_rate_when_an_actor_panics"),
     ("full-disk", "campaign::full_disk::an_agent_comes_back_by_itself_when_the_storage_has_room_again"),
 ];
 
@@ -24,7 +26,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test   install what the tests need (Debian packages), then check and test everything
   deny   check licences and sources of all dependencies (installs cargo-deny if need be)
   campaign NAME [--rounds N] [--seed N]
-         run a long fault campaign: kill-server, kill-agent, faults or full-disk (docs/TESTING.md)
+         run a long fault campaign: kill-server, kill-agent, faults, panics or full-disk (docs/TESTING.md)
 ";
 
 fn main() -> ExitCode {
@@ -84,9 +86,10 @@ fn campaign_options(words: &[&str]) -> Option<Vec<(&'static str, String)>> {
 fn campaign(test: &str, variables: &[(&str, String)]) -> anyhow::Result<()> {
     install_tools()?;
     // The test finds the agent's binary beside the server's.
-    cargo(["build", "--workspace", "--bins"])?;
-    let words = ["test", "--workspace", "--test", "longshore", "--", "--ignored", "--nocapture", "--exact", test];
-    run(cargo_command().args(words).envs(variables.iter().map(|(name, value)| (name, value))))
+    cargo(["build", "--workspace", "--bins", "--features", "failpoints"])?;
+    let test_words = ["test", "--workspace", "--features", "failpoints", "--test", "longshore"];
+    let which = ["--", "--ignored", "--nocapture", "--exact", test];
+    run(cargo_command().args(test_words).args(which).envs(variables.iter().map(|(name, value)| (name, value))))
 }
 
 fn install_tools() -> anyhow::Result<()> {
