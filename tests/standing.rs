@@ -15,6 +15,7 @@ fn a_suspended_device_hands_over_what_it_holds_and_gets_its_receipts_when_it_is_
     let second = camera.upload_of(&recording(2, &bytes(2, 9000)));
     let mut patch = camera.begin_patch(&second, 0, 9000);
     patch.send(&bytes(2, 9000)[..4000]).unwrap();
+    patch.arrived();
     assert_eq!(world.cli_json(&["device", "suspend", "B4-1"])["state"], "suspended");
     // It counts for the request that is under way, too.
     patch.send(&bytes(2, 9000)[4000..]).unwrap();
@@ -73,10 +74,15 @@ fn a_retired_device_is_refused_at_once_and_what_it_has_open_ends() {
     world.start();
     camera.post_json("/device/v1/offers", &[], &json!({})).is_problem(403, "device-retired");
 
-    // Its serial may begin anew, as another device.
+    // Its serial may begin anew, as another device; and so may the camera, with the key that it has for life.
     let again = world.camera("B4-1", "J. Smith");
     assert!(again.offer(&[]).is_empty());
     camera.post_json("/device/v1/offers", &[], &json!({})).is_problem(403, "device-retired");
+    let mut camera = camera;
+    let asked = camera.ask_to_be_known(&world.enrolment_text("B4-7")).json(202);
+    world.approve("B4-7", "J. Smith");
+    camera.fetch_certificate(asked["id"].as_str().unwrap());
+    assert!(camera.offer(&[]).is_empty());
 }
 
 #[test]
@@ -104,6 +110,30 @@ fn a_known_serial_with_a_new_key_waits_for_the_admin_and_the_old_key_works_until
     assert_eq!(new.offset(&upload), 2000);
     assert!(new.patch(&upload, 2000, &content[2000..]).headers.contains_key("longshore-receipt"));
     assert_eq!(world.stored().len(), 1);
+}
+
+#[test]
+fn where_several_wait_under_one_serial_the_code_decides_and_the_others_end() {
+    let world = World::new();
+    let (mut one, two) = (Camera::new(&world), Camera::new(&world));
+    let asked = one.ask_to_be_known(&world.enrolment_text("B4-1")).json(202);
+    let other = two.ask_to_be_known(&world.enrolment_text("B4-1")).json(202);
+    let refused = world.cli(&["device", "approve", "B4-1", "--assignee", "J. Smith"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("--code") && said.contains(other["code"].as_str().unwrap()), "{said}");
+    let wrong = world.cli(&["device", "approve", "B4-1", "--assignee", "J. Smith", "--code", "????"]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("shows the code ????"));
+
+    let code = asked["code"].as_str().unwrap();
+    world.cli_json(&["device", "approve", "B4-1", "--assignee", "J. Smith", "--code", code]);
+    one.fetch_certificate(asked["id"].as_str().unwrap());
+    assert!(one.offer(&[]).is_empty());
+    // The other cannot be approved in its place later, by whoever repeats the command.
+    let again = world.cli(&["device", "approve", "B4-1", "--re-enrol"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert_eq!(world.cli_json(&["device", "list"]).as_array().unwrap().len(), 1);
+    two.post_json("/device/v1/offers", &[], &json!({})).is_problem(403, "unknown-device");
+    assert!(one.offer(&[]).is_empty());
 }
 
 #[test]

@@ -22,13 +22,13 @@ use tokio::time::timeout;
 
 use crate::deletions;
 use crate::enrolment::{
-    self, Approval, Approve, ApproveRefused, Change, ChangeRefused, ChangeStanding, Claim, ClaimRefused, EnrolError,
-    Enrolment, Issue, IssuedToken, Request, Watch,
+    self, Approval, ApprovalOf, Approve, ApproveRefused, Change, ChangeRefused, ChangeStanding, Claim, ClaimRefused,
+    EnrolError, Enrolment, Issue, IssuedToken, Request, Watch,
 };
 use crate::kit::{ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::sessions::{
-    AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, DrainAll, EndSession, Find, Hold,
-    Holding, Limits, Offer, OfferAgain, OfferError, SessionParts, Verdict,
+    AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, EndSession, Find, Hold, Holding,
+    Limits, Offer, OfferAgain, OfferError, SessionParts, Verdict,
 };
 use crate::storage::{Floor, OTHER_BLOCKING, POOL, StorageParts};
 use crate::tree::Tree;
@@ -107,6 +107,7 @@ pub enum Held {
 /// The engine's face: cheap to clone, usable from any thread that has a runtime.
 #[derive(Clone)]
 pub struct Engine {
+    draining: Arc<watch::Sender<bool>>,
     storage: StorageParts,
     files: Arc<dyn Files>,
     sessions: Line<DeviceSessions>,
@@ -136,9 +137,11 @@ impl Engine {
             .build()?;
         let arbiter = Arbiter::with_tokio_rt(move || runtime);
         let board = Board::new(Arc::clone(&clock));
+        let (draining, told) = watch::channel(false);
         let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor);
         let engine = Self {
             storage: storage.clone(),
+            draining: Arc::new(draining),
             files: Arc::clone(&files),
             sessions: Line::new(),
             enrolment: Line::new(),
@@ -151,7 +154,7 @@ impl Engine {
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
         let completer = Completer { writer: writer.clone(), catalogue, key: receipt_key, clock };
-        let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits };
+        let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits, draining: told };
         let tree = Tree { writer, enrolment, sessions, storage, parts };
         let (sender, supervisor) = oneshot::channel();
         arbiter.spawn_fn(move || {
@@ -172,7 +175,7 @@ impl Engine {
 
     /// Asks every transfer to commit and let go; from now on none is begun.
     pub fn drain(&self) {
-        self.sessions.tell(DrainAll);
+        self.draining.send_replace(true);
     }
 
     /// Returns when nothing that was given to the disk is left undone.
@@ -213,7 +216,14 @@ impl Engine {
     /// # Errors
     /// [`EnrolError`].
     pub async fn approve(&self, approval: Approval) -> Result<Device, EnrolError<ApproveRefused>> {
-        self.enrolment.ask(Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+        let of_known = matches!(approval.of, ApprovalOf::KnownDevice);
+        let device =
+            self.enrolment.ask(Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
+        if of_known {
+            // What the old key has open ends; the new one goes on from the last commit.
+            self.sessions.tell(EndSession(device.id));
+        }
+        Ok(device)
     }
 
     /// Suspends, activates or retires the device with this serial; it counts at its next request, and what a retired
@@ -257,21 +267,21 @@ impl Engine {
     /// [`EngineError`].
     pub async fn identify(&self, key: Sha256) -> Result<Option<Device>, EngineError> {
         let index = self.catalogue.index().clone();
-        let Some(mut device) = blocking(move || index.device_by_key(key)).await? else {
-            return Ok(None);
-        };
-        if device.state == DeviceState::Approved {
-            let id = device.id;
-            // Decided, not just recorded: its first calls may come at once.
-            let activating = self.catalogue.decide(move |index| {
-                let waits = index.device(id)?.is_some_and(|device| device.state == DeviceState::Approved);
-                let facts = if waits { vec![Fact::DeviceActivated { device: id }] } else { Vec::new() };
-                Ok(Ok::<_, Infallible>((facts, ())))
-            });
-            timeout(ASK_DEADLINE, activating).await.map_err(|_| EngineError::Unavailable)??;
-            device.state = DeviceState::Active;
+        let device = blocking(move || index.device_by_key(key)).await?;
+        if device.as_ref().is_none_or(|device| device.state != DeviceState::Approved) {
+            return Ok(device);
         }
-        Ok(Some(device))
+        // Decided, not just recorded: its first calls may come at once, and an admin may suspend it between them.
+        let activating = self.catalogue.decide(move |index| {
+            let mut device = index.device_by_key(key)?;
+            let waits = device.as_mut().filter(|device| device.state == DeviceState::Approved);
+            let facts = waits.map_or_else(Vec::new, |device| {
+                device.state = DeviceState::Active;
+                vec![Fact::DeviceActivated { device: device.id }]
+            });
+            Ok(Ok::<_, Infallible>((facts, device)))
+        });
+        Ok(timeout(ASK_DEADLINE, activating).await.map_err(|_| EngineError::Unavailable)??)
     }
 
     /// Answers what a device offers, item by item; `wall` is what its clock showed.

@@ -24,7 +24,9 @@ impl Actors {
 }
 
 fn tree(actors: &[ActorStatus], parent: Option<u64>, depth: usize, rows: &mut Vec<[String; 6]>) {
-    for actor in actors.iter().filter(|actor| actor.parent == parent) {
+    // One whose parent is gone stands at the left.
+    let parent_of = |actor: &ActorStatus| actor.parent.filter(|id| actors.iter().any(|other| other.id == *id));
+    for actor in actors.iter().filter(|actor| parent_of(actor) == parent) {
         let error = actor.last_error.as_ref();
         rows.push([
             format!("{}{}", "  ".repeat(depth), actor.name),

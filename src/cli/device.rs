@@ -59,6 +59,9 @@ pub(super) enum Device {
         /// Config profile
         #[arg(long, default_value = "default")]
         profile: String,
+        /// The code that it shows; needed where several wait under one serial
+        #[arg(long)]
+        code: Option<String>,
         /// It is a device that is enrolled already and has a new key, as after a reset; it stays whose it was
         #[arg(long, conflicts_with_all = ["assignee", "profile"])]
         re_enrol: bool,
@@ -95,10 +98,10 @@ impl Device {
             Self::List { target } => list(target),
             Self::Show { serial, target } => show(&serial, target),
             Self::History { serial, target } => history(&serial, target),
-            Self::Approve { serial, assignee, profile, re_enrol, target } => {
+            Self::Approve { serial, assignee, profile, code, re_enrol, target } => {
                 let assignee = assignee.filter(|_| !re_enrol);
                 let of = assignee.map_or(ApproveOf::KnownDevice, |assignee| ApproveOf::NewDevice { assignee, profile });
-                approve(serial, of, target)
+                approve(&ApproveBody { serial, code, of }, target)
             }
             Self::Suspend { serial, target } => {
                 change(serial, StandingChange::Suspend, "gets no receipts or settings until it is activated", target)
@@ -156,7 +159,7 @@ fn show(serial: &str, target: Target) -> anyhow::Result<()> {
         return table::print_json(&device);
     }
     let DeviceDetail { row, id, key, assignments, recordings, unfinished } = device;
-    println!("{} {}: {}, since {}", row.model, row.serial, row.state, row.since.format(MOMENT));
+    println!("{} {}: {}, approved {}", row.model, row.serial, row.state, row.since.format(MOMENT));
     println!("Id {id}, key {key}, profile {}", row.profile.unwrap_or_default());
     for assignment in assignments {
         println!("Belongs to {} from {}", assignment.assignee, assignment.from.format(MOMENT));
@@ -218,14 +221,14 @@ fn change(serial: String, change: StandingChange, now: &str, target: Target) -> 
     Ok(())
 }
 
-fn approve(serial: String, of: ApproveOf, target: Target) -> anyhow::Result<()> {
-    let body = ApproveBody { serial, of };
+fn approve(body: &ApproveBody, target: Target) -> anyhow::Result<()> {
     let json = target.json;
-    let row: DeviceRow = target.client()?.post(paths::APPROVALS, &body)?;
+    let row: DeviceRow = target.client()?.post(paths::APPROVALS, body)?;
     if json {
         return table::print_json(&row);
     }
-    println!("{} {} is approved for {}.", row.model, row.serial, row.assignee.unwrap_or_default());
+    let DeviceRow { model, serial, state, assignee, .. } = row;
+    println!("{model} {serial} is enrolled for {}; it is {state}.", assignee.unwrap_or_default());
     Ok(())
 }
 

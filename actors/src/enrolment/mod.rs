@@ -167,11 +167,20 @@ impl Handler<Approve> for Enrolment {
             let _in_flight = in_flight;
             let id = DeviceId::random().map_err(|_| EnrolError::<ApproveRefused>::NoRandomness)?;
             let decided = catalogue.decide(move |index| {
-                let enrolments = index.enrolments()?;
-                let waiting = rules::waiting(&approval.serial, &enrolments);
+                let waiting = rules::waiting(&approval.serial, index.enrolments()?, now);
+                let meant = match rules::meant(&approval.serial, approval.code.as_deref(), &waiting) {
+                    Ok(meant) => meant,
+                    Err(refused) => return Ok(Err(refused)),
+                };
                 let of_serial = index.device_by_serial(&approval.serial)?;
-                let of_key = waiting.map_or(Ok(None), |waiting| index.device_by_key(waiting.key))?;
-                Ok(rules::approve(approval, waiting, of_serial.as_ref(), of_key.as_ref(), id, now))
+                let of_key = meant.map_or(Ok(None), |meant| index.device_by_key(meant.key))?;
+                let decided = rules::approve(approval, meant, of_serial.as_ref(), of_key.as_ref(), id, now);
+                Ok(decided.map(|(mut facts, approved)| {
+                    // The others of this serial must not be approved later in its place.
+                    let others = waiting.iter().map(|other| other.id).filter(|other| *other != approved.0);
+                    facts.extend(others.map(|enrolment| Fact::EnrolmentSuperseded { enrolment }));
+                    (facts, approved)
+                }))
             });
             decided.await.map_err(EnrolError::from)
         };

@@ -1,6 +1,6 @@
 //! Who may be known, under which conditions. Pure.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{
     Assignment, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Sha256,
     TokenId,
@@ -61,6 +61,8 @@ pub enum ClaimRefused {
 pub struct Approval {
     /// Serial of the device that waits.
     pub serial: String,
+    /// The code that it shows; needed where several wait under one serial.
+    pub code: Option<String>,
     /// Whether it is new, or one that is known.
     pub of: ApprovalOf,
     /// Who decides.
@@ -87,6 +89,17 @@ pub enum ApproveRefused {
     /// No device with this serial waits.
     #[error("no device with the serial {0} is waiting; `longshore device list` shows which are")]
     NotWaiting(String),
+    /// None of those that wait shows the code.
+    #[error("no device with the serial {0} that waits shows the code {1}; `longshore device list` shows which do")]
+    AnotherCode(String, String),
+    /// Several wait, and only one can be meant.
+    #[error("several devices wait under the serial {serial}, with the codes {codes}; say which with --code")]
+    SeveralWait {
+        /// Their serial.
+        serial: String,
+        /// Their codes.
+        codes: String,
+    },
     /// Nor need it: it is enrolled.
     #[error("a device with the serial {0} is enrolled already, and none waits to be enrolled anew")]
     EnrolledAndNoneWaits(String),
@@ -150,10 +163,36 @@ pub(super) fn claim(
     Ok((vec![Fact::EnrolmentRequested { enrolment: enrolment.clone() }], enrolment))
 }
 
-/// The request of this serial that waits; the newest, since an older one was given up by its device.
-pub(super) fn waiting<'a>(serial: &str, enrolments: &'a [Enrolment]) -> Option<&'a Enrolment> {
-    let waits = |enrolment: &&Enrolment| enrolment.serial == serial && enrolment.state == EnrolmentState::Pending;
-    enrolments.iter().rev().find(waits)
+/// How long a request waits to be approved; then the device was forgotten, and has to ask again.
+const WAITS: TimeDelta = TimeDelta::days(7);
+
+/// The requests of this serial that wait.
+pub(super) fn waiting(serial: &str, enrolments: Vec<Enrolment>, now: DateTime<Utc>) -> Vec<Enrolment> {
+    let waits = |enrolment: &Enrolment| {
+        let pending = enrolment.serial == serial && enrolment.state == EnrolmentState::Pending;
+        pending && now - enrolment.requested_at < WAITS
+    };
+    enrolments.into_iter().filter(waits).collect()
+}
+
+/// The one of them that an admin means, if that can be told.
+pub(super) fn meant<'a>(
+    serial: &str,
+    code: Option<&str>,
+    waiting: &'a [Enrolment],
+) -> Result<Option<&'a Enrolment>, ApproveRefused> {
+    match (code, waiting) {
+        (_, []) => Ok(None),
+        (None, [only]) => Ok(Some(only)),
+        (Some(code), several) => {
+            let shows = several.iter().rev().find(|enrolment| enrolment.code.eq_ignore_ascii_case(code));
+            shows.map(Some).ok_or_else(|| ApproveRefused::AnotherCode(serial.to_owned(), code.to_owned()))
+        }
+        (None, several) => {
+            let codes: Vec<&str> = several.iter().map(|enrolment| enrolment.code.as_str()).collect();
+            Err(ApproveRefused::SeveralWait { serial: serial.to_owned(), codes: codes.join(", ") })
+        }
+    }
 }
 
 /// `of_serial` and `of_key` are the devices that have this serial, or this key, already.
@@ -165,14 +204,17 @@ pub(super) fn approve(
     id: DeviceId,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Fact>, (EnrolmentId, Device)), ApproveRefused> {
-    let Approval { serial, of, by } = approval;
+    let Approval { serial, of, by, .. } = approval;
     // A retired device is gone; its serial may begin anew.
     let known = of_serial.filter(|device| device.state != DeviceState::Retired);
     let Some(enrolment) = waiting else {
         let why = if known.is_some() { ApproveRefused::EnrolledAndNoneWaits } else { ApproveRefused::NotWaiting };
         return Err(why(serial));
     };
-    if let Some(other) = of_key.filter(|other| known.is_none_or(|known| known.id != other.id)) {
+    // A retired one keeps nobody from its key: a camera has one for life.
+    let in_use =
+        |other: &&Device| other.state != DeviceState::Retired && known.is_none_or(|known| known.id != other.id);
+    if let Some(other) = of_key.filter(in_use) {
         return Err(ApproveRefused::KeyInUse(other.serial.clone()));
     }
     let (assignee, profile) = match (of, known) {
@@ -225,7 +267,7 @@ mod tests {
             secret_hash: Sha256::of(&SECRET),
             serial: "B-1".into(),
             model: "BC4".into(),
-            expires: now() + chrono::TimeDelta::hours(24),
+            expires: now() + TimeDelta::hours(24),
             uses_left: 1,
         }
     }
@@ -252,7 +294,7 @@ mod tests {
 
     fn approval() -> Approval {
         let of = ApprovalOf::NewDevice { assignee: "J. Smith".into(), profile: "default".into() };
-        Approval { serial: "B-1".into(), of, by: "uid 0".into() }
+        Approval { serial: "B-1".into(), code: None, of, by: "uid 0".into() }
     }
 
     #[test]

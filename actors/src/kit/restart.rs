@@ -61,7 +61,8 @@ impl Restarts {
             let doubled = (1..self.recent.len()).fold(self.policy.first, |wait, _| wait * 2);
             doubled.min(self.policy.parked).mul_f64(1.0 + JITTER * jitter)
         };
-        self.not_before = Some(now + wait);
+        // A failure that comes late must not end a longer rest.
+        self.not_before = self.not_before.max(Some(now + wait));
         Rest { wait, parked }
     }
 

@@ -171,11 +171,6 @@ pub(crate) struct UploadEnded {
     pub(crate) offer_again: bool,
 }
 
-/// The server is stopping.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct DrainSession;
-
 /// The device has no business here any more.
 #[derive(Message)]
 #[rtype(result = "()")]

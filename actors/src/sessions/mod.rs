@@ -15,19 +15,13 @@ use tokio::time::Instant;
 use crate::kit::{Ended, Lifeline, Line, Policy, Probe, Restarts, fail_point, jitter};
 
 pub use messages::{AttachError, CreateError, Created, Limits, OfferError};
-pub(crate) use messages::{CreateUpload, DrainSession, End, Hold, Holding, Offer, OfferAgain, UploadEnded};
+pub(crate) use messages::{CreateUpload, End, Hold, Holding, Offer, OfferAgain, UploadEnded};
 pub use plan::Verdict;
 pub(crate) use session::{DeviceSession, SessionParts};
 
 /// The sessions that there are. A router that panics leaves them to the next one, so that no bay notices.
 #[derive(Clone, Default)]
-pub(crate) struct Sessions(Rc<RefCell<Known>>);
-
-#[derive(Default)]
-struct Known {
-    sessions: HashMap<DeviceId, Session>,
-    draining: bool,
-}
+pub(crate) struct Sessions(Rc<RefCell<HashMap<DeviceId, Session>>>);
 
 struct Session {
     addr: Addr<DeviceSession>,
@@ -60,11 +54,6 @@ pub(crate) struct EndSession(pub(crate) DeviceId);
 #[rtype(result = "()")]
 struct SessionEnded(DeviceId, Ended);
 
-/// The server is stopping.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct DrainAll;
-
 impl DeviceSessions {
     pub(crate) fn new(
         parts: SessionParts,
@@ -76,10 +65,10 @@ impl DeviceSessions {
         Self { parts, known, line, probe, _lifeline: lifeline }
     }
 
-    fn begin(&self, device: DeviceId, draining: bool, probe: &Probe) -> Addr<DeviceSession> {
+    fn begin(&self, device: DeviceId, probe: &Probe) -> Addr<DeviceSession> {
         let line = self.line.clone();
         let lifeline = Lifeline::new(move |ended| line.tell(SessionEnded(device, ended)));
-        DeviceSession::new(device, self.parts.clone(), draining, lifeline, probe.clone()).start()
+        DeviceSession::new(device, self.parts.clone(), lifeline, probe.clone()).start()
     }
 }
 
@@ -92,19 +81,19 @@ impl Handler<Find> for DeviceSessions {
 
     fn handle(&mut self, Find(device): Find, _: &mut Self::Context) -> Self::Result {
         fail_point!("sessions-find");
-        let Known { sessions, draining } = &mut *self.known.0.borrow_mut();
+        let sessions = &mut *self.known.0.borrow_mut();
         if let Some(session) = sessions.get_mut(&device) {
             if session.failures.waits(Instant::now()).is_some() {
                 return MessageResult(None);
             }
             if !session.addr.connected() {
-                session.addr = self.begin(device, *draining, &session.probe);
+                session.addr = self.begin(device, &session.probe);
                 session.probe.runs();
             }
             return MessageResult(Some(session.addr.clone()));
         }
         let probe = self.probe.child("session".to_owned(), device);
-        let addr = self.begin(device, *draining, &probe);
+        let addr = self.begin(device, &probe);
         let failures = Restarts::new(Policy::ON_CALL);
         sessions.insert(device, Session { addr: addr.clone(), failures, probe });
         MessageResult(Some(addr))
@@ -115,12 +104,12 @@ impl Handler<SessionEnded> for DeviceSessions {
     type Result = ();
 
     fn handle(&mut self, SessionEnded(device, ended): SessionEnded, _: &mut Self::Context) {
-        let mut known = self.known.0.borrow_mut();
-        let Some(session) = known.sessions.get_mut(&device) else { return };
+        let mut sessions = self.known.0.borrow_mut();
+        let Some(session) = sessions.get_mut(&device) else { return };
         if ended == Ended::Done {
             // The device may have called again meanwhile.
             if !session.addr.connected() {
-                known.sessions.remove(&device);
+                sessions.remove(&device);
             }
             return;
         }
@@ -136,20 +125,8 @@ impl Handler<EndSession> for DeviceSessions {
     type Result = ();
 
     fn handle(&mut self, EndSession(device): EndSession, _: &mut Self::Context) {
-        if let Some(session) = self.known.0.borrow().sessions.get(&device) {
+        if let Some(session) = self.known.0.borrow().get(&device) {
             session.addr.do_send(End);
-        }
-    }
-}
-
-impl Handler<DrainAll> for DeviceSessions {
-    type Result = ();
-
-    fn handle(&mut self, _: DrainAll, _: &mut Self::Context) {
-        let mut known = self.known.0.borrow_mut();
-        known.draining = true;
-        for session in known.sessions.values() {
-            session.addr.do_send(DrainSession);
         }
     }
 }

@@ -94,6 +94,15 @@ pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, per_answer: u3
     verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Queued)).collect()
 }
 
+/// Takes the receipts out of an answer.
+pub(crate) fn withhold(verdicts: &mut [Verdict]) {
+    for verdict in verdicts {
+        if matches!(verdict, Verdict::Have { .. }) {
+            *verdict = Verdict::Held;
+        }
+    }
+}
+
 /// Verdicts that do not depend on the other items; `None`: it should come.
 pub(crate) fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
     if let Some(stored) = &known.stored {

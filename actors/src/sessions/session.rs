@@ -17,8 +17,8 @@ use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::messages::{
-    AttachError, CreateError, CreateUpload, Created, DrainSession, End, Hold, Holding, Limits, Offer, OfferAgain,
-    OfferError, UploadEnded,
+    AttachError, CreateError, CreateUpload, Created, End, Hold, Holding, Limits, Offer, OfferAgain, OfferError,
+    UploadEnded,
 };
 use super::plan::{self, Known, Verdict};
 use crate::kit::{Ended, Idles, Lifeline, Policy, Probe, Restarts, fail_point, jitter};
@@ -40,6 +40,8 @@ pub(crate) struct SessionParts {
     pub(crate) incoming: Incoming,
     pub(crate) pool: SegmentPool,
     pub(crate) limits: Limits,
+    /// Turns true when the server stops; it is heard of whatever becomes of the router.
+    pub(crate) draining: watch::Receiver<bool>,
 }
 
 /// The actor.
@@ -54,7 +56,6 @@ pub(crate) struct DeviceSession {
     /// Held while an upload is made: a repeated request must find what the first one made.
     creating: Arc<Mutex<()>>,
     offer_again: u64,
-    draining: bool,
     last_call: Instant,
     idle_timer: bool,
     probe: Probe,
@@ -68,7 +69,7 @@ struct Transferring {
 }
 
 impl DeviceSession {
-    pub(crate) fn new(device: DeviceId, parts: SessionParts, draining: bool, lifeline: Lifeline, probe: Probe) -> Self {
+    pub(crate) fn new(device: DeviceId, parts: SessionParts, lifeline: Lifeline, probe: Probe) -> Self {
         let open_patches = Arc::new(Semaphore::new(parts.limits.open_patches));
         Self {
             device,
@@ -78,7 +79,6 @@ impl DeviceSession {
             creating: Arc::default(),
             // From the clock: a session that begins after another must not count what that one counted again.
             offer_again: u64::try_from(parts.completer.clock.now().timestamp()).unwrap_or(0),
-            draining,
             last_call: Instant::now(),
             idle_timer: false,
             parts,
@@ -90,6 +90,10 @@ impl DeviceSession {
     fn called(&mut self, ctx: &mut Context<Self>) {
         self.last_call = Instant::now();
         self.watch_idleness(ctx);
+    }
+
+    fn draining(&self) -> bool {
+        *self.parts.draining.borrow()
     }
 
     fn may_begin(&self) -> usize {
@@ -111,7 +115,7 @@ impl DeviceSession {
             leash: self.leash.subscribe(),
             completer: self.parts.completer.clone(),
             pool: self.parts.pool.clone(),
-            draining: self.draining,
+            draining: self.draining(),
             probe: probe.clone(),
         };
         let stream = UploadStream::new(parts).start();
@@ -123,6 +127,17 @@ impl DeviceSession {
 
 impl Actor for DeviceSession {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let mut draining = self.parts.draining.clone();
+        let told = async move { draining.wait_for(|draining| *draining).await.is_ok() };
+        let told = told.into_actor(self).map(|stopping, session, _| {
+            for known in session.transfers.values().filter(|_| stopping) {
+                known.stream.do_send(Drain);
+            }
+        });
+        ctx.spawn(told);
+    }
 }
 
 impl Idles for DeviceSession {
@@ -164,14 +179,23 @@ impl Handler<Offer> for DeviceSession {
             let index = catalogue.index().clone();
             let looked_up = blocking(move || look_up(&index, device, items, &unfinished)).await?;
             let news = news(&looked_up);
-            let verdicts = plan::plan(&looked_up, may_begin, per_answer, now);
+            let mut verdicts = plan::plan(&looked_up, may_begin, per_answer, now);
             if !news.is_empty() {
                 catalogue.record(vec![Fact::Declared { device, items: news }]).await?;
+                // It may have been suspended meanwhile.
+                let index = catalogue.index().clone();
+                if !blocking(move || gets_receipts(&index, device)).await? {
+                    plan::withhold(&mut verdicts);
+                }
             }
             Ok(verdicts)
         };
         Box::pin(answering.into_actor(self))
     }
+}
+
+fn gets_receipts(index: &Index, device: DeviceId) -> Result<bool, IndexError> {
+    Ok(index.device(device)?.is_some_and(|device| device.state.gets_receipts()))
 }
 
 fn look_up(
@@ -180,7 +204,7 @@ fn look_up(
     items: Vec<Declared>,
     unfinished: &HashMap<RecordingId, Unfinished>,
 ) -> Result<Vec<(Declared, Known)>, IndexError> {
-    let receipts = index.device(device)?.is_some_and(|device| device.state.gets_receipts());
+    let receipts = gets_receipts(index, device)?;
     let known = |item: &Declared| {
         Ok(Known {
             receipts,
@@ -283,7 +307,7 @@ impl Handler<Hold> for DeviceSession {
 
     fn handle(&mut self, Hold { upload, with_body }: Hold, ctx: &mut Self::Context) -> Self::Result {
         self.called(ctx);
-        if self.draining {
+        if self.draining() {
             return Box::pin(ready(Err(AttachError::Draining)));
         }
         if let Some(left) = self.transfers.get(&upload).and_then(|known| known.failures.waits(Instant::now())) {
@@ -346,16 +370,5 @@ impl Handler<End> for DeviceSession {
     /// Its transfers feel the leash, commit and end.
     fn handle(&mut self, _: End, ctx: &mut Self::Context) {
         ctx.stop();
-    }
-}
-
-impl Handler<DrainSession> for DeviceSession {
-    type Result = ();
-
-    fn handle(&mut self, _: DrainSession, _: &mut Self::Context) {
-        self.draining = true;
-        for known in self.transfers.values() {
-            known.stream.do_send(Drain);
-        }
     }
 }

@@ -184,6 +184,18 @@ pub(crate) enum Clear {
 #[rtype(result = "Result<(), StorageError>")]
 pub(crate) struct Discard(pub(crate) UploadId, pub(crate) Clear);
 
+/// Bytes of an upload that is being made, given back however that ends.
+struct Reserving {
+    bytes: u64,
+    sum: Arc<AtomicU64>,
+}
+
+impl Drop for Reserving {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
 impl StorageParts {
     pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming, floor: Floor) -> Self {
         Self { files, incoming, floor, reserving: Arc::default(), pool: Arc::new(Semaphore::new(POOL)) }
@@ -203,14 +215,11 @@ impl StorageParts {
         // Added before it is read, and read before the list: two that are made at once may each count the other, and
         // one that just came to the list is counted twice, but none is overlooked.
         let reserving = self.reserving.fetch_add(length, Ordering::AcqRel);
-        let made = self.files.space().map_err(StorageError::from).and_then(|space| {
-            let promised = self.incoming.promised().saturating_add(reserving);
-            budget::admit(space, self.floor, promised, length)
-                .map_err(|NoRoom { needed, available }| StorageError::NoRoom { needed, available })?;
-            Ok(self.incoming.create(identity)?)
-        });
-        self.reserving.fetch_sub(length, Ordering::AcqRel);
-        made
+        let _until_listed = Reserving { bytes: length, sum: Arc::clone(&self.reserving) };
+        let promised = self.incoming.promised().saturating_add(reserving);
+        budget::admit(self.files.space()?, self.floor, promised, length)
+            .map_err(|NoRoom { needed, available }| StorageError::NoRoom { needed, available })?;
+        Ok(self.incoming.create(identity)?)
     }
 
     fn is_there(&self) -> Result<(), StorageError> {

@@ -110,12 +110,8 @@ impl Completer {
         let text = manifest.to_text().map_err(|error| CompleteError::Internal(error.to_string()))?;
         let Manifest { recording, receipt, .. } = manifest;
         let (index, upload) = (self.catalogue.index().clone(), recording.upload);
-        let device = recording.device;
-        // An earlier try may have come as far as the journal. And the device may have been suspended while it sent.
-        let known = blocking(move || Ok((index.stored_by_upload(upload)?, index.device(device)?)));
-        let (stored, device) = known.await?;
-        let gets_receipts = device.is_some_and(|device| device.state.gets_receipts());
-        if stored.is_none() {
+        // An earlier try may have come as far as the journal.
+        if blocking(move || index.stored_by_upload(upload)).await?.is_none() {
             self.catalogue.record(vec![Fact::Stored { manifest: text }]).await?;
         }
         tracing::info!(
@@ -123,7 +119,10 @@ impl Completer {
             "recording stored"
         );
         self.clear_up(recording.upload, Clear::Finished).await;
-        let receipt = Some(receipt).filter(|_| gets_receipts);
+        // Looked at last: the device may have been suspended while all this took its time.
+        let (index, device) = (self.catalogue.index().clone(), recording.device);
+        let device = blocking(move || index.device(device)).await?;
+        let receipt = Some(receipt).filter(|_| device.is_some_and(|device| device.state.gets_receipts()));
         Ok(Receipted { rid: recording.rid, length: recording.size, receipt })
     }
 

@@ -102,6 +102,8 @@ pub enum EnrolmentState {
     Pending,
     /// An admin completed the set-up; the device may fetch its certificate.
     Approved,
+    /// An admin approved another request of the same serial.
+    Superseded,
 }
 
 /// What a device says of itself, kept as it said it.

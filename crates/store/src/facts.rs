@@ -29,6 +29,11 @@ pub enum Fact {
         /// Who did it.
         by: String,
     },
+    /// A request to be known came to nothing, because another one of the same serial was approved.
+    EnrolmentSuperseded {
+        /// Which.
+        enrolment: EnrolmentId,
+    },
     /// A device called for the first time with the identity that it was given.
     DeviceActivated {
         /// Which.

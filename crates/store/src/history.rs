@@ -82,7 +82,11 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         Fact::DeviceReenrolled { device, key, by, .. } => {
             (Subject::Device(*device), What::Reenrolled { key: *key }, Some(by.as_str()))
         }
-        Fact::Declared { .. } | Fact::Mismatched { .. } | Fact::Stored { .. } | Fact::Deleted { .. } => return None,
+        Fact::EnrolmentSuperseded { .. }
+        | Fact::Declared { .. }
+        | Fact::Mismatched { .. }
+        | Fact::Stored { .. }
+        | Fact::Deleted { .. } => return None,
     };
     Some(line)
 }

@@ -37,6 +37,8 @@ pub(crate) struct Issued {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ApproveBody {
     pub(crate) serial: String,
+    #[serde(default)]
+    pub(crate) code: Option<String>,
     #[serde(flatten)]
     pub(crate) of: ApproveOf,
 }
@@ -171,14 +173,14 @@ pub(crate) async fn approve(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<DeviceRow>, Failure> {
-    let ApproveBody { serial, of } = json::read(&request, payload).await?;
+    let ApproveBody { serial, code, of } = json::read(&request, payload).await?;
     let of = match of {
         ApproveOf::NewDevice { assignee, profile } => {
             ApprovalOf::NewDevice { assignee: name("assignee", &assignee)?, profile: name("profile", &profile)? }
         }
         ApproveOf::KnownDevice => ApprovalOf::KnownDevice,
     };
-    let approval = Approval { serial: name("serial", &serial)?, of, by: by(&request) };
+    let approval = Approval { serial: name("serial", &serial)?, code, of, by: by(&request) };
     Ok(Json(server.engine.approve(approval).await?.into()))
 }
 

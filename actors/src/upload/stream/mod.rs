@@ -254,13 +254,15 @@ impl UploadStream {
 
     fn completed(&mut self, result: &Result<Receipted, CompleteError>, ctx: &mut Context<Self>) {
         // A request that waits to get hold of it finds the recording when it asks again.
-        let mut delivered = self.waiting.is_some();
+        let mut delivered = self.waiting.as_ref().is_some_and(|waiting| !waiting.reply.is_closed());
         for reply in self.ending.drain(..) {
             let ended = match result {
                 Ok(Receipted { length, receipt, .. }) => Ok(Ended { offset: *length, receipt: receipt.clone() }),
                 Err(error) => Err(EndError::Complete(error.clone())),
             };
-            delivered |= reply.send(ended).is_ok();
+            // One that is withheld is not delivered: when it may be given, the device is told to offer again.
+            let has_receipt = ended.as_ref().is_ok_and(|ended| ended.receipt.is_some());
+            delivered |= reply.send(ended).is_ok() && has_receipt;
         }
         if let Err(error) = result {
             tracing::warn!(upload = %self.upload, %error, "a complete transfer did not become a recording");

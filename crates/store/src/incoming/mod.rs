@@ -8,6 +8,7 @@ mod walk;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use longshore_model::{DeviceId, RecordingId, UploadId};
 
@@ -19,6 +20,10 @@ pub use walk::Found;
 
 /// Folder of uploads on their way; its dot keeps it out of sight on the share.
 pub(crate) const FOLDER: &str = ".incoming";
+
+/// How long room is promised to an upload that does not come further: a camera that was lost in the middle, or that
+/// announces what it never sends, must not keep all others out for ever. It goes on if there is room then.
+const PROMISED: Duration = Duration::from_secs(6 * 3600);
 
 /// Why an upload cannot be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -68,11 +73,13 @@ struct Known {
     offset: u64,
     open: Weak<Transfer>,
     held: bool,
+    /// When it was made, found, or brought further.
+    advanced: Instant,
 }
 
 impl Known {
     fn closed(identity: Identity, offset: u64) -> Self {
-        Self { identity, offset, open: Weak::new(), held: false }
+        Self { identity, offset, open: Weak::new(), held: false, advanced: Instant::now() }
     }
 }
 
@@ -134,10 +141,12 @@ impl Incoming {
         self.of_device(device).into_iter().find(|upload| upload.identity.rid == rid)
     }
 
-    /// Bytes that the unfinished uploads still lack.
+    /// Bytes that the unfinished uploads still lack; of those that do not come further, none.
     pub fn promised(&self) -> u64 {
         let lacks = |known: &Known| known.identity.length.saturating_sub(known.offset);
-        self.lock().known.values().map(lacks).fold(0, u64::saturating_add)
+        let uploads = self.lock();
+        let live = uploads.known.values().filter(|known| known.advanced.elapsed() < PROMISED);
+        live.map(lacks).fold(0, u64::saturating_add)
     }
 
     /// All uploads of this device.

@@ -1,5 +1,6 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::Uploads;
 use crate::files::{File, Files};
@@ -62,7 +63,7 @@ impl Transfer {
         *last = Last { generation: slot.generation, committed: to, failed: false };
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = uploads.known.get_mut(&self.identity.upload) {
-            known.offset = to.offset;
+            (known.offset, known.advanced) = (to.offset, Instant::now());
         }
         Ok(())
     }

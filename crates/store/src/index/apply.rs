@@ -104,6 +104,11 @@ impl Rows<'_> {
                 self.serials.insert(device.serial.as_bytes(), device.id.as_bytes())?;
                 Ok(())
             }
+            Fact::EnrolmentSuperseded { enrolment } => {
+                change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
+                    enrolment.state = EnrolmentState::Superseded;
+                })
+            }
             Fact::DeviceActivated { device } | Fact::DeviceReinstated { device, .. } => {
                 self.change_state(*device, DeviceState::Active)
             }

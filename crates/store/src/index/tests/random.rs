@@ -42,7 +42,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(13) {
+        match self.below(14) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -53,6 +53,7 @@ impl Random {
                 Fact::Mismatched { device, rid, upload: UploadId::from_bytes(self.id()), declared, found }
             }
             7 => Fact::Stored { manifest: self.manifest(device, rid) },
+            12 => Fact::EnrolmentSuperseded { enrolment },
             8 => Fact::DeviceSuspended { device, by: "uid 0".into() },
             9 => Fact::DeviceReinstated { device, by: "uid 0".into() },
             10 => Fact::DeviceRetired { device, by: "uid 0".into() },
