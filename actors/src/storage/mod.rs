@@ -85,6 +85,7 @@ impl From<io::Error> for StorageError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::ResourceBusy => Self::Busy,
             io::ErrorKind::NotConnected | io::ErrorKind::StaleNetworkFileHandle => Self::NotThere(error.to_string()),
             io::ErrorKind::ReadOnlyFilesystem => Self::NotThere(Standing::ReadOnly.to_string()),
             _ => Self::Io(error.to_string()),

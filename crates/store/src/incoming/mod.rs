@@ -5,7 +5,7 @@
 mod transfer;
 mod walk;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ pub struct Incoming {
 struct Uploads {
     known: HashMap<UploadId, Known>,
     /// Those of which nobody was told yet, so that a walk does not take them for the remains of a crash.
-    making: HashSet<UploadId>,
+    making: HashMap<UploadId, (DeviceId, RecordingId)>,
 }
 
 struct Known {
@@ -102,10 +102,19 @@ impl Incoming {
     /// Makes a new, empty upload; when this returns, it survives a power cut.
     ///
     /// # Errors
-    /// The disk's; nothing is left behind then, or what is left goes at the next start.
+    /// [`io::ErrorKind::ResourceBusy`] if there is one of the same recording. The disk's; nothing is left behind then, or
+    /// what is left goes at the next start.
     pub fn create(&self, identity: Identity) -> io::Result<()> {
         let upload = identity.upload;
-        self.lock().making.insert(upload);
+        let brings = (identity.device, identity.rid);
+        let mut uploads = self.lock();
+        let known = uploads.known.values().map(|known| (known.identity.device, known.identity.rid));
+        if known.chain(uploads.making.values().copied()).any(|other| other == brings) {
+            // Whoever asked for it twice finds the first when asking again.
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        uploads.making.insert(upload, brings);
+        drop(uploads);
         let made = self.make(&folder_path(upload), &identity);
         if made.is_err() {
             let _goes_at_the_next_start = self.remove(upload);

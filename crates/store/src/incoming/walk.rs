@@ -56,7 +56,7 @@ impl Incoming {
         let hold = match self.hold(upload) {
             Ok(hold) => Some(hold),
             Err(IncomingError::Busy) => return Ok(()),
-            Err(_) if self.lock().making.contains(&upload) => return Ok(()),
+            Err(_) if self.lock().making.contains_key(&upload) => return Ok(()),
             Err(_) => None,
         };
         if listed {
