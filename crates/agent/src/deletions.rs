@@ -182,8 +182,8 @@ fn file_system(path: &Path) -> io::Result<u64> {
 }
 
 /// Whether the file still has the bytes that the receipt is for. Outside the sitting in which it was hashed, its state
-/// proves nothing, neither when it is equal (two cards of cameras whose clocks were never set look alike) nor when it is
-/// not (inodes of FAT are made up at every mount): then the bytes decide.
+/// proves nothing when it is equal (two cards of cameras whose clocks were never set look alike). And wherever it is not
+/// equal, it proves nothing either (inodes of FAT are made up anew, a changed mode moves the ctime): the bytes decide.
 fn is_same_file(intent: &Intent) -> io::Result<bool> {
     let (file, state) = source::open(&intent.path)?;
     if state == intent.state && Sitting::of(&file)? == intent.sitting {
@@ -379,6 +379,36 @@ mod tests {
         let damaged = card.folder.path().join("state/deletions/x.json");
         fs::write(&damaged, b"{").unwrap();
         assert_eq!(card.journal.entries().unwrap(), (vec![card.intent], vec![damaged]));
+    }
+
+    #[test]
+    fn other_bytes_of_equal_size_under_the_old_date_are_not_deleted() {
+        let card = card();
+        let path = &card.intent.path;
+        let before = fs::metadata(path).unwrap().modified().unwrap();
+        // The clock of the file system moves in ticks; a change within the tick of the first writing has its ctime.
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while FileState::at(path).unwrap().ctime_ns == card.intent.state.ctime_ns {
+            assert!(std::time::Instant::now() < deadline, "the ctime does not move");
+            let mut file = OpenOptions::new().write(true).truncate(true).open(path).unwrap();
+            file.write_all(b"xyz").unwrap();
+            file.set_modified(before).unwrap();
+        }
+        assert!(FileState::at(path).unwrap().looks_like(&card.intent.state));
+        assert_eq!(FileState::at(path).unwrap().inode, card.intent.state.inode);
+        assert!(matches!(card.journal.delete(card.intent.clone(), now()).unwrap(), Carried::Kept(_)));
+        assert_eq!(fs::read(path).unwrap(), b"xyz");
+    }
+
+    #[test]
+    fn an_intent_without_a_ctime_has_the_file_read_before_it_is_deleted() {
+        let card = card();
+        let mut written = serde_json::to_value(&card.intent).unwrap();
+        written["state"].as_object_mut().unwrap().remove("ctime_ns").unwrap();
+        let intent: Intent = serde_json::from_value(written).unwrap();
+        let other = Intent { sha256: Sha256::of(b"other bytes"), ..intent.clone() };
+        assert!(matches!(card.journal.delete(other, now()).unwrap(), Carried::Kept(_)));
+        assert!(matches!(card.journal.delete(intent, now()).unwrap(), Carried::Deleted(_)));
     }
 
     fn touch(path: &Path) {

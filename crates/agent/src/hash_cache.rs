@@ -131,7 +131,7 @@ mod tests {
     use crate::clip::Clip;
     use crate::source::Sitting;
 
-    const STATE: FileState = FileState { size: 3, mtime_ns: 5, inode: 7 };
+    const STATE: FileState = FileState { size: 3, mtime_ns: 5, ctime_ns: 5, inode: 7 };
 
     fn content() -> Content {
         let clip = Clip { created: None, length_ms: Some(378_200) };

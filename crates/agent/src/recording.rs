@@ -105,7 +105,7 @@ mod tests {
     use crate::clip::Clip;
 
     fn of(serial: &str, name: &str, mtime_ns: i64, size: u64, content: &[u8]) -> Recording {
-        let state = FileState { size, mtime_ns, inode: 1 };
+        let state = FileState { size, mtime_ns, ctime_ns: mtime_ns, inode: 1 };
         let found = Found { name: name.into(), path: name.into(), kind: Kind::Event, state };
         let sitting = Sitting::at(Path::new("/")).unwrap();
         let content = Content { state, sitting, sha256: Sha256::of(content), clip: Clip::default() };

@@ -78,7 +78,7 @@ mod tests {
     /// A file of `size` bytes that was changed `age` seconds before the time of the tests.
     fn file(size: u64, age: i64) -> FileState {
         let mtime_ns = (wall() - chrono::TimeDelta::seconds(age)).timestamp_nanos_opt().unwrap();
-        FileState { size, mtime_ns, inode: 1 }
+        FileState { size, mtime_ns, ctime_ns: mtime_ns, inode: 1 }
     }
 
     fn wall() -> DateTime<Utc> {

@@ -16,12 +16,20 @@ use crate::clip::Clip;
 const READ_BYTES: usize = 1024 * 1024;
 
 /// What is equal as long as nobody touched a file.
+///
+/// Only within one [`Sitting`], and even there FAT and exFAT make an inode up again once the kernel forgot the file. So
+/// a state that is not equal proves no change: whoever needs to know reads the file, or asks
+/// [`FileState::looks_like`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileState {
     /// Bytes.
     pub size: u64,
     /// Time of the last change, in nanoseconds since 1970.
     pub mtime_ns: i64,
+    /// Time of the last change of the bytes or of what is known of them, in nanoseconds since 1970. Unlike the time
+    /// above, no writer can set it back. What was written down without it is equal to no file.
+    #[serde(default)]
+    pub ctime_ns: i64,
     /// Number of the file in its file system.
     pub inode: u64,
 }
@@ -31,9 +39,16 @@ impl FileState {
     pub fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.len(),
-            mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+            mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
             inode: metadata.ino(),
         }
+    }
+
+    /// Whether size and time of the last change are those of `other`: good enough to offer and to send the file, since
+    /// the server compares the bytes, and never to delete it.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
     }
 
     /// The state of the file at `path`.
@@ -51,6 +66,10 @@ impl FileState {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a regular file"))
         }
     }
+}
+
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 /// One stay of a file system at its place. Another card at the same mount point is another sitting, and so is the same
