@@ -60,7 +60,7 @@ impl Sending {
 /// `on_bytes` is told how many bytes were handed over just now.
 ///
 /// # Errors
-/// [`SourceError`] if the file is not in the state `expected` or cannot be opened.
+/// [`SourceError`] if size and date of the file are not those of `expected`, or it cannot be opened.
 pub fn open(
     path: &Path,
     expected: FileState,
@@ -68,7 +68,7 @@ pub fn open(
     on_bytes: impl Fn(u64) + Send + Sync + 'static,
 ) -> Result<(Body, Sending), SourceError> {
     let (mut file, state) = source::open(path)?;
-    if state != expected {
+    if !state.looks_like(&expected) {
         return Err(SourceError::Changed);
     }
     file.seek(SeekFrom::Start(offset))?;
@@ -138,7 +138,7 @@ fn read_piece(file: &mut File, expected: FileState, left: u64) -> Result<Bytes, 
         result => result?,
     }
     // Asked after the reading: whoever wrote before or during it has moved the time of change.
-    if FileState::of(&file.metadata()?) != expected {
+    if !FileState::of(&file.metadata()?).looks_like(&expected) {
         return Err(SourceError::Changed);
     }
     Ok(Bytes::from(piece))
@@ -176,6 +176,13 @@ mod tests {
         let (_folder, path, state, _) = file(10);
         fs::write(&path, b"other").unwrap();
         assert!(matches!(open(&path, state, 0, |_| {}), Err(SourceError::Changed)));
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_inode_was_made_up_again_is_sent() {
+        let (_folder, path, state, content) = file(10);
+        let (body, _sending) = open(&path, FileState { inode: state.inode + 1, ..state }, 0, |_| {}).unwrap();
+        assert!(body.collect().await.unwrap().to_bytes() == content);
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ impl Rests {
         // A time of change in the future says nothing.
         let age = (wall - DateTime::from_timestamp_nanos(state.mtime_ns)).to_std().unwrap_or_default();
         let seen = self.seen.entry(path.to_owned()).or_insert(Seen { state, since: now, moves: 0 });
-        if seen.state != state {
+        if !seen.state.looks_like(&state) {
             *seen = Seen { state, since: now, moves: seen.moves.saturating_add(1) };
         }
         let unchanged = now.saturating_duration_since(seen.since);
@@ -135,6 +135,14 @@ mod tests {
         assert_eq!(looks.look(60, file(3, 3_540)), not_yet(60, 2));
         assert_eq!(looks.look(119, file(3, 3_540)), not_yet(1, 2));
         assert_eq!(looks.look(120, file(3, 3_540)), Resting::Yes);
+    }
+
+    #[test]
+    fn a_file_whose_inode_is_made_up_again_goes_on_resting() {
+        let mut looks = Looks::new();
+        assert_eq!(looks.look(0, file(1, 20)), not_yet(40, 0));
+        assert_eq!(looks.look(30, FileState { inode: 2, ..file(1, 20) }), not_yet(30, 0));
+        assert_eq!(looks.look(60, FileState { inode: 3, ..file(1, 20) }), Resting::Yes);
     }
 
     #[test]
