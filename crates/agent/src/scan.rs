@@ -120,8 +120,11 @@ pub struct Scan {
 /// What the operating system says about `root` itself.
 pub fn scan(root: &Path, classifier: &Classifier) -> io::Result<Scan> {
     let mut scan = Scan::default();
-    let mut folders = vec![(root.to_owned(), String::new(), fs::read_dir(root)?)];
-    while let Some((folder, prefix, entries)) = folders.pop() {
+    let mut entries = fs::read_dir(root)?;
+    let (mut folder, mut prefix) = (root.to_owned(), String::new());
+    // Paths and not open folders: a card may hold more of them than a process may have open.
+    let mut folders = Vec::new();
+    loop {
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -143,10 +146,7 @@ pub fn scan(root: &Path, classifier: &Classifier) -> io::Result<Scan> {
             };
             let relative = format!("{prefix}{name}");
             if kind.is_dir() && !name.starts_with('.') {
-                match fs::read_dir(&path) {
-                    Ok(entries) => folders.push((path, format!("{relative}/"), entries)),
-                    Err(error) => scan.pass(&path, &error),
-                }
+                folders.push((path, format!("{relative}/")));
             } else if kind.is_file()
                 && let Some(kind) = classifier.kind(&relative)
             {
@@ -156,8 +156,24 @@ pub fn scan(root: &Path, classifier: &Classifier) -> io::Result<Scan> {
                 }
             }
         }
+        (folder, prefix, entries) = loop {
+            let Some((folder, prefix)) = folders.pop() else {
+                return Ok(scan);
+            };
+            match read_folder(&folder) {
+                Ok(entries) => break (folder, prefix, entries),
+                Err(error) => scan.pass(&folder, &error),
+            }
+        };
     }
-    Ok(scan)
+}
+
+/// Opens a folder below the root, unless a link has taken its place since it was found.
+fn read_folder(folder: &Path) -> io::Result<fs::ReadDir> {
+    if !folder.symlink_metadata()?.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is no longer a folder"));
+    }
+    fs::read_dir(folder)
 }
 
 impl Scan {
@@ -230,6 +246,40 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["EVENT/deep/b.mp4", "a.mp4"]);
         assert!(scan.passed.is_empty());
+    }
+
+    #[test]
+    fn more_folders_than_a_process_may_have_open_are_looked_through() {
+        const LIMITED: &str = "LONGSHORE_TEST_LIMITED_SCAN";
+        if let Some(folder) = std::env::var_os(LIMITED) {
+            let scan = scan(Path::new(&folder), &defaults()).unwrap();
+            assert_eq!((scan.found.len(), scan.passed.len()), (200, 0), "{:?}", scan.passed.first());
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..200 {
+            fs::create_dir(folder.path().join(n.to_string())).unwrap();
+            fs::write(folder.path().join(format!("{n}/a.mp4")), b"x").unwrap();
+        }
+        // The limit is that of a whole process, so this test runs once more in one of its own.
+        let limited = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 64 && exec \"$0\" --exact \"$1\""])
+            .arg(std::env::current_exe().unwrap())
+            .arg("scan::tests::more_folders_than_a_process_may_have_open_are_looked_through")
+            .env(LIMITED, folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&limited.stdout);
+        assert!(limited.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    fn a_link_that_took_the_place_of_a_folder_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        assert!(read_folder(&link).is_err());
+        assert!(read_folder(folder.path()).is_ok());
     }
 
     #[test]
