@@ -27,6 +27,7 @@ pub mod state;
 pub mod stock;
 pub mod tls;
 pub mod transfer;
+pub mod unreadable;
 pub mod verdict;
 pub mod watch;
 pub mod when;

@@ -29,6 +29,7 @@ use crate::source::Sitting;
 use crate::state::{Identity, State, StateError};
 use crate::stock::Stocktaker;
 use crate::tls::{self, TlsError};
+use crate::unreadable::Unreadable;
 use crate::watch::Watch;
 use crate::worklist::Worklist;
 
@@ -162,6 +163,8 @@ pub struct Offload {
     refused: BTreeSet<RecordingId>,
     /// How the files looked the last time.
     rests: Arc<Mutex<Rests>>,
+    /// What could not be read, and when to try it again.
+    unreadable: Arc<Mutex<Unreadable>>,
     /// What was to be looked through the last time.
     roots: Vec<PathBuf>,
     /// What of it could be looked through, and what sat there.
@@ -172,7 +175,8 @@ pub struct Offload {
     complaints: BTreeSet<String>,
     summary: Summary,
     growing: usize,
-    unreadable: usize,
+    /// Files that could not be read at the last look.
+    not_read: usize,
     /// Keeps the state folder locked.
     _state: State,
 }
@@ -212,13 +216,14 @@ impl Offload {
             unreported: Vec::new(),
             refused: BTreeSet::new(),
             rests: Arc::default(),
+            unreadable: Arc::default(),
             roots: Vec::new(),
             here: BTreeMap::new(),
             next_look: Some(Instant::now()),
             complaints: BTreeSet::new(),
             summary: Summary::default(),
             growing: 0,
-            unreadable: 0,
+            not_read: 0,
             _state: state,
             options,
             identity,
@@ -237,7 +242,7 @@ impl Offload {
         let result = self.work().await;
         let (not_requested, failed) = self.list.count();
         self.summary.not_requested = not_requested;
-        self.summary.failed = failed + self.unreadable + self.refused.len();
+        self.summary.failed = failed + self.not_read + self.refused.len();
         self.observer.say(&self.summary.to_string());
         result.map(|()| self.summary)
     }
@@ -285,12 +290,14 @@ impl Offload {
         let guard = StopOnDrop(Arc::new(AtomicBool::new(false)));
         let stop = guard.0.clone();
         let (serial, cache, observer) = (self.identity.serial.clone(), self.cache.clone(), self.observer.clone());
-        let (rests, rest, wall) = (self.rests.clone(), self.pace.rest, self.clock.now());
+        let (rests, unreadable) = (self.rests.clone(), self.unreadable.clone());
+        let (rest, wall) = (self.pace.rest, self.clock.now());
         let task = move || {
             let taker = Stocktaker {
                 serial: &serial,
                 cache: &cache,
                 rests: &rests,
+                unreadable: &unreadable,
                 rest,
                 slice: SLICE,
                 wall,

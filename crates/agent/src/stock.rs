@@ -17,6 +17,7 @@ use crate::recording::Recording;
 use crate::rest::{Resting, Rests};
 use crate::scan::{Classifier, Found, Passed, scan};
 use crate::source::{self, HashError, Sitting};
+use crate::unreadable::Unreadable;
 
 /// What a card holds.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub struct Stocktaker<'a> {
     pub cache: &'a Mutex<HashCache>,
     /// How the files looked the last time.
     pub rests: &'a Mutex<Rests>,
+    /// What could not be read, and when to try it again.
+    pub unreadable: &'a Mutex<Unreadable>,
     /// How long a file has to rest before it is read.
     pub rest: Duration,
     /// How long files of one card are read in one look; at least one is.
@@ -81,6 +84,7 @@ impl Stocktaker<'_> {
         if scan.passed.is_empty() {
             let present: HashSet<_> = scan.found.iter().map(|found| found.path.as_path()).collect();
             lock(self.rests).keep_only(root, &present);
+            lock(self.unreadable).keep_only(root, &present);
             // What cannot be tidied is only a cache that grows.
             let _ = lock(self.cache).tidy(root, &present);
         }
@@ -101,6 +105,8 @@ impl Stocktaker<'_> {
                 stock.recordings.push(Recording::new(self.serial, found, content));
             } else if let Resting::NotYet { left, moves } = resting {
                 stock.growing.push(Growing { path: found.path.clone(), left, moves });
+            } else if let Some(reason) = lock(self.unreadable).too_early(&found.path, found.state, Instant::now()) {
+                stock.unreadable.push(Passed { path: found.path.clone(), reason: reason.to_owned() });
             } else {
                 unknown.push(found);
             }
@@ -108,8 +114,11 @@ impl Stocktaker<'_> {
         if unknown.is_empty() {
             return Ok(stock);
         }
-        // Events are wanted in any case.
-        unknown.sort_by_key(|found| (found.kind != Kind::Event, found.state.mtime_ns));
+        // Events are wanted in any case. What could not be read before is likely to cost much time again, for nothing.
+        unknown.sort_by_cached_key(|found| {
+            let failed = lock(self.unreadable).contains(&found.path, found.state);
+            (failed, found.kind != Kind::Event, found.state.mtime_ns)
+        });
         let bytes = unknown.iter().map(|found| found.state.size).sum();
         self.observer.begin(Job::Hashing, 0, bytes);
         let began = Instant::now();
@@ -119,7 +128,10 @@ impl Stocktaker<'_> {
                 break;
             }
             match self.hash(found) {
-                Ok(recording) => stock.recordings.push(recording),
+                Ok(recording) => {
+                    lock(self.unreadable).read(&found.path);
+                    stock.recordings.push(recording);
+                }
                 Err(HashError::Interrupted) => break,
                 // The next look sees the change, and waits until it rests.
                 Err(HashError::Changed) => {
@@ -132,7 +144,11 @@ impl Stocktaker<'_> {
                 }
                 // Deleted since the scan: no recording any more.
                 Err(HashError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => stock.unreadable.push(Passed { path: found.path.clone(), reason: error.to_string() }),
+                Err(error) => {
+                    let reason = error.to_string();
+                    lock(self.unreadable).failed(&found.path, found.state, reason.clone(), Instant::now());
+                    stock.unreadable.push(Passed { path: found.path.clone(), reason });
+                }
             }
         }
         self.observer.end();
@@ -182,6 +198,7 @@ mod tests {
 
     use super::*;
     use crate::scan::DEFAULT_EVENTS;
+    use crate::source::FileState;
 
     #[derive(Default)]
     struct Counting(AtomicU64);
@@ -204,12 +221,17 @@ mod tests {
 
     /// Takes stock of what has rested for long enough, and reads for no longer than `slice`.
     fn take_after(folder: &Path, rest: Duration, slice: Duration) -> (Stock, u64) {
+        take_knowing(&Mutex::default(), folder, rest, slice)
+    }
+
+    fn take_knowing(unreadable: &Mutex<Unreadable>, folder: &Path, rest: Duration, slice: Duration) -> (Stock, u64) {
         let cache = Mutex::new(HashCache::open(&folder.join("hashes")).unwrap());
         let observer = Arc::new(Counting::default());
         let taker = Stocktaker {
             serial: "S",
             cache: &cache,
             rests: &Mutex::default(),
+            unreadable,
             rest,
             slice,
             wall: SystemClock.now(),
@@ -275,5 +297,29 @@ mod tests {
             (stock.recordings.len(), events, stock.unread)
         });
         assert_eq!(slices, [(1, 1, true), (2, 2, true), (3, 2, false), (3, 2, false)]);
+    }
+
+    #[test]
+    fn an_unreadable_file_does_not_keep_the_others_from_being_read() {
+        let folder = card();
+        let damaged = folder.path().join("card/EVENT/a.mp4");
+        let state = FileState::at(&damaged).unwrap();
+        let unreadable = Mutex::new(Unreadable::default());
+        let look = || {
+            let (stock, hashed) = take_knowing(&unreadable, folder.path(), Duration::ZERO, Duration::ZERO);
+            (stock.recordings.len(), stock.unreadable.len(), stock.unread, hashed)
+        };
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
+        // It may be tried again, after the file that nobody tried yet.
+        lock(&unreadable).failed(&damaged, state, "damaged".into(), long_ago);
+        assert_eq!(look(), (1, 0, true, 5));
+        // It just failed again, so it is left alone and still told.
+        lock(&unreadable).failed(&damaged, state, "damaged".into(), Instant::now());
+        assert_eq!(look(), (1, 1, false, 0));
+        // Its time has come, and it can be read.
+        lock(&unreadable).read(&damaged);
+        lock(&unreadable).failed(&damaged, state, "damaged".into(), long_ago);
+        assert_eq!(look(), (2, 0, false, 3));
+        assert!(!lock(&unreadable).contains(&damaged, state));
     }
 }

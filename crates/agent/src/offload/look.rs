@@ -57,6 +57,7 @@ impl Offload {
             }
             // Whatever comes back there may be another card.
             self.rests.lock().unwrap_or_else(PoisonError::into_inner).keep_only(&root, &HashSet::new());
+            self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).keep_only(&root, &HashSet::new());
             let (folder, left) = (root.display().to_string(), self.list.unfinished_below(&root));
             match left {
                 0 => self.observer.say(&format!("{folder} is gone; nothing on it was waiting")),
@@ -72,13 +73,13 @@ impl Offload {
 
     fn take_over(&mut self, stocks: Vec<Stock>, complaints: &mut BTreeSet<String>) {
         (self.summary.found, self.summary.events, self.summary.passed_over) = (0, 0, 0);
-        (self.unreadable, self.growing) = (0, 0);
+        (self.not_read, self.growing) = (0, 0);
         let (mut recordings, mut soonest) = (Vec::new(), None);
         for stock in stocks {
             self.summary.found += stock.recordings.len() + stock.growing.len() + stock.unreadable.len();
             self.summary.events += stock.events;
             self.summary.passed_over += stock.passed.len();
-            self.unreadable += stock.unreadable.len();
+            self.not_read += stock.unreadable.len();
             if stock.unread {
                 // The next slice, after what is known now was offered.
                 soonest = Some(Duration::ZERO);
@@ -90,7 +91,7 @@ impl Offload {
                 if self.options.once && moves >= PATIENCE_LOOKS {
                     let path = path.display();
                     complaints.insert(format!("kept {path}: it is still being written; run again when it is complete"));
-                    self.unreadable += 1;
+                    self.not_read += 1;
                 } else {
                     self.growing += 1;
                     soonest = soonest.into_iter().chain([left]).min();
@@ -128,7 +129,7 @@ impl Offload {
             (self.growing, "that may still be being written"),
             (not_requested, "not requested"),
             (self.list.stored_and_kept(), "stored and kept"),
-            (failed + self.unreadable, "that failed"),
+            (failed + self.not_read, "that failed"),
         ];
         let waiting: Vec<_> = waiting.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         match waiting.as_slice() {

@@ -217,6 +217,7 @@ async fn a_card_that_is_pulled_out_while_it_is_read_is_missed_once_and_costs_no_
         serial: "S",
         cache: &cache,
         rests: &Mutex::default(),
+        unreadable: &Mutex::default(),
         rest: Duration::ZERO,
         slice: Duration::MAX,
         wall: SystemClock.now(),
