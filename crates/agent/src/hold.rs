@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore_protocol::Problem;
 use tokio::time::{Instant, sleep};
 
-use crate::backoff::{Patience, random};
+use crate::backoff::{Backoff, Patience, random};
 use crate::client::CallError;
 use crate::progress::Observer;
 use crate::verdict::Verdict;
@@ -70,6 +70,26 @@ impl Hold {
             return Err(Stop::Hopeless(error));
         }
         self.wait(error.retry_after(), &error.to_string()).await
+    }
+
+    /// How long to put off what failed with `error` and does not keep the rest from going on. `waits` are its own, since
+    /// the progress of the rest must not have it tried without pause.
+    ///
+    /// # Errors
+    /// [`Stop`] if the run is to end instead.
+    pub fn put_off(&self, error: CallError, waits: &mut Backoff) -> Result<Duration, Stop> {
+        let own = waits.jittered(random());
+        let longest = self.patience.longest();
+        let stop = match &error {
+            CallError::Problem { problem, .. } if Verdict::on(problem) == Verdict::Stop => Some(problem.clone()),
+            _ => None,
+        };
+        match stop {
+            Some(problem) if self.patience.give_up().is_some() => Err(Stop::Refused(problem)),
+            Some(_) => Ok(longest),
+            None if self.patience.give_up().is_some() && is_hopeless(&error) => Err(Stop::Hopeless(error)),
+            None => Ok(error.retry_after().map_or(own, |asked| asked.min(longest))),
+        }
     }
 
     /// Waits because of `reason`; `asked` is what the server wants.

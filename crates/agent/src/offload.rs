@@ -15,7 +15,7 @@ use std::time::Duration;
 use longshore_model::{Clock, ReceiptError, RecordingId};
 use tokio::time::Instant;
 
-use crate::backoff::{Pace, Patience};
+use crate::backoff::{Backoff, Pace, Patience};
 use crate::client::{CallError, Client};
 use crate::deletions::{Intent, Journal};
 use crate::device_clock::DeviceClock;
@@ -159,6 +159,9 @@ pub struct Offload {
     list: Worklist,
     /// Deletions that the server does not know of yet.
     unreported: Vec<Intent>,
+    /// Before this time it is not told of them.
+    next_report: Instant,
+    report_waits: Backoff,
     /// Deletions that the server does not record; they are reported again at the next start.
     refused: BTreeSet<RecordingId>,
     /// How the files looked the last time.
@@ -214,6 +217,8 @@ impl Offload {
             hold: Hold::new(Patience::new(&pace, give_up), observer.clone()),
             list: Worklist::new(&pace),
             unreported: Vec::new(),
+            next_report: Instant::now(),
+            report_waits: Backoff::new(pace.first, pace.longest),
             refused: BTreeSet::new(),
             rests: Arc::default(),
             unreadable: Arc::default(),
@@ -257,7 +262,7 @@ impl Offload {
             let now = Instant::now();
             match self.list.next_due() {
                 Some(at) if at <= now => self.round().await?,
-                due => match due.into_iter().chain(self.next_look).min() {
+                due => match due.into_iter().chain(self.next_look).chain(self.report_due()).min() {
                     Some(moment) => {
                         let reason = self.what_waits();
                         tokio::select! {
@@ -268,9 +273,7 @@ impl Offload {
                             }
                         }
                     }
-                    None if self.unreported.is_empty() => return Ok(()),
-                    // The next turn tries to report again.
-                    None => {}
+                    None => return Ok(()),
                 },
             }
         }

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 
 use longshore_model::RecordingId;
 use longshore_protocol::{Deletion, Deletions};
+use tokio::time::Instant;
 
 use super::{Offload, OffloadError};
 use crate::client::CallError;
@@ -130,8 +131,12 @@ impl Offload {
         self.observer.say(&format!("deleted {name}"));
     }
 
-    /// Tells the server what was deleted. What it does not take now stays for the next time.
+    /// Tells the server what was deleted. What it does not take now stays for the next time, which nothing else waits
+    /// for: a suspended device, for one, goes on handing over what it holds.
     pub(super) async fn report(&mut self) -> Result<(), OffloadError> {
+        if Instant::now() < self.next_report {
+            return Ok(());
+        }
         while !self.unreported.is_empty() {
             let intents = self.unreported.iter().take(REPORT_ITEMS);
             let now = self.clock.local();
@@ -142,7 +147,7 @@ impl Offload {
             let deletions = Deletions { items: items.collect(), clock: Some(self.clock.for_wire()) };
             let answer = match self.client.report(&deletions).await {
                 Ok(answer) => answer,
-                Err(error) => return Ok(self.hold.after(error).await?),
+                Err(error) => return self.report_later(error),
             };
             let before = self.unreported.len();
             // From the back, so that the positions of those before stay what they were.
@@ -164,14 +169,29 @@ impl Offload {
                     self.journal.close(rid).map_err(|error| self.journal_error(error))?;
                     self.unreported.remove(at);
                     self.hold.progressed();
+                    self.report_waits.reset();
                 }
             }
             if self.unreported.len() == before {
                 let error = CallError::Protocol("the server neither records nor refuses the deletions".to_owned());
-                return Ok(self.hold.after(error).await?);
+                return self.report_later(error);
             }
         }
         Ok(())
+    }
+
+    fn report_later(&mut self, error: CallError) -> Result<(), OffloadError> {
+        let why = error.to_string();
+        let wait = self.hold.put_off(error, &mut self.report_waits)?;
+        self.next_report = Instant::now() + wait;
+        let (n, wait) = (self.unreported.len(), wait.as_secs_f32());
+        self.observer.warn(&format!("{why}; {n} deletions are reported again in {wait:.1} s, the rest goes on"));
+        Ok(())
+    }
+
+    /// When the server is to be told of deletions next; `None`: it knows of all.
+    pub(super) fn report_due(&self) -> Option<Instant> {
+        (!self.unreported.is_empty()).then_some(self.next_report)
     }
 
     /// Runs `work`, which touches the disk, beside the async threads.

@@ -130,6 +130,7 @@ impl Offload {
             (not_requested, "not requested"),
             (self.list.stored_and_kept(), "stored and kept"),
             (failed + self.not_read, "that failed"),
+            (self.unreported.len(), "deleted and not reported yet"),
         ];
         let waiting: Vec<_> = waiting.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         match waiting.as_slice() {

@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use chrono::TimeDelta;
+use longshore_agent::backoff::Pace;
 use longshore_agent::hold::Stop;
-use longshore_agent::offload::{OffloadError, Summary};
+use longshore_agent::offload::{Offload, OffloadError, Options, Summary};
 use longshore_agent::state::Identity;
 use longshore_agent::watch::Watch;
 use longshore_model::ReceiptKey;
 use longshore_protocol::ProblemType;
 use rcgen::KeyPair;
 
-use crate::camera::{Camera, MIB, is_there};
+use crate::camera::{Camera, MIB, clock, is_there, pace};
 use crate::server::{Fault, Server};
 
 #[tokio::test]
@@ -167,6 +169,31 @@ async fn a_report_that_fails_is_repeated() {
     camera.once().await;
     assert_eq!(camera.reported(), ["EVENT/a.mp4"]);
     assert!(camera.open_intents().is_empty());
+}
+
+#[tokio::test]
+async fn a_report_that_the_server_does_not_take_holds_up_no_transfer() {
+    let camera = Camera::enrolled().await;
+    for name in ["a", "b", "c"] {
+        camera.put(&format!("EVENT/{name}.mp4"), 1000);
+    }
+    camera.server.world.lock().unwrap().failing_reports = usize::MAX;
+    let hour = Duration::from_secs(3_600);
+    let slow = Pace { first: hour, longest: hour, ..pace() };
+    let watch = Watch::folder(&camera.card("")).unwrap();
+    let options = Options { watch, once: false, keep: false, events: vec![] };
+    let offload = Offload::new(options, camera.state(), clock(), slow, camera.heard.clone()).unwrap();
+    let all_deleted = async {
+        while fs::read_dir(camera.card("EVENT")).unwrap().count() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        end = offload.run() => panic!("{end:?}"),
+        deleted = tokio::time::timeout(Duration::from_secs(20), all_deleted) => deleted.unwrap(),
+    }
+    assert!(camera.reported().is_empty());
+    assert_eq!(camera.open_intents().len(), 3);
 }
 
 #[tokio::test]

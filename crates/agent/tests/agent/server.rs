@@ -348,7 +348,7 @@ impl Call {
         let mut world = self.world.lock().unwrap();
         if world.failing_reports > 0 {
             world.failing_reports -= 1;
-            return problem(ProblemType::Unavailable);
+            return problem(ProblemType::DeviceSuspended);
         }
         let mut recorded = Vec::new();
         for Deletion { receipt, .. } in deletions.items {
