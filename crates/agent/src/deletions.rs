@@ -135,7 +135,12 @@ impl Journal {
     /// # Errors
     /// What the operating system says; the intent then stays, and is continued at the next start.
     pub fn delete(&self, intent: Intent, now: DateTime<FixedOffset>) -> io::Result<Carried> {
-        self.put(&intent)?;
+        // A card that lets nothing be deleted is tried for as long as it is in; the agent's own disk must not wear out.
+        if self.is_written(&intent) {
+            disk::sync_folder(&self.folder)?;
+        } else {
+            self.put(&intent)?;
+        }
         self.carry_out(intent, now)
     }
 
@@ -168,6 +173,11 @@ impl Journal {
         intent.deleted_at = Some(now);
         self.put(&intent)?;
         Ok(Carried::Deleted(intent))
+    }
+
+    fn is_written(&self, intent: &Intent) -> bool {
+        let written = fs::read(self.entry(intent.rid)).ok();
+        written.and_then(|json| serde_json::from_slice::<Intent>(&json).ok()).as_ref() == Some(intent)
     }
 
     fn entry(&self, rid: RecordingId) -> PathBuf {
@@ -370,6 +380,22 @@ mod tests {
         card.journal.put(&card.intent).unwrap();
         fs::remove_file(&card.intent.path).unwrap();
         assert_eq!(card.continue_after_crash(), Carried::OutOfSight);
+    }
+
+    #[test]
+    fn an_intent_that_could_not_be_carried_out_is_not_written_again() {
+        let card = card();
+        // A folder in the file's place can be neither read as a file nor unlinked.
+        fs::remove_file(&card.intent.path).unwrap();
+        fs::create_dir(&card.intent.path).unwrap();
+        let entry = card.journal.entry(card.intent.rid);
+        assert!(card.journal.delete(card.intent.clone(), now()).is_err());
+        let written = FileState::at(&entry).unwrap();
+        assert!(card.journal.delete(card.intent.clone(), now()).is_err());
+        assert_eq!(FileState::at(&entry).unwrap(), written);
+        let other = Intent { receipt: "a newer receipt".into(), ..card.intent.clone() };
+        assert!(card.journal.delete(other.clone(), now()).is_err());
+        assert_eq!(card.entries(), [other]);
     }
 
     #[test]

@@ -15,14 +15,19 @@ use crate::recording::Recording;
 /// How often the checksum of one file is computed anew in one run. After that the card, the memory or the network
 /// damages bytes, and sending the file over and over would not help.
 const REHASHES: u32 = 4;
+/// Wait before a recording that nobody asked for is offered again. A person who asks for one does not stand beside the
+/// camera, and a full card holds thousands of them.
+const NOT_REQUESTED: Duration = Duration::from_secs(600);
+/// Longest wait before a recording that failed is tried again: a person may have acted by then.
+const LONGEST_FOR_FAILED: Duration = Duration::from_secs(3_600);
 
 /// Where a recording stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// To be offered, at this time or after.
     Due(Instant),
-    /// Nobody asked for it.
-    NotRequested,
+    /// Nobody asked for it; it is offered again when stock is taken at this time or after.
+    NotRequested(Instant),
     /// The server has it and the receipt is right, but the file stays: for good (`--keep`), or until a time.
     Stored {
         /// The receipt.
@@ -30,8 +35,8 @@ pub enum Standing {
         /// When the file may go; `None`: it stays.
         until: Option<DateTime<Utc>>,
     },
-    /// A person has to look; it is tried again when stock is taken the next time.
-    Failed,
+    /// A person has to look; it is tried again when stock is taken at this time or after.
+    Failed(Instant),
 }
 
 /// What an answer of the server asks for.
@@ -52,6 +57,7 @@ struct Item {
     recording: Recording,
     standing: Standing,
     waits: Backoff,
+    failures: Backoff,
     sent: bool,
     complaint: Option<String>,
 }
@@ -62,6 +68,7 @@ pub struct Worklist {
     items: BTreeMap<RecordingId, Item>,
     rehashes: HashMap<PathBuf, u32>,
     waits: Backoff,
+    failures: Backoff,
 }
 
 impl Worklist {
@@ -71,11 +78,12 @@ impl Worklist {
             items: BTreeMap::new(),
             rehashes: HashMap::new(),
             waits: Backoff::new(pace.first, pace.longest_for_receipt),
+            failures: Backoff::new(pace.first, LONGEST_FOR_FAILED),
         }
     }
 
-    /// Takes over what is on the card now. What is gone is forgotten; what failed or was not requested is offered
-    /// again, since a person may have acted in the meantime.
+    /// Takes over what is on the card now. What is gone is forgotten; what failed or was not requested is offered again
+    /// after a while, since a person may have acted in the meantime.
     pub fn update(&mut self, present: Vec<Recording>, now: Instant) {
         let ids: HashSet<_> = present.iter().map(|recording| recording.rid).collect();
         self.items.retain(|rid, _| ids.contains(rid));
@@ -83,7 +91,9 @@ impl Worklist {
             match self.items.get_mut(&recording.rid) {
                 Some(item) => {
                     item.recording = recording;
-                    if matches!(item.standing, Standing::NotRequested | Standing::Failed) {
+                    if let Standing::NotRequested(again) | Standing::Failed(again) = item.standing
+                        && again <= now
+                    {
                         item.standing = Standing::Due(now);
                     }
                 }
@@ -93,8 +103,14 @@ impl Worklist {
     }
 
     fn add(&mut self, recording: Recording, now: Instant) {
-        let item =
-            Item { standing: Standing::Due(now), waits: self.waits.clone(), sent: false, complaint: None, recording };
+        let item = Item {
+            standing: Standing::Due(now),
+            waits: self.waits.clone(),
+            failures: self.failures.clone(),
+            sent: false,
+            complaint: None,
+            recording,
+        };
         self.items.insert(item.recording.rid, item);
     }
 
@@ -143,7 +159,7 @@ impl Worklist {
             Answer::Later { reason, not_before } => {
                 let asked = not_before.map(|at| (at - wall).to_std().unwrap_or_default());
                 item.standing = match reason {
-                    Later::NotRequested => Standing::NotRequested,
+                    Later::NotRequested => Standing::NotRequested(now + NOT_REQUESTED),
                     Later::Queued => Standing::Due(now + asked.unwrap_or_default()),
                     Later::ChecksumMismatch | Later::TooManyUnfinished | Later::Held => {
                         Standing::Due(now + asked.unwrap_or_default().max(item.waits.step()))
@@ -182,9 +198,9 @@ impl Worklist {
     }
 
     /// A person has to look at `rid`. Returns whether this complaint is news.
-    pub fn failed(&mut self, rid: RecordingId, complaint: &str) -> bool {
+    pub fn failed(&mut self, rid: RecordingId, complaint: &str, now: Instant) -> bool {
         self.items.get_mut(&rid).is_some_and(|item| {
-            item.standing = Standing::Failed;
+            item.standing = Standing::Failed(now + item.failures.step());
             item.complaint.replace(complaint.to_owned()).as_deref() != Some(complaint)
         })
     }
@@ -237,8 +253,8 @@ impl Worklist {
     pub fn unfinished_below(&self, root: &Path) -> usize {
         let unfinished = |item: &&Item| {
             let done = match item.standing {
-                Standing::NotRequested | Standing::Stored { until: None, .. } => true,
-                Standing::Due(_) | Standing::Stored { .. } | Standing::Failed => false,
+                Standing::NotRequested(_) | Standing::Stored { until: None, .. } => true,
+                Standing::Due(_) | Standing::Stored { .. } | Standing::Failed(_) => false,
             };
             !done && item.recording.path.starts_with(root)
         };
@@ -257,8 +273,11 @@ impl Worklist {
 
     /// How many recordings nobody asked for, and how many failed.
     pub fn count(&self) -> (usize, usize) {
-        let count = |standing| self.items.values().filter(|item| item.standing == standing).count();
-        (count(Standing::NotRequested), count(Standing::Failed))
+        self.items.values().fold((0, 0), |(not_requested, failed), item| match item.standing {
+            Standing::NotRequested(_) => (not_requested + 1, failed),
+            Standing::Failed(_) => (not_requested, failed + 1),
+            Standing::Due(_) | Standing::Stored { .. } => (not_requested, failed),
+        })
     }
 }
 

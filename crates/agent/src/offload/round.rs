@@ -164,7 +164,7 @@ impl Offload {
         let Some(name) = self.list.get(rid).map(|recording| recording.name.clone()) else {
             return;
         };
-        if self.list.failed(rid, why) {
+        if self.list.failed(rid, why, Instant::now()) {
             self.observer.warn(&format!("kept {name}: {why}"));
         }
     }

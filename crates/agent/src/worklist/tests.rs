@@ -62,12 +62,14 @@ fn what_is_queued_is_offered_again_at_the_next_occasion() {
 }
 
 #[test]
-fn what_nobody_asked_for_waits_until_stock_is_taken_again() {
+fn what_nobody_asked_for_is_offered_again_when_stock_is_taken_10_minutes_later() {
     let (mut list, rid, now) = one();
     list.answered(rid, later(Later::NotRequested, None), now, wall());
     assert_eq!((list.next_due(), list.count()), (None, (1, 0)));
-    list.update(vec![recording("a.mp4", 1)], now);
-    assert_eq!(list.next_due(), Some(now));
+    list.update(vec![recording("a.mp4", 1)], now + 599 * SECOND);
+    assert_eq!((list.next_due(), list.count()), (None, (1, 0)));
+    list.update(vec![recording("a.mp4", 1)], now + 600 * SECOND);
+    assert_eq!(list.next_due(), Some(now + 600 * SECOND));
 }
 
 #[test]
@@ -114,14 +116,38 @@ fn a_stored_file_is_released_when_its_time_has_come() {
 }
 
 #[test]
-fn a_complaint_is_news_once_though_the_recording_is_tried_again() {
+fn what_failed_is_tried_again_after_waits_that_double_to_an_hour() {
+    let (mut list, rid, mut now) = one();
+    for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600] {
+        list.failed(rid, "conflict", now);
+        assert_eq!(list.count(), (0, 1));
+        let again = now + seconds * SECOND;
+        list.update(vec![recording("a.mp4", 1)], again.checked_sub(SECOND / 2).unwrap());
+        assert_eq!(list.next_due(), None, "{seconds}");
+        list.update(vec![recording("a.mp4", 1)], again);
+        assert_eq!(list.next_due(), Some(again), "{seconds}");
+        now = again;
+    }
+}
+
+#[test]
+fn a_card_that_was_put_in_again_is_tried_at_once() {
     let (mut list, rid, now) = one();
-    assert!(list.failed(rid, "conflict"));
-    assert_eq!(list.count(), (0, 1));
+    list.failed(rid, "conflict", now);
+    list.failed(rid, "conflict", now);
+    list.update(vec![], now);
     list.update(vec![recording("a.mp4", 1)], now);
     assert_eq!(list.next_due(), Some(now));
-    assert!(!list.failed(rid, "conflict"));
-    assert!(list.failed(rid, "other"));
+}
+
+#[test]
+fn a_complaint_is_news_once_though_the_recording_is_tried_again() {
+    let (mut list, rid, now) = one();
+    assert!(list.failed(rid, "conflict", now));
+    list.update(vec![recording("a.mp4", 1)], now + SECOND);
+    assert_eq!(list.next_due(), Some(now + SECOND));
+    assert!(!list.failed(rid, "conflict", now));
+    assert!(list.failed(rid, "other", now));
 }
 
 #[test]
