@@ -63,7 +63,9 @@ pub struct About {
     pub model: Option<String>,
 }
 
-/// Asks the server of `text` to be known, and waits until an admin approves. Safe to run again at any time.
+/// Asks the server of `text` to be known, and waits until an admin approves. Safe to run again at any time: a device
+/// that is enrolled already asks again only with another text of its own server, and stays who it is until that is
+/// approved.
 ///
 /// # Errors
 /// [`EnrolError`]; lost connections are none, since they are tried again.
@@ -81,8 +83,13 @@ pub async fn enrol(
             let state = state.folder().display().to_string();
             return Err(EnrolError::OtherServer { server, state });
         }
-        observer.say(&format!("already enrolled as {} at {server}", identity.serial));
-        return Ok(identity);
+        if identity.token == Some(text.token) {
+            observer.say(&format!("already enrolled as {} at {server}", identity.serial));
+            return Ok(identity);
+        }
+        // Whoever made a new text means it: the server may have retired the device, or lost its data folder.
+        let serial = &identity.serial;
+        observer.say(&format!("enrolled as {serial} at {server} with an earlier text; asking anew, with the same key"));
     }
     let key = state.key()?;
     let config = tls::client_config(&key, vec![tls::self_signed(&key)?], vec![text.pin])?;
@@ -179,6 +186,7 @@ fn accept(
         serial: answer.serial.clone(),
         model: answer.model.clone(),
         server: approval.server.clone(),
+        token: Some(text.token),
     };
     let chain = read_certificates(&approval.certificate).map_err(EnrolError::BadApproval)?;
     let certified = chain.first().map(tls::spki_sha256).transpose();

@@ -119,6 +119,7 @@ mod tests {
             serial: "S".into(),
             model: "M".into(),
             server: ServerIdentity { id: key.server_id().into(), pins: vec![], urls: vec![], receipt_keys: key.jwks() },
+            token: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use longshore_model::{BASE64URL, DeviceId, Sha256};
+use longshore_model::{BASE64URL, DeviceId, Sha256, TokenId};
 use longshore_protocol::ServerIdentity;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustix::fs::{FlockOperation, flock};
@@ -55,6 +55,9 @@ pub struct Identity {
     pub model: String,
     /// The server.
     pub server: ServerIdentity,
+    /// Names the token that it was enrolled with.
+    #[serde(default)]
+    pub token: Option<TokenId>,
 }
 
 impl Identity {
@@ -207,6 +210,7 @@ mod tests {
                 urls: vec!["https://192.0.2.7:5004".into()],
                 receipt_keys: Jwks { keys: vec![] },
             },
+            token: Some(TokenId::from_bytes([3; 16])),
         }
     }
 

@@ -54,6 +54,7 @@ fn enrol(folder: &Path) {
             urls: vec![format!("https://{nobody}")],
             receipt_keys: receipt_key.jwks(),
         },
+        token: None,
     };
     let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
     assert!(tls::spki_sha256(certificate.der()).is_ok());

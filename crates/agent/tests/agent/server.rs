@@ -65,7 +65,11 @@ pub(crate) struct World {
     pub(crate) forger: Option<ReceiptKey>,
     /// How many polls of an enrolment answer "pending".
     pub(crate) polls_before_approval: usize,
-    enrolling: Vec<u8>,
+    /// The one good token, if it is not the first one any more.
+    pub(crate) token: Option<String>,
+    /// Who is approved next, if not [`DEVICE`].
+    pub(crate) approves: Option<DeviceId>,
+    pub(crate) enrolling: Vec<u8>,
 }
 
 impl World {
@@ -186,11 +190,11 @@ impl Call {
         let body = body.collect().await.unwrap().to_bytes();
         Ok(match (method, path.as_str()) {
             (Method::POST, paths::ENROLMENTS) => {
-                assert_eq!(
-                    head.headers["authorization"],
-                    "Longshore-Enrol AQEBAQEBAQEBAQEBAQEBAQ.AgICAgICAgICAgICAgICAg"
-                );
-                self.world.lock().unwrap().enrolling.clone_from(&self.spki);
+                let credentials = head.headers["authorization"].to_str().unwrap();
+                let mut world = self.world.lock().unwrap();
+                let token = world.token.as_deref().unwrap_or("AQEBAQEBAQEBAQEBAQEBAQ");
+                assert_eq!(credentials, format!("Longshore-Enrol {token}.AgICAgICAgICAgICAgICAg"));
+                world.enrolling.clone_from(&self.spki);
                 json(202, &enrolment(EnrolmentStatus::Pending))
             }
             (Method::GET, path) if path.starts_with(paths::ENROLMENTS) => self.poll(),
@@ -207,8 +211,11 @@ impl Call {
             world.polls_before_approval -= 1;
             return json(200, &enrolment(EnrolmentStatus::Pending));
         }
-        let approval =
-            Approval { device: DEVICE, certificate: tls::certify(&world.enrolling), server: self.keys.identity() };
+        let approval = Approval {
+            device: world.approves.unwrap_or(DEVICE),
+            certificate: tls::certify(&world.enrolling),
+            server: self.keys.identity(),
+        };
         json(200, &enrolment(EnrolmentStatus::Approved(approval)))
     }
 
