@@ -140,7 +140,7 @@ fn recordings_of_the_same_second_are_numbered_and_letter_case_makes_no_second_fo
             let rid = RecordingId::from_bytes([n; 16]);
             incoming.create(Identity { rid, ..identity(upload) }).unwrap();
             let again = incoming.create(Identity { rid, ..identity(UploadId::from_bytes([9; 16])) });
-            assert_eq!(again.unwrap_err().kind(), io::ErrorKind::ResourceBusy, "one upload for each recording");
+            assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::ResourceBusy, "one upload for each recording");
             let mut manifest = manifest(upload, &key);
             manifest.recording.assignee = Some(person.into());
             assert_eq!(place(&*files, manifest).unwrap().recording.path, path);
