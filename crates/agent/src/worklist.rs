@@ -301,5 +301,14 @@ pub fn batches(items: Vec<OfferItem>, most: usize, bytes: usize) -> Vec<Vec<Offe
     batches
 }
 
+/// When a task comes its turn, lower first: the server counts places anew in each answer, so those of an earlier request,
+/// whose recordings are older, come first. What has no place comes before all.
+pub fn turn(request: usize, place: u32) -> (usize, u32) {
+    match place {
+        0 => (0, 0),
+        place => (request, place),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use crate::client::CallError;
 use crate::progress::human_bytes;
 use crate::source::HashError;
 use crate::transfer::{Begin, Ending, Transfer};
-use crate::worklist::{Task, batches};
+use crate::worklist::{Task, batches, turn};
 
 /// Bytes of JSON items in one offer; well below the limit, which counts the rest of the body too.
 const OFFER_BYTES: usize = limits::JSON_BYTES * 3 / 4;
@@ -28,7 +28,7 @@ impl Offload {
             return Ok(self.hold.wait(None, reason).await?);
         }
         // Stable, so that of equal places the older recording, which was offered first, keeps the first.
-        tasks.sort_by_key(|(place, ..)| *place);
+        tasks.sort_by_key(|(turn, ..)| *turn);
         for (_, rid, task) in tasks {
             let path = self.list.get(rid).map(|recording| recording.path.clone());
             if let Some(path) = path
@@ -48,10 +48,10 @@ impl Offload {
         Ok(())
     }
 
-    async fn offer(&mut self) -> Result<Vec<(u32, RecordingId, Task)>, CallError> {
+    async fn offer(&mut self) -> Result<Vec<((usize, u32), RecordingId, Task)>, CallError> {
         let due = self.list.due(Instant::now());
         let mut tasks = Vec::new();
-        for items in batches(due, limits::OFFER_ITEMS, OFFER_BYTES) {
+        for (request, items) in batches(due, limits::OFFER_ITEMS, OFFER_BYTES).into_iter().enumerate() {
             let offered: Vec<_> = items.iter().map(|item| item.rid).collect();
             let clock = Some(self.clock.for_wire());
             let answer = self.client.offer(&Offers { items, clock }).await?;
@@ -65,7 +65,7 @@ impl Offload {
                     continue;
                 }
                 let task = self.list.answered(item.rid, item.answer, Instant::now(), self.clock.now());
-                tasks.extend(task.map(|(place, task)| (place, item.rid, task)));
+                tasks.extend(task.map(|(place, task)| (turn(request, place), item.rid, task)));
             }
         }
         Ok(tasks)

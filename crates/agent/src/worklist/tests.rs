@@ -181,3 +181,10 @@ fn batches_keep_both_limits_and_the_order() {
     assert_eq!(by_bytes.concat(), items);
     assert_eq!(batches(items, 1000, 1).len(), 2_500, "one alone is always let through");
 }
+
+#[test]
+fn over_several_answers_receipts_come_first_and_then_the_oldest() {
+    let mut turns = [turn(1, 2), turn(0, 1), turn(2, 0), turn(1, 1), turn(0, 1000)];
+    turns.sort_unstable();
+    assert_eq!(turns, [(0, 0), (0, 1), (0, 1000), (1, 1), (1, 2)]);
+}
