@@ -61,12 +61,17 @@ pub fn place(files: &dyn Files, mut manifest: Manifest) -> Result<Manifest, Plac
 /// [`PlaceError`]; the record stays for the next try.
 pub fn roll_forward(files: &dyn Files, upload: UploadId) -> Result<Manifest, PlaceError> {
     let files = &*files.pin();
-    let text = read_all(files, &record_path(upload), manifest::MAX_BYTES)?;
-    let manifest = Manifest::parse(&text).map_err(|error| PlaceError::Record(upload, error.to_string()))?;
+    let manifest = read_record(files, upload)?;
     // Whoever wrote the record may have been killed before its name was durable. Without it, a video that was moved on its
     // word would stand alone after a power cut.
     files.sync_folder(parent(&record_path(upload)))?;
     settle(files, manifest)
+}
+
+/// The finished manifest that the record of a placing holds.
+pub(crate) fn read_record(files: &dyn Files, upload: UploadId) -> Result<Manifest, PlaceError> {
+    let text = read_all(files, &record_path(upload), manifest::MAX_BYTES)?;
+    Manifest::parse(&text).map_err(|error| PlaceError::Record(upload, error.to_string()))
 }
 
 fn settle(files: &dyn Files, mut manifest: Manifest) -> Result<Manifest, PlaceError> {

@@ -292,8 +292,14 @@ fn an_interrupted_placing_is_completed_though_the_rest_of_its_upload_cannot_be_r
         let state = format!(".incoming/{UPLOAD}/state");
         files.remove(&state).unwrap();
         files.create_folder(&state).unwrap();
-        let (_, found) = open(&files);
+        let (incoming, found) = open(&files);
         assert_eq!(found, Found { interrupted: vec![UPLOAD], ..Found::default() });
+        // Until then it stays the upload of its recording, or the device would send that again, to be stored twice.
+        let Recording { device, rid, size, .. } = placed.recording;
+        assert_eq!(
+            incoming.of_recording(device, rid).map(|known| (known.identity.upload, known.offset)),
+            Some((UPLOAD, size))
+        );
         assert_eq!(roll_forward(&*files, UPLOAD).unwrap(), placed);
     });
 }

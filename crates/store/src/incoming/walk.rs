@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use longshore_model::UploadId;
+use longshore_model::{Recording, UploadId};
 
 use super::{FOLDER, Incoming, IncomingError, Known, record_path};
 use crate::files::{self, Files};
+use crate::manifest::Manifest;
+use crate::place;
+use crate::slots::Identity;
 
 /// What a walk through `.incoming/` found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -68,6 +71,12 @@ impl Incoming {
         Ok(())
     }
 
+    fn list(&self, identity: Identity, offset: u64) {
+        let mut uploads = self.lock();
+        let known = uploads.known.entry(identity.upload).or_insert_with(|| Known::closed(identity.clone(), offset));
+        (known.identity, known.offset) = (identity, offset);
+    }
+
     fn take_in(&self, upload: UploadId, found: &mut Found) -> io::Result<()> {
         let (state, interrupted) = (self.read_state(upload), self.files.exists(&record_path(upload)));
         // Where the record of a placing cannot be looked for there may be one, so the upload stays known: were it not, the
@@ -75,16 +84,19 @@ impl Incoming {
         let may_be_placing = !matches!(interrupted, Ok(false));
         let known = match &state {
             Ok(Some((slot, data_len))) if may_be_placing || *data_len >= slot.committed.offset => {
-                let mut uploads = self.lock();
-                let (identity, offset) = (slot.identity.clone(), slot.committed.offset);
-                let known = uploads.known.entry(upload).or_insert_with(|| Known::closed(identity.clone(), offset));
-                (known.identity, known.offset) = (identity, offset);
+                self.list(slot.identity.clone(), slot.committed.offset);
                 true
             }
             _ => false,
         };
         // Completing it takes nothing but the record, so it is completed now also if the rest cannot be read.
         if interrupted? {
+            // Should that fail too, the record alone tells of what recording the device is to send nothing more.
+            if !known && let Ok(Manifest { recording, .. }) = place::read_record(&*self.files, upload) {
+                let Recording { device, rid, size, sha256, verified_at, .. } = recording;
+                let sha256 = recording.attested.then_some(sha256);
+                self.list(Identity { upload, device, rid, length: size, sha256, created_at: verified_at }, size);
+            }
             found.interrupted.push(upload);
             return Ok(());
         }
