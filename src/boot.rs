@@ -73,9 +73,9 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     let (catalogue, writer) = open_catalogue(&data, config.index.cache.0, Arc::clone(&clock))?;
 
     // 4. The storage; what a crash interrupted is completed.
-    let disk = storage::take(&data, &config, &*clock)?;
+    let (disk, claim) = storage::take(&data, &config, &*clock)?;
     let incoming = storage::open_incoming(&disk, &catalogue).await?;
-    let watch = Watch { disk: disk.clone(), incoming: incoming.clone(), catalogue: catalogue.clone() };
+    let watch = Watch { disk: disk.clone(), _claim: claim, incoming: incoming.clone(), catalogue: catalogue.clone() };
     actix_web::rt::spawn(watch.run());
 
     // 5. The engine.

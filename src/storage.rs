@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use longshore_model::{Clock, UploadId};
 use longshore_store::catalogue::Catalogue;
 use longshore_store::facts::Fact;
-use longshore_store::files::{self, Checked, Disk, DiskOptions, Files as _, Standing, Taken};
+use longshore_store::files::{self, Checked, Claim, Disk, DiskOptions, Files as _, Standing, Taken};
 use longshore_store::incoming::{Found, Incoming, IncomingError};
 use longshore_store::place;
 use tokio::task::spawn_blocking;
@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Makes sure that the storage is the right one and can be used.
-pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> anyhow::Result<Disk> {
+pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> anyhow::Result<(Disk, Claim)> {
     let path = std::path::absolute(config.storage_folder())?;
     let config = &config.storage;
     let options = DiskOptions {
@@ -33,7 +33,7 @@ pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> any
         group: config.group.as_ref().map(Account::group_id).transpose()?,
     };
     let known = data.storage_id()?;
-    let Taken { disk, probe, id } = files::take(&path, options, known, clock.now())?;
+    let Taken { disk, probe, id, claim } = files::take(&path, options, known, clock.now())?;
     if known.is_none() {
         data.keep_storage_id(id)?;
     }
@@ -41,7 +41,7 @@ pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> any
     if !probe.abilities.modes {
         tracing::warn!("the storage keeps no modes of files; who may read them is decided where it is mounted");
     }
-    Ok(disk)
+    Ok((disk, claim))
 }
 
 /// Lists the uploads that are on their way and completes what a crash interrupted.
@@ -96,6 +96,8 @@ async fn complete_one(disk: &Disk, incoming: &Incoming, catalogue: &Catalogue, u
 /// What is needed to look after the storage.
 pub(crate) struct Watch {
     pub(crate) disk: Disk,
+    /// Other servers stay off it meanwhile.
+    pub(crate) _claim: Claim,
     pub(crate) incoming: Incoming,
     pub(crate) catalogue: Catalogue,
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use longshore_model::Sha256;
 use rustix::process::{Pid, Signal, kill_process};
@@ -122,4 +123,26 @@ fn a_storage_that_is_unmounted_in_the_middle_goes_on_when_it_is_back() {
     }
     run("umount", &["-l", shown]);
     assert_eq!(fs::read_dir(&point).unwrap().count(), 0, "the disk below the mount point was written");
+}
+
+#[test]
+fn a_second_server_is_kept_off_a_storage_that_is_in_use_and_takes_it_when_the_first_is_gone() {
+    let share = tempfile::tempdir().unwrap();
+    let mut first = World::on(share.path());
+    let second = World::at_rest();
+    let serve = || {
+        let mut server = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        server.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(second.data());
+        server.env("LONGSHORE__STORAGE__PATH", share.path()).env("LONGSHORE__STORAGE__FLOOR", "0");
+        server.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let refused = serve().wait_with_output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && said.contains("another Longshore"), "{said}");
+    first.kill();
+    let mut server = serve();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("ready")), "a kill frees it");
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

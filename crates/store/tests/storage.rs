@@ -124,7 +124,7 @@ fn vanished(checked: &Checked) -> &str {
 fn the_probe_makes_the_folder_marks_it_and_leaves_nothing_else_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/storage");
-    let Taken { disk, probe, id } = taken(&path);
+    let Taken { disk, probe, id, claim } = taken(&path);
     assert_eq!(names(&path), [".longshore-store"]);
     assert!(probe.space.total >= probe.space.free && probe.space.free > 0, "{probe:?}");
     assert_eq!(disk.space().unwrap().total, probe.space.total);
@@ -133,7 +133,11 @@ fn the_probe_makes_the_folder_marks_it_and_leaves_nothing_else_behind() {
     // A probe that was killed left its folder; the next one clears it away.
     fs::create_dir(path.join(".longshore-probe")).unwrap();
     fs::write(path.join(".longshore-probe/one"), b"").unwrap();
-    let again = take(&path, DiskOptions::default(), Some(id), now()).unwrap();
+    let again = || take(&path, DiskOptions::default(), Some(id), now());
+    assert!(matches!(again(), Err(Refused::InUse(_))), "one server at a time");
+    assert!(path.join(".longshore-probe/one").exists(), "and nothing is tried before");
+    drop(claim);
+    let again = again().unwrap();
     assert_eq!((again.id, names(&path)), (id, vec![".longshore-store".to_owned()]));
 }
 

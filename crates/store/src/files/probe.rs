@@ -14,7 +14,8 @@ use rustix::io::Errno;
 
 use super::disk::{Abilities, Disk, DiskOptions};
 use super::platform::{self, Walk};
-use super::{RenameMode, Space, store_id};
+use super::store_id::{self, Claim};
+use super::{RenameMode, Space};
 
 /// Everything that the probe makes is in this folder of the storage.
 const FOLDER: &str = ".longshore-probe";
@@ -66,6 +67,9 @@ pub enum Refused {
     /// The folder of a storage that was used before is not there.
     #[error("the storage {0} is not there, though this server has used it; is the disk mounted?")]
     Missing(PathBuf),
+    /// Two servers would complete each other's recordings.
+    #[error("another Longshore, with another data folder, is using the storage {0}; stop it, or choose another folder")]
+    InUse(PathBuf),
     /// The folder is there, and what was stored is not.
     #[error(
         "the storage {0} holds no .longshore-store, though this server has used it; is the disk mounted? If it was replaced by \
@@ -139,6 +143,8 @@ pub struct Taken {
     pub probe: Probe,
     /// What it is known by; the data folder keeps it.
     pub id: StorageId,
+    /// To be kept as long as the storage is used.
+    pub claim: Claim,
 }
 
 /// Takes the folder as the storage: the one that is `known`, or for a server without one this folder, which is made and
@@ -162,6 +168,8 @@ pub fn take(path: &Path, options: DiskOptions, known: Option<StorageId>, now: Da
         (Some(known), Some(found)) if known != found => return Err(Refused::Other(path.to_owned(), found, known)),
         _ => {}
     }
+    // Before anything is tried in it.
+    let claimed = found.map(|_| claim(path, &root)).transpose()?;
     let probe = probe(path, &root, &options)?;
     let failed = |error| refused(path, "make .longshore-store", error);
     let second = root.try_clone().map_err(failed)?;
@@ -175,8 +183,14 @@ pub fn take(path: &Path, options: DiskOptions, known: Option<StorageId>, now: Da
             store_id::make(&disk, now).map_err(failed)?
         }
     };
+    let claim = claimed.map_or_else(|| claim(path, &root), Ok)?;
     let disk = Disk::over(root, path, options, probe.abilities, Some(id)).map_err(failed)?;
-    Ok(Taken { disk, probe, id })
+    Ok(Taken { disk, probe, id, claim })
+}
+
+fn claim(path: &Path, root: &OwnedFd) -> Result<Claim, Refused> {
+    let claimed = store_id::claim(root).map_err(|error| refused(path, "open .longshore-store for writing", error))?;
+    claimed.ok_or_else(|| Refused::InUse(path.to_owned()))
 }
 
 fn make_folder(path: &Path, options: &DiskOptions) -> Result<OwnedFd, Refused> {

@@ -1,6 +1,7 @@
 //! `.longshore-store`: tells the storage's file system from the empty folder that is left when it is not mounted.
 
 use std::ffi::OsStr;
+use std::fs::TryLockError;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt as _;
@@ -47,6 +48,27 @@ pub(super) fn read(root: impl AsFd) -> io::Result<Option<StorageId>> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{FILE} is damaged"));
     let found: StoreFile = serde_json::from_slice(&bytes[..filled]).map_err(|_| damaged())?;
     if found.form == FORM { Ok(Some(found.id)) } else { Err(damaged()) }
+}
+
+/// Keeps other servers off the storage, as long as it lives. A kill frees it.
+#[derive(Debug)]
+pub struct Claim {
+    /// Locked, unless the file system has no locks.
+    _file: std::fs::File,
+}
+
+/// Claims the storage, given the opened root; `None`: another server has it.
+pub(super) fn claim(root: impl AsFd) -> io::Result<Option<Claim>> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = std::fs::File::from(rustix::fs::openat(root, OsStr::new(FILE), flags, Mode::empty())?);
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(%error, "the storage's file system has no locks: let no second server use it");
+        }
+    }
+    Ok(Some(Claim { _file: file }))
 }
 
 /// Makes it, durably.
