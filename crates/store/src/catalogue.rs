@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::facts::{Entry, Fact};
 use crate::files::Files;
 use crate::index::{Applying, Index, IndexError, IndexPlace};
-use crate::journal::{Journal, JournalError, Mark, Torn};
+use crate::journal::{self, Journal, JournalError, Mark, Torn};
 
 /// Commands that may wait for the writer. Each session and person waits for its own answer, so this many are never
 /// reached by honest load; a stalled disk must not gather more.
@@ -125,7 +125,7 @@ impl Catalogue {
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Writer, Started), OpenError> {
         let data = Arc::clone(&files);
-        let Filled { journal, index, started } = match go_on(Arc::clone(&files), place)? {
+        let Filled { journal, index, started } = match go_on(&files, place)? {
             Some(filled) => filled,
             None => fill(files, Index::create(place)?, None)?,
         };
@@ -197,10 +197,24 @@ impl Catalogue {
 }
 
 /// `None`: there is no index to go on with.
-fn go_on(files: Arc<dyn Files>, place: &IndexPlace) -> Result<Option<Filled>, OpenError> {
+fn go_on(files: &Arc<dyn Files>, place: &IndexPlace) -> Result<Option<Filled>, OpenError> {
     let Some((index, mark)) = Index::open(place)? else { return Ok(None) };
-    match fill(files, index, Some(&mark)) {
-        Err(error @ (JournalError::NoSuchPlace | JournalError::Replay(_))) => {
+    match fill(Arc::clone(files), index.clone(), Some(&mark)) {
+        Err(JournalError::NoSuchPlace) => {
+            let mut end = 0;
+            journal::read(&**files, |entry, _| {
+                end = entry.seq;
+                Ok(())
+            })?;
+            if end < mark.seq {
+                // It is the only witness, and stays one after the machine's next start.
+                index.close()?;
+                return Err(JournalError::Shorter { end, known: mark.seq }.into());
+            }
+            tracing::warn!("the index that is there is of another journal");
+            Ok(None)
+        }
+        Err(error @ JournalError::Replay(_)) => {
             tracing::warn!(%error, "the index that is there is of no use");
             Ok(None)
         }

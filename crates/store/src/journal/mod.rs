@@ -50,6 +50,17 @@ pub enum JournalError {
     /// The place from which it was to be read is not in it: it is another journal, or an older copy.
     #[error("the journal does not hold the place from which it was to be read")]
     NoSuchPlace,
+    /// It ends before what the index has known: facts were lost, or an older copy of it was put back.
+    #[error(
+        "the journal ends with fact {end}, and the index has known fact {known}: facts were lost, or an older copy was \
+         restored. Restore the newest copy. To go on with what is there, run `longshore catalogue rebuild --from-manifests`"
+    )]
+    Shorter {
+        /// Number of its last fact.
+        end: u64,
+        /// Number of the last fact in the index.
+        known: u64,
+    },
     /// The index, to which the facts were handed, could not take one.
     #[error(transparent)]
     Replay(#[from] IndexError),

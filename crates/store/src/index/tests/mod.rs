@@ -8,15 +8,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use longshore_model::SettableClock;
+use longshore_model::{SettableClock, SystemClock};
 use tempfile::TempDir;
 
 use self::random::Random;
 use super::*;
-use crate::catalogue::{Catalogue, Started, Writer};
+use crate::catalogue::{Catalogue, OpenError, Started, Writer};
 use crate::facts::{Entry, Fact};
 use crate::files::{Disk, DiskOptions};
-use crate::journal;
+use crate::journal::{self, JournalError};
 
 /// Where the child of the kill test works.
 const CHILD_FOLDER: &str = "LONGSHORE_TEST_CHILD_FOLDER";
@@ -244,15 +244,28 @@ fn an_index_of_another_journal_is_made_anew() {
     let (data, catalogue, writer) = world(5, 20);
     writer.stop();
     drop(catalogue);
-    for other in [world(6, 40), world(5, 10)] {
-        // Another server's, and the same server's of yesterday.
-        fs::remove_dir_all(data.path().join("journal")).unwrap();
-        copy(&other.0.path().join("journal"), &data.path().join("journal"));
-        let (catalogue, writer, started) = open(data.path());
-        let facts = read_journal(data.path());
-        assert_eq!((started.rebuilt, started.replayed), (true, facts.len() as u64));
-        assert_eq!(catalogue.index().differences(&rebuilt(&facts).1).unwrap(), 0);
-        writer.stop();
+    let other = world(6, 40);
+    fs::remove_dir_all(data.path().join("journal")).unwrap();
+    copy(&other.0.path().join("journal"), &data.path().join("journal"));
+    let (catalogue, writer, started) = open(data.path());
+    let facts = read_journal(data.path());
+    assert_eq!((started.rebuilt, started.replayed), (true, facts.len() as u64));
+    assert_eq!(catalogue.index().differences(&rebuilt(&facts).1).unwrap(), 0);
+    writer.stop();
+}
+
+#[test]
+fn a_journal_that_ends_before_what_the_index_has_known_is_refused_until_somebody_decides() {
+    let (data, catalogue, writer) = world(5, 20);
+    writer.stop();
+    drop(catalogue);
+    let yesterday = world(5, 10);
+    fs::remove_dir_all(data.path().join("journal")).unwrap();
+    copy(&yesterday.0.path().join("journal"), &data.path().join("journal"));
+    for _ in 0..2 {
+        let files = Arc::new(Disk::open(data.path(), DiskOptions::default()).unwrap());
+        let refused = Catalogue::open(files, &IndexPlace::below(data.path()), Arc::new(SystemClock)).err();
+        assert!(matches!(refused, Some(OpenError::Journal(JournalError::Shorter { .. }))), "{refused:?}");
     }
 }
 
