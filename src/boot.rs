@@ -9,6 +9,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use longshore_actors::{Engine, Limits, Parts};
 use longshore_model::{Clock, SystemClock};
 use longshore_protocol::limits;
@@ -17,9 +18,10 @@ use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::lobby::Lobby;
@@ -49,15 +51,26 @@ pub(crate) fn serve(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
 
 async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     let mut stop = StopSignal::new()?;
-    for warning in loaded.warnings() {
-        tracing::warn!(warning, "the configuration");
-    }
-    let config = loaded.config.clone();
-    let reload = Reload::new(loaded, logging)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let running = tokio::select! {
+        running = start(loaded, logging) => running?,
+        () = stop.wait() => leave_unready(),
+    };
+    stop.wait().await;
+    running.stop().await;
+    Ok(())
+}
 
-    port::raise_file_limit();
+/// What the first steps of the start made ready. They block: on a long journal, or on a share that does not answer.
+struct Prepared {
+    data: DataFolder,
+    identity: Identity,
+    listener: TcpListener,
+    catalogue: Catalogue,
+    writer: Writer,
+    disk: Disk,
+}
 
+fn prepare(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> {
     // 1. The data folder is ours, and so are its keys.
     let data = DataFolder::take(&config.data)?;
     let identity = Identity::load(&data)?;
@@ -67,18 +80,38 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).with_context(|| {
         format!("cannot listen on {listen}; is the port taken? --listen or server.listen chooses another")
     })?;
-    let own_url = url_of(listener.local_addr()?);
 
     // 3. Journal and index.
-    let (catalogue, writer) = open_catalogue(&data, config.index.cache.0, Arc::clone(&clock))?;
+    let (catalogue, writer) = open_catalogue(&data, config.index.cache.0, Arc::clone(clock))?;
+    #[cfg(feature = "failpoints")]
+    fail::fail_point!("start-storage");
 
-    // 4. The storage; what a crash interrupted is completed.
-    let (disk, claim) = storage::take(&data, &config, &*clock)?;
+    // 4. The storage.
+    let disk = storage::take(&data, config, &**clock)?;
+    Ok(Prepared { data, identity, listener, catalogue, writer, disk })
+}
+
+async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
+    for warning in loaded.warnings() {
+        tracing::warn!(warning, "the configuration");
+    }
+    let config = loaded.config.clone();
+    let reload = Reload::new(loaded, logging)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+    port::raise_file_limit();
+
+    let (prepared_with, prepared_at) = (config.clone(), Arc::clone(&clock));
+    let Prepared { data, identity, listener, catalogue, writer, disk } =
+        spawn_blocking(move || prepare(&prepared_with, &prepared_at)).await??;
+    let own_url = url_of(listener.local_addr()?);
+
+    // 5. What a crash interrupted is completed.
     let incoming = storage::open_incoming(&disk, &catalogue).await?;
-    let watch = Watch { disk: disk.clone(), _claim: claim, incoming: incoming.clone(), catalogue: catalogue.clone() };
+    let watch = Watch { disk: disk.clone(), incoming: incoming.clone(), catalogue: catalogue.clone() };
     actix_web::rt::spawn(watch.run());
 
-    // 5. The engine.
+    // 6. The engine.
     let parts = Parts {
         files: Arc::new(disk),
         incoming,
@@ -94,7 +127,7 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     };
     let engine = Engine::start(parts).await?;
 
-    // 6. The edge: the port and the local socket.
+    // 7. The edge: the port and the local socket.
     let (drain, draining) = watch::channel(false);
     let tls_config = tls::server_config(&identity)?;
     let fingerprint = identity.fingerprint();
@@ -112,25 +145,36 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     let edge = [port::start(&server, listener, tls_config, STOP_REQUESTS_SECONDS)?, start_socket(&server, &data)?];
     announce(&server, &fingerprint, &data);
     actix_web::rt::spawn(reload.run());
+    Ok(Running { drain, edge, engine, writer, _data: data })
+}
 
-    stop.wait().await;
-    tracing::info!("stopping: transfers commit and are told to come back");
-    leave_at_the_latest();
+/// A server that serves.
+struct Running {
+    drain: watch::Sender<bool>,
+    edge: [ServerHandle; 2],
+    engine: Engine,
+    writer: Writer,
+    /// Locked until the end.
+    _data: DataFolder,
+}
 
-    // The list from its end.
-    drain.send_replace(true);
-    engine.drain();
-    for handle in edge {
-        handle.stop(true).await;
+impl Running {
+    /// The list of the start from its end.
+    async fn stop(self) {
+        tracing::info!("stopping: transfers commit and are told to come back");
+        leave_at_the_latest();
+        let Self { drain, edge, engine, writer, _data } = self;
+        drain.send_replace(true);
+        engine.drain();
+        join_all(edge.iter().map(|handle| handle.stop(true))).await;
+        let settled = timeout(DISK_SETTLES, engine.settled()).await.is_ok();
+        engine.stop();
+        let _panicked = spawn_blocking(move || writer.stop()).await;
+        if !settled {
+            leave_late();
+        }
+        tracing::info!("stopped");
     }
-    let settled = timeout(DISK_SETTLES, engine.settled()).await.is_ok();
-    engine.stop();
-    let _panicked = tokio::task::spawn_blocking(move || writer.stop()).await;
-    if !settled {
-        leave_late();
-    }
-    tracing::info!("stopped");
-    Ok(())
 }
 
 fn open_catalogue(data: &DataFolder, cache_bytes: u64, clock: Arc<dyn Clock>) -> anyhow::Result<(Catalogue, Writer)> {
@@ -202,6 +246,12 @@ fn leave_at_the_latest() {
         }
         leave_late();
     });
+}
+
+/// A start that hangs cannot be ended in order, and need not: what it does is made for a kill at any moment.
+fn leave_unready() -> ! {
+    tracing::info!("stopped before the server was ready");
+    std::process::exit(0)
 }
 
 fn leave_late() -> ! {

@@ -103,20 +103,6 @@ impl DataFolder {
         &self.path
     }
 
-    /// The storage that this server has used; `None` before its first start.
-    pub(crate) fn storage_id(&self) -> anyhow::Result<Option<StorageId>> {
-        let path = self.path.join(STORAGE);
-        match fs::read(&path) {
-            Ok(text) => {
-                let Belongs { storage } = serde_json::from_slice(&text)
-                    .with_context(|| format!("{} is damaged; restore it from a backup", path.display()))?;
-                Ok(Some(storage))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
-        }
-    }
-
     /// From now on no other storage will do.
     pub(crate) fn keep_storage_id(&self, storage: StorageId) -> anyhow::Result<()> {
         write_new(&self.path.join(STORAGE), serde_json::to_string(&Belongs { storage })?.as_bytes(), 0o640)
@@ -135,6 +121,20 @@ impl DataFolder {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         write_new(&path, key.serialize_pem().as_bytes(), 0o600)?;
         Ok(key)
+    }
+}
+
+/// The storage that the server with this data folder has used; `None` before its first start.
+pub(crate) fn storage_id(data: &Path) -> anyhow::Result<Option<StorageId>> {
+    let path = data.join(STORAGE);
+    match fs::read(&path) {
+        Ok(text) => {
+            let Belongs { storage } = serde_json::from_slice(&text)
+                .with_context(|| format!("{} is damaged; restore it from a backup", path.display()))?;
+            Ok(Some(storage))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }
 }
 

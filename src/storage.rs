@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use longshore_model::{Clock, UploadId};
 use longshore_store::catalogue::Catalogue;
 use longshore_store::facts::Fact;
-use longshore_store::files::{self, Checked, Claim, Disk, DiskOptions, Files as _, Standing, Taken};
+use longshore_store::files::{self, Checked, Disk, DiskOptions, Files as _, Standing, Taken};
 use longshore_store::incoming::{Found, Incoming, IncomingError};
 use longshore_store::place;
 use tokio::task::spawn_blocking;
@@ -15,7 +15,7 @@ use tokio::time::{interval, timeout};
 
 use crate::config::Config;
 use crate::config::value::Account;
-use crate::data::DataFolder;
+use crate::data::{self, DataFolder};
 
 /// Between two looks at the storage: a device that was refused comes back no sooner.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Makes sure that the storage is the right one and can be used.
-pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> anyhow::Result<(Disk, Claim)> {
+pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> anyhow::Result<Disk> {
     let path = std::path::absolute(config.storage_folder())?;
     let config = &config.storage;
     let options = DiskOptions {
@@ -32,8 +32,8 @@ pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> any
         owner: config.owner.as_ref().map(Account::user_id).transpose()?,
         group: config.group.as_ref().map(Account::group_id).transpose()?,
     };
-    let known = data.storage_id()?;
-    let Taken { disk, probe, id, claim } = files::take(&path, options, known, clock.now())?;
+    let known = data::storage_id(data.path())?;
+    let Taken { disk, probe, id } = files::take(&path, options, known, clock.now())?;
     if known.is_none() {
         data.keep_storage_id(id)?;
     }
@@ -41,7 +41,7 @@ pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> any
     if !probe.abilities.modes {
         tracing::warn!("the storage keeps no modes of files; who may read them is decided where it is mounted");
     }
-    Ok((disk, claim))
+    Ok(disk)
 }
 
 /// Lists the uploads that are on their way and completes what a crash interrupted.
@@ -96,8 +96,6 @@ async fn complete_one(disk: &Disk, incoming: &Incoming, catalogue: &Catalogue, u
 /// What is needed to look after the storage.
 pub(crate) struct Watch {
     pub(crate) disk: Disk,
-    /// Other servers stay off it meanwhile.
-    pub(crate) _claim: Claim,
     pub(crate) incoming: Incoming,
     pub(crate) catalogue: Catalogue,
 }

@@ -86,6 +86,13 @@ fn a_named_file_must_be_there() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_names_no_file() {
+    let somewhere = Somewhere::with("data = 'here'\n");
+    let shown = somewhere.shown(&[], &[("LONGSHORE_CONFIG", "")]);
+    assert_eq!(shown["data"].0, "here");
+}
+
+#[test]
 fn a_right_file_is_told_to_be_right_with_what_is_odd_about_it() {
     let somewhere = Somewhere::with("data = 'data'\n[server]\nurl = 'https://127.0.0.1:5004'\n");
     let output = somewhere.longshore(&["config", "check"], &[]);

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use longshore_model::Sha256;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::offload::offload;
-use crate::support::{Share, World, bytes, checksum, eventually, files_below};
+use crate::support::{Share, World, bytes, checksum, eventually, files_below, send_signal};
 
 const MIB: usize = 1024 * 1024;
 /// Large enough that a kill, or an unmount, finds it in the middle.
@@ -76,10 +76,6 @@ impl Drop for Unmounted {
     }
 }
 
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();
-}
-
 fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -106,10 +102,10 @@ fn a_storage_that_is_unmounted_in_the_middle_goes_on_when_it_is_back() {
         world.enrol_agent(&state);
         let mut agent = offload(&card, &state, &log);
         eventually("the large recording is in the middle", || large_incoming(&world) > LARGE as u64 / 4);
-        signal(&agent, Signal::STOP);
+        send_signal(agent.id(), Signal::STOP);
         run("umount", &["-l", shown]);
         eventually("the server has seen it", || world.log().contains("the storage is not there"));
-        signal(&agent, Signal::CONT);
+        send_signal(agent.id(), Signal::CONT);
         // What was open ends on the file system where it began, and gets no name there.
         let away = || files_below(Path::new(medium)).into_iter().find(|path| path.ends_with("data"));
         eventually("the rest has arrived", || away().unwrap().metadata().unwrap().len() == LARGE as u64);

@@ -1,9 +1,10 @@
 //! Each actor panics once, in the middle of work: what it did goes on, and the other bays do not notice.
 #![cfg(feature = "failpoints")]
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Bay, World, eventually};
+use crate::support::{Bay, World, eventually, send_signal};
 
 const MIB: usize = 1024 * 1024;
 
@@ -18,6 +19,20 @@ fn three_bays(fail_points: &str) -> (World, [Bay; 3]) {
         bay
     });
     (world, bays)
+}
+
+#[test]
+fn a_server_that_hangs_at_the_start_leaves_when_it_is_told_to() {
+    let mut world = World::at_rest();
+    world.fail_points = "start-storage=pause".to_owned();
+    let mut server = world.launch(&[]);
+    eventually("the journal is read", || world.log().contains("the journal was read"));
+    send_signal(server.id(), Signal::TERM);
+    eventually("it has left", || server.try_wait().unwrap().is_some());
+    assert_eq!(server.wait().unwrap().code(), Some(0), "{}", world.log());
+    assert!(world.log().contains("stopped before the server was ready"), "{}", world.log());
+    world.fail_points.clear();
+    world.start();
 }
 
 fn unload(world: &World, bays: &[Bay; 3]) {

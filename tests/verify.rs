@@ -198,6 +198,35 @@ fn recordings_of_a_lost_journal_come_back_from_their_manifests() {
 }
 
 #[test]
+fn another_storage_than_the_servers_is_not_taken_for_a_damaged_one() {
+    let (mut world, _) = world(1);
+    let other = World::new();
+    stop(&mut world);
+    for (storage, says) in [(other.storage(), "is another storage"), (world.path().join("none"), "is not there")] {
+        for command in [&["verify", "store"][..], &["catalogue", "rebuild", "--from-manifests"]] {
+            let mut longshore = std::process::Command::new(env!("CARGO_BIN_EXE_longshore"));
+            longshore.args(command).arg("--data").arg(world.data()).env("LONGSHORE__STORAGE__PATH", &storage);
+            let output = longshore.output().unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            assert!(said(&output).contains(says) && !said(&output).contains("WRONG"), "{}", said(&output));
+        }
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let (world, _) = world(1);
+    for command in [&["verify", "store"][..], &["recordings", "list"], &["device", "show", "B4-1"]] {
+        let mut longshore = std::process::Command::new(env!("CARGO_BIN_EXE_longshore"));
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = longshore.args(command).arg("--data").arg(world.data()).stdout(writer).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("panicked") && !said.contains("Broken pipe"), "{said}");
+    }
+}
+
+#[test]
 fn the_index_is_not_rebuilt_under_a_running_server() {
     let (world, _) = world(1);
     let output = world.cli(&["catalogue", "rebuild"]);

@@ -1,3 +1,4 @@
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -8,8 +9,8 @@ use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 use longshore_store::rebuild::{Manifests, Rebuilt, Step, rebuild};
 
-use super::Whose;
 use super::progress::Progress;
+use super::{Whose, check_storage};
 use crate::data::DataFolder;
 use crate::identity::receipt_verifier;
 
@@ -34,6 +35,9 @@ impl Catalogue {
             bail!("Longshore is running on the data folder {}; stop it first", path.display());
         };
         let storage = config.storage_folder();
+        if from_manifests {
+            check_storage(&path, &storage)?;
+        }
         let verifier = receipt_verifier(&path)?;
         let manifests = Manifests { storage: &storage, verifier: &verifier, now: SystemClock.now() };
         let mut progress = Progress::new();
@@ -48,27 +52,40 @@ impl Catalogue {
             },
         );
         progress.end();
-        tell(&rebuilt.context("the catalogue was not rebuilt, and its index is as it was")?, from_manifests);
+        tell(&rebuilt.context("the catalogue was not rebuilt, and its index is as it was")?, from_manifests)?;
         Ok(())
     }
 }
 
-fn tell(rebuilt: &Rebuilt, from_manifests: bool) {
+fn tell(rebuilt: &Rebuilt, from_manifests: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     let Rebuilt { facts, torn, recovered, known, left } = rebuilt;
-    println!("The index is made anew from {} facts; the journal's chain is whole.", HumanCount(*facts));
+    writeln!(out, "The index is made anew from {} facts; the journal's chain is whole.", HumanCount(*facts))?;
     if let Some(torn) = torn {
-        println!("The journal's end, {} bytes that nobody was told of, was put aside as {}.", torn.bytes, torn.aside);
+        writeln!(
+            out,
+            "The journal's end, {} bytes that nobody was told of, was put aside as {}.",
+            torn.bytes, torn.aside
+        )?;
     }
     if !from_manifests {
-        return;
+        return out.flush();
     }
-    println!(
+    writeln!(
+        out,
         "{} recordings were put into the journal from their manifests; {} were there.",
         HumanCount(*recovered),
         HumanCount(*known)
-    );
+    )?;
     for (path, why) in left {
-        println!("Not taken: {path}: {why}");
+        writeln!(out, "Not taken: {path}: {why}")?;
     }
-    println!("Devices and what they declared cannot come back from manifests: enrol again those that are missing.");
+    writeln!(
+        out,
+        "Devices and what they declared cannot come back from manifests: enrol again those that are missing."
+    )?;
+    if *recovered > 0 {
+        writeln!(out, "Only the sizes of their videos were compared: `longshore verify store` reads them.")?;
+    }
+    out.flush()
 }

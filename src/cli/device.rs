@@ -3,6 +3,7 @@ use clap::Subcommand;
 use indicatif::DecimalBytes;
 use longshore_model::BASE64URL;
 use longshore_store::history::{Happened, What};
+use std::io::{self, Write as _};
 
 use super::{Target, table};
 use crate::http::operator::{
@@ -121,7 +122,7 @@ fn add(serial: String, model: String, valid_for_seconds: u64, target: Target) ->
     if json {
         return table::print_json(&issued);
     }
-    println!("{}", issued.text);
+    writeln!(io::stdout(), "{}", issued.text)?;
     eprintln!("Good for {} {} until {}, once. On the device:", issued.model, issued.serial, issued.expires);
     eprintln!("  longshore-agent enrol --url TEXT --state FOLDER");
     Ok(())
@@ -134,7 +135,7 @@ fn list(target: Target) -> anyhow::Result<()> {
         return table::print_json(&rows);
     }
     if rows.is_empty() {
-        println!("No devices yet. `longshore device add --serial SERIAL --model MODEL` begins.");
+        writeln!(io::stdout(), "No devices yet. `longshore device add --serial SERIAL --model MODEL` begins.")?;
         return Ok(());
     }
     let cells = |row: &DeviceRow| {
@@ -158,30 +159,33 @@ fn show(serial: &str, target: Target) -> anyhow::Result<()> {
     if json {
         return table::print_json(&device);
     }
+    let mut out = io::stdout().lock();
     let DeviceDetail { row, id, key, assignments, recordings, unfinished } = device;
-    println!("{} {}: {}, approved {}", row.model, row.serial, row.state, row.since.format(MOMENT));
-    println!("Id {id}, key {key}, profile {}", row.profile.unwrap_or_default());
+    writeln!(out, "{} {}: {}, approved {}", row.model, row.serial, row.state, row.since.format(MOMENT))?;
+    writeln!(out, "Id {id}, key {key}, profile {}", row.profile.unwrap_or_default())?;
     for assignment in assignments {
-        println!("Belongs to {} from {}", assignment.assignee, assignment.from.format(MOMENT));
+        writeln!(out, "Belongs to {} from {}", assignment.assignee, assignment.from.format(MOMENT))?;
     }
     let Counts { declared, stored, stored_bytes, deleted_on_device, held } = recordings;
-    println!(
+    writeln!(
+        out,
         "Recordings: {declared} declared, {stored} stored ({}), {deleted_on_device} deleted on the device",
         DecimalBytes(stored_bytes)
-    );
+    )?;
     if held > 0 {
-        println!("{held} of them were handed over while it was suspended.");
+        writeln!(out, "{held} of them were handed over while it was suspended.")?;
     }
     for upload in unfinished {
         let percent = (upload.offset * 100).checked_div(upload.length).unwrap_or(100);
         let (offset, length) = (DecimalBytes(upload.offset), DecimalBytes(upload.length));
-        println!(
+        writeln!(
+            out,
             "On its way: {} {offset} of {length} ({percent} %), since {}",
             upload.rid,
             upload.since.format(MOMENT)
-        );
+        )?;
     }
-    Ok(())
+    Ok(out.flush()?)
 }
 
 fn history(serial: &str, target: Target) -> anyhow::Result<()> {
@@ -217,7 +221,7 @@ fn change(serial: String, change: StandingChange, now: &str, target: Target) -> 
     if json {
         return table::print_json(&row);
     }
-    println!("{} {} {now}.", row.model, row.serial);
+    writeln!(io::stdout(), "{} {} {now}.", row.model, row.serial)?;
     Ok(())
 }
 
@@ -228,7 +232,7 @@ fn approve(body: &ApproveBody, target: Target) -> anyhow::Result<()> {
         return table::print_json(&row);
     }
     let DeviceRow { model, serial, state, assignee, .. } = row;
-    println!("{model} {serial} is enrolled for {}; it is {state}.", assignee.unwrap_or_default());
+    writeln!(io::stdout(), "{model} {serial} is enrolled for {}; it is {state}.", assignee.unwrap_or_default())?;
     Ok(())
 }
 

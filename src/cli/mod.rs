@@ -12,12 +12,15 @@ mod serve;
 mod table;
 mod verify;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use longshore_store::files;
 
 use crate::config::Inputs;
+use crate::data;
 use client::Client;
 
 /// A self-hosted server that unloads cameras and proves that every byte arrived.
@@ -102,6 +105,13 @@ impl Target {
     }
 }
 
+/// Makes sure that a command that reads the storage itself reads the one that the server has used.
+fn check_storage(data: &Path, storage: &Path) -> anyhow::Result<()> {
+    // Before the first start there is none.
+    let known = data::storage_id(data)?;
+    Ok(known.map_or(Ok(()), |known| files::expect(storage, known))?)
+}
+
 /// Runs the command that the process was given.
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
@@ -119,6 +129,12 @@ pub fn run() -> ExitCode {
 fn exit(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
         Ok(code) => code,
+        // Whoever read has read enough, as `head` does.
+        Err(error)
+            if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("longshore: {error:#}");
             ExitCode::FAILURE

@@ -1,4 +1,5 @@
 use clap::Subcommand;
+use std::io::{self, Write as _};
 
 use super::{Target, table};
 use crate::http::operator::{RecordingRow, paths};
@@ -21,7 +22,7 @@ impl Recordings {
             return table::print_json(&rows);
         }
         if rows.is_empty() {
-            println!("Nothing is stored yet.");
+            writeln!(io::stdout(), "Nothing is stored yet.")?;
             return Ok(());
         }
         let cells = |row: &RecordingRow| {

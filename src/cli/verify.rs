@@ -1,5 +1,8 @@
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -10,11 +13,15 @@ use longshore_store::verify::{Catalogued, IndexIs, Report, Step, Storage};
 
 use super::client::Client;
 use super::progress::Progress;
-use super::{Target, table};
+use super::{Target, check_storage, table};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::http::operator::{RecordingRow, paths};
 use crate::identity::receipt_verifier;
+
+/// A fact is in the journal before it is in the server's answers: at most as long as a busy disk takes.
+const ANSWERS_CATCH_UP: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verify {
@@ -38,7 +45,7 @@ impl Verify {
         if json {
             table::print_json(&report)?;
         } else {
-            tell(&report);
+            tell(&report)?;
         }
         Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -46,6 +53,7 @@ impl Verify {
 
 fn verify(config: &Config, quick: bool) -> anyhow::Result<Report> {
     let (data, folder) = DataFolder::of_server(&config.data)?;
+    check_storage(&data, &config.storage_folder())?;
     let verifier = receipt_verifier(&data)?;
     let journal = Disk::open(&data, DiskOptions::default())?;
     let mut progress = Progress::new();
@@ -80,34 +88,43 @@ fn read_journal(
     let live = folder.map(|_| &place);
     let rows = scratch.path().join("index");
     let mut catalogued = Catalogued::read(journal, rows, live, &mut |_| progress.advance(1))?;
-    if folder.is_none() {
+    let asked_until = Instant::now() + ANSWERS_CATCH_UP;
+    while folder.is_none() {
         // One that just starts or stops does not answer; the report says that nothing was compared.
-        if let Ok(rows) = Client::new(data).and_then(|client| client.get::<Vec<RecordingRow>>(paths::RECORDINGS)) {
-            let answer: Vec<_> = rows.into_iter().map(|row| row.recording).collect();
-            catalogued.compare_with_answer(&answer);
+        let asked = Client::new(data).and_then(|client| client.get::<Vec<RecordingRow>>(paths::RECORDINGS));
+        let Ok(rows) = asked else { break };
+        let answer: Vec<_> = rows.into_iter().map(|row| row.recording).collect();
+        let lacking = catalogued.lacking_in(&answer);
+        if lacking == 0 || Instant::now() >= asked_until {
+            catalogued.answered(lacking);
+            break;
         }
+        thread::park_timeout(ASK_AGAIN);
     }
     Ok(catalogued)
 }
 
-fn tell(report: &Report) {
+fn tell(report: &Report) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     let Report { expected, present, unverified, facts, declared_not_stored, on_their_way, index, problems, foreign } =
         report;
     let count = |count: &u64| HumanCount(*count);
-    println!("{} expected, {} present, {} unverified", count(expected), count(present), count(unverified));
-    println!(
+    writeln!(out, "{} expected, {} present, {} unverified", count(expected), count(present), count(unverified))?;
+    writeln!(
+        out,
         "Declared by devices and not stored: {}. On their way: {} uploads, {} received.",
         count(declared_not_stored),
         count(&on_their_way.uploads),
         DecimalBytes(on_their_way.bytes)
-    );
-    println!("Journal: {} facts read. Index: {}.", count(facts), in_words(index));
+    )?;
+    writeln!(out, "Journal: {} facts read. Index: {}.", count(facts), in_words(index))?;
     for path in foreign {
-        println!("Not Longshore's: {path}");
+        writeln!(out, "Not Longshore's: {path}")?;
     }
     for problem in problems {
-        println!("WRONG: {}: {}", problem.path, problem.text);
+        writeln!(out, "WRONG: {}: {}", problem.path, problem.text)?;
     }
+    out.flush()
 }
 
 fn in_words(index: &IndexIs) -> String {

@@ -94,7 +94,9 @@ pub struct Mistakes(pub Vec<Mistake>);
 impl Inputs {
     /// What this process was given, but for options that are settings.
     pub fn of_process(config_option: Option<PathBuf>) -> Self {
-        let file = config_option.or_else(|| env::var_os(FILE_VARIABLE).map(PathBuf::from));
+        // Set to nothing is how a unit or a container file leaves a variable out.
+        let variable = env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty());
+        let file = config_option.or_else(|| variable.map(PathBuf::from));
         let places = PLACES.map(PathBuf::from).to_vec();
         Self { file, places, environment: env::vars_os().collect(), command_line: Vec::new() }
     }

@@ -8,4 +8,4 @@ mod world;
 pub(crate) use bay::Bay;
 pub(crate) use camera::{Camera, Exchange, Reply, bytes, recording, rid};
 pub(crate) use fuse::Share;
-pub(crate) use world::{World, agent, checksum, eventually, files_below};
+pub(crate) use world::{World, agent, checksum, eventually, files_below, send_signal};

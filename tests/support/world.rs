@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use longshore_model::{RunningHash, Sha256};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -23,7 +24,7 @@ pub(crate) struct World {
     folder: TempDir,
     server: Option<Child>,
     /// Where the server is to panic, as the crate `fail` reads it.
-    fail_points: String,
+    pub(crate) fail_points: String,
     /// Free space of the storage below which the server takes nothing; 0, since the machine's disk may be nearly full.
     pub(crate) floor: String,
     pub(crate) address: SocketAddr,
@@ -122,7 +123,7 @@ impl World {
 
     /// SIGTERM; the exit status is to be waited for with [`Self::stopped`].
     pub(crate) fn terminate(&self) {
-        self.signal(rustix::process::Signal::TERM);
+        self.signal(Signal::TERM);
     }
 
     /// Writes the configuration file anew and sends SIGHUP.
@@ -133,13 +134,11 @@ impl World {
 
     /// SIGHUP: the configuration is to be read again.
     pub(crate) fn hang_up(&self) {
-        self.signal(rustix::process::Signal::HUP);
+        self.signal(Signal::HUP);
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
-        let pid = i32::try_from(self.pid()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+    fn signal(&self, signal: Signal) {
+        send_signal(self.pid(), signal);
     }
 
     /// The server's process id.
@@ -278,6 +277,11 @@ pub(crate) fn agent() -> Command {
     let path = Path::new(env!("CARGO_BIN_EXE_longshore")).with_file_name("longshore-agent");
     assert!(path.exists(), "{} is missing: `cargo xtask test` builds it", path.display());
     Command::new(path)
+}
+
+pub(crate) fn send_signal(process: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
 }
 
 /// Asks again and again until the answer is yes.

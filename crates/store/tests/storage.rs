@@ -124,7 +124,7 @@ fn vanished(checked: &Checked) -> &str {
 fn the_probe_makes_the_folder_marks_it_and_leaves_nothing_else_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/storage");
-    let Taken { disk, probe, id, claim } = taken(&path);
+    let Taken { disk, probe, id } = taken(&path);
     assert_eq!(names(&path), [".longshore-store"]);
     assert!(probe.space.total >= probe.space.free && probe.space.free > 0, "{probe:?}");
     assert_eq!(disk.space().unwrap().total, probe.space.total);
@@ -136,7 +136,7 @@ fn the_probe_makes_the_folder_marks_it_and_leaves_nothing_else_behind() {
     let again = || take(&path, DiskOptions::default(), Some(id), now());
     assert!(matches!(again(), Err(Refused::InUse(_))), "one server at a time");
     assert!(path.join(".longshore-probe/one").exists(), "and nothing is tried before");
-    drop(claim);
+    drop(disk);
     let again = again().unwrap();
     assert_eq!((again.id, names(&path)), (id, vec![".longshore-store".to_owned()]));
 }
@@ -172,11 +172,13 @@ fn a_read_only_storage_is_refused_and_one_that_becomes_so_is_told() {
     share.remount("ro");
     assert_eq!(disk.check(), Checked { standing: Standing::ReadOnly, swapped: false });
     assert_eq!(disk.create("a").err().unwrap().kind(), ErrorKind::ReadOnlyFilesystem);
-    let refused = take(&share.point(), DiskOptions::default(), Some(id), now()).unwrap_err();
-    assert!(matches!(refused, Refused::ReadOnly(_)), "{refused}");
     share.remount("rw");
     assert_eq!(disk.check().standing, Standing::Ready);
     disk.create("a").unwrap();
+    drop(disk);
+    share.remount("ro");
+    let refused = take(&share.point(), DiskOptions::default(), Some(id), now()).unwrap_err();
+    assert!(matches!(refused, Refused::ReadOnly(_)), "{refused}");
 }
 
 #[test]
@@ -189,6 +191,7 @@ fn a_full_storage_is_taken_and_its_space_is_told() {
     let file = disk.create("large").unwrap();
     assert_eq!(file.write_at(&vec![1; 5 << 20], 0).unwrap_err().kind(), ErrorKind::StorageFull);
     assert_eq!(disk.space().unwrap().free, 0);
+    drop((disk, file));
     let again = take(&share.point(), DiskOptions::default(), Some(id), now()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(again.probe.space.free, 0);
     assert_eq!(names(&share.point()), [".longshore-store", "large"]);
@@ -256,7 +259,7 @@ fn while_the_storage_is_away_nothing_new_is_made_anywhere_and_then_it_goes_on() 
         return;
     }
     let share = Share::new();
-    let Taken { disk, .. } = taken(&share.point());
+    let Taken { disk, id, .. } = taken(&share.point());
     let open = disk.create("open").unwrap();
     share.unmount();
     let checked = disk.check();
@@ -283,6 +286,8 @@ fn while_the_storage_is_away_nothing_new_is_made_anywhere_and_then_it_goes_on() 
     disk.create("new").unwrap();
     assert!(share.point().join("new").exists());
     assert_eq!(disk.check(), Checked { standing: Standing::Ready, swapped: false });
+    let another = take(&share.point(), DiskOptions::default(), Some(id), now());
+    assert!(matches!(another, Err(Refused::InUse(_))), "another server took the storage that was mounted anew");
     // The old mount is free: nothing holds it any more.
     drop(open);
     share.unmount();

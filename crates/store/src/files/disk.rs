@@ -14,7 +14,8 @@ use rustix::io::Errno;
 
 use super::platform::{self, Name, Renamed, Walk};
 use super::rename::{Steps as _, rename_new};
-use super::{Entry, File, Files, RenameMode, Space, Standing, parent, store_id};
+use super::store_id::{self, Claim};
+use super::{Entry, File, Files, RenameMode, Space, Standing, parent};
 
 /// Folders that nobody but the server looks into.
 const PRIVATE_FOLDER: Mode = Mode::from_raw_mode(0o700);
@@ -86,6 +87,8 @@ struct Shared {
     walk: Walk,
     /// `None`: any folder at the path is another one.
     id: Option<StorageId>,
+    /// Of the root; `None` while it is read-only.
+    claim: Mutex<Option<Claim>>,
     root: RwLock<Arc<Root>>,
     standing: RwLock<Standing>,
     /// Between a placeholder and the rename over it, nobody else may take the empty file for his own.
@@ -121,13 +124,15 @@ impl Disk {
         path: &Path,
         options: DiskOptions,
         abilities: Abilities,
-        id: Option<StorageId>,
+        marked: Option<(StorageId, Claim)>,
     ) -> io::Result<Self> {
         let walk = Walk::detect(&folder)?;
         let root = RwLock::new(Arc::new(Root { folder, retired: AtomicBool::new(false) }));
         let path = path.to_owned();
         let (standing, one_at_a_time) = (RwLock::default(), Mutex::default());
-        let shared = Shared { path, options, abilities, walk, id, root, standing, one_at_a_time };
+        let (id, claim) = marked.unzip();
+        let claim = Mutex::new(claim);
+        let shared = Shared { path, options, abilities, walk, id, claim, root, standing, one_at_a_time };
         Ok(Self { shared: Arc::new(shared), pinned: None })
     }
 
@@ -162,16 +167,34 @@ impl Disk {
         let read_only = platform::is_read_only(&found).map_err(unreadable)?;
         let standing = if read_only { Standing::ReadOnly } else { Standing::Ready };
         let (there, open) = (platform::identity(&found), platform::identity(&self.root().folder));
-        if there.as_ref().ok() == open.as_ref().ok() && open.is_ok() {
-            return Ok((standing, false));
-        }
-        if id.is_none() {
+        let same = there.as_ref().ok() == open.as_ref().ok() && open.is_ok();
+        if !same && id.is_none() {
             return Err(format!("{shown} is another folder than it was"));
+        }
+        if id.is_some() {
+            self.claim(&found, same, &standing).map_err(unreadable)?;
+        }
+        if same {
+            return Ok((standing, false));
         }
         let mut root = root.write().unwrap_or_else(PoisonError::into_inner);
         root.retired.store(true, Ordering::SeqCst);
         *root = Arc::new(Root { folder: found, retired: AtomicBool::new(false) });
         Ok((standing, true))
+    }
+
+    /// Claims what stands at the path now, unless that is done. Who had unmounted it may have given it to another server.
+    fn claim(&self, found: &OwnedFd, same: bool, standing: &Standing) -> io::Result<()> {
+        let mut claim = self.shared.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if !same {
+            // First: where the old mount lives on under work that has not ended, it would lock out the new one.
+            *claim = None;
+        }
+        if claim.is_none() && *standing == Standing::Ready {
+            let used = || io::Error::other("another Longshore is using it; stop that one");
+            *claim = Some(store_id::claim(found)?.ok_or_else(used)?);
+        }
+        Ok(())
     }
 
     fn set_standing(&self, standing: Standing) {

@@ -15,10 +15,9 @@ use std::io;
 use std::sync::Arc;
 
 pub use disk::{Abilities, Checked, Disk, DiskOptions};
-pub use probe::{Probe, Refused, Taken, take};
+pub use probe::{Probe, Refused, Taken, expect, take};
 pub use simulated::{Fault, SimulatedDisk};
 pub use standing::Standing;
-pub use store_id::Claim;
 
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

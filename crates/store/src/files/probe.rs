@@ -143,8 +143,6 @@ pub struct Taken {
     pub probe: Probe,
     /// What it is known by; the data folder keeps it.
     pub id: StorageId,
-    /// To be kept as long as the storage is used.
-    pub claim: Claim,
 }
 
 /// Takes the folder as the storage: the one that is `known`, or for a server without one this folder, which is made and
@@ -161,13 +159,7 @@ pub fn take(path: &Path, options: DiskOptions, known: Option<StorageId>, now: Da
         }
         (Err(error), _) => return Err(refused(path, "open it", error)),
     };
-    let failed = |error| refused(path, "read .longshore-store", error);
-    let found = store_id::read(&root).map_err(failed)?;
-    match (known, found) {
-        (Some(_), None) => return Err(Refused::Empty(path.to_owned())),
-        (Some(known), Some(found)) if known != found => return Err(Refused::Other(path.to_owned(), found, known)),
-        _ => {}
-    }
+    let found = found(path, &root, known)?;
     // Before anything is tried in it.
     let claimed = found.map(|_| claim(path, &root)).transpose()?;
     let probe = probe(path, &root, &options)?;
@@ -184,12 +176,34 @@ pub fn take(path: &Path, options: DiskOptions, known: Option<StorageId>, now: Da
         }
     };
     let claim = claimed.map_or_else(|| claim(path, &root), Ok)?;
-    let disk = Disk::over(root, path, options, probe.abilities, Some(id)).map_err(failed)?;
-    Ok(Taken { disk, probe, id, claim })
+    let disk = Disk::over(root, path, options, probe.abilities, Some((id, claim))).map_err(failed)?;
+    Ok(Taken { disk, probe, id })
+}
+
+/// Makes sure that this folder is the `known` storage, for programs that only read it.
+///
+/// # Errors
+/// [`Refused`].
+pub fn expect(path: &Path, known: StorageId) -> Result<(), Refused> {
+    let root = platform::open_folder(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Refused::Missing(path.to_owned()),
+        _ => refused(path, "open it", error),
+    })?;
+    found(path, &root, Some(known)).map(drop)
+}
+
+/// What the folder is marked with, which is what is `known` if anything is.
+fn found(path: &Path, root: &OwnedFd, known: Option<StorageId>) -> Result<Option<StorageId>, Refused> {
+    let found = store_id::read(root).map_err(|error| refused(path, "read .longshore-store", error))?;
+    match (known, found) {
+        (Some(_), None) => Err(Refused::Empty(path.to_owned())),
+        (Some(known), Some(found)) if known != found => Err(Refused::Other(path.to_owned(), found, known)),
+        _ => Ok(found),
+    }
 }
 
 fn claim(path: &Path, root: &OwnedFd) -> Result<Claim, Refused> {
-    let claimed = store_id::claim(root).map_err(|error| refused(path, "open .longshore-store for writing", error))?;
+    let claimed = store_id::claim(root).map_err(|error| refused(path, "lock .longshore-store", error))?;
     claimed.ok_or_else(|| Refused::InUse(path.to_owned()))
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use chrono::{DateTime, Utc};
 use longshore_model::StorageId;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{Files, replace};
@@ -32,7 +33,7 @@ pub(super) fn read(root: impl AsFd) -> io::Result<Option<StorageId>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = match rustix::fs::openat(root, OsStr::new(FILE), flags, Mode::empty()) {
         Ok(file) => std::fs::File::from(file),
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let mut bytes = vec![0; MAX_BYTES];
@@ -52,23 +53,41 @@ pub(super) fn read(root: impl AsFd) -> io::Result<Option<StorageId>> {
 
 /// Keeps other servers off the storage, as long as it lives. A kill frees it.
 #[derive(Debug)]
-pub struct Claim {
+pub(super) struct Claim {
     /// Locked, unless the file system has no locks.
-    _file: std::fs::File,
+    file: std::fs::File,
+}
+
+impl Drop for Claim {
+    /// Closing the file is not enough: a child that another thread is just starting has a duplicate of it until it runs
+    /// its program.
+    fn drop(&mut self) {
+        let _without_locks_or_gone = self.file.unlock();
+    }
 }
 
 /// Claims the storage, given the opened root; `None`: another server has it.
 pub(super) fn claim(root: impl AsFd) -> io::Result<Option<Claim>> {
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = std::fs::File::from(rustix::fs::openat(root, OsStr::new(FILE), flags, Mode::empty())?);
-    match file.try_lock() {
+    let open = |access| -> io::Result<std::fs::File> {
+        let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&root, OsStr::new(FILE), flags, Mode::empty())?.into())
+    };
+    // A file that is open for writing would keep people from remounting the storage read-only.
+    let mut file = open(OFlags::RDONLY)?;
+    let mut locked = file.try_lock();
+    if matches!(&locked, Err(TryLockError::Error(error)) if error.raw_os_error() == Some(Errno::BADF.raw_os_error())) {
+        // NFS locks only what is open for writing.
+        file = open(OFlags::RDWR)?;
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => {
             tracing::warn!(%error, "the storage's file system has no locks: let no second server use it");
         }
     }
-    Ok(Some(Claim { _file: file }))
+    Ok(Some(Claim { file }))
 }
 
 /// Makes it, durably.

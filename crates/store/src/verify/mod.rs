@@ -115,14 +115,19 @@ impl Catalogued {
     }
 
     /// Recordings that the journal has and the answer of a running server, which was asked afterwards, has not.
-    pub fn compare_with_answer(&mut self, answer: &[Recording]) {
+    pub fn lacking_in(&self, answer: &[Recording]) -> u64 {
         let answered: HashSet<(UploadId, &str, Sha256)> =
             answer.iter().map(|recording| (recording.upload, recording.path.as_str(), recording.sha256)).collect();
-        let missing = self
+        let lacking = self
             .recordings
             .iter()
             .filter(|expected| !answered.contains(&(expected.upload, expected.path.as_str(), expected.sha256)));
-        self.index = match missing.count() as u64 {
+        lacking.count() as u64
+    }
+
+    /// Notes how many recordings the running server's last answer lacked.
+    pub fn answered(&mut self, lacking: u64) {
+        self.index = match lacking {
             0 => IndexIs::AnswersAll,
             rows => IndexIs::Different { rows },
         };
