@@ -99,7 +99,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let reload = Reload::new(loaded, logging)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
-    port::raise_file_limit();
+    let connections = port::raise_file_limit();
 
     let (prepared_with, prepared_at) = (config.clone(), Arc::clone(&clock));
     let Prepared { data, identity, listener, catalogue, writer, disk } =
@@ -142,7 +142,10 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         lobby: Lobby::default(),
         draining,
     });
-    let edge = [port::start(&server, listener, tls_config, STOP_REQUESTS_SECONDS)?, start_socket(&server, &data)?];
+    let edge = [
+        port::start(&server, listener, tls_config, connections, STOP_REQUESTS_SECONDS)?,
+        start_socket(&server, &data)?,
+    ];
     announce(&server, &fingerprint, &data);
     actix_web::rt::spawn(reload.run());
     Ok(Running { drain, edge, engine, writer, _data: data })

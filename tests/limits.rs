@@ -88,3 +88,14 @@ fn strangers_are_held_off_and_devices_are_not() {
     assert!(refused.headers["retry-after"].parse::<u64>().unwrap() <= 61);
     assert_eq!(camera.request("GET", "/device/v1/desired", &[], b"").status, 200);
 }
+
+#[test]
+fn with_few_open_files_the_server_takes_fewer_connections_and_works() {
+    let mut world = World::at_rest();
+    assert!(world.try_start(&["prlimit", "--nofile=240:240"]), "{}", world.log());
+    assert!(world.log().contains("files=240 connections=80"), "{}", world.log());
+    let camera = world.camera("B4-1", "J. Smith");
+    let content = bytes(1, MIB);
+    let upload = camera.upload_of(&recording(1, &content));
+    assert_eq!(camera.patch(&upload, 0, &content).status, 204);
+}

@@ -29,14 +29,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const LINGER: Duration = Duration::from_secs(2);
 /// Connections in all. A city's 500 devices with 8 each, people, and everyone who waits to be recognised are fewer.
 const CONNECTIONS: usize = 8192;
-/// Open files that a full house needs: each connection one, each of its transfers one, and a few.
-const FILES: u64 = 3 * CONNECTIONS as u64;
+/// Open files for each connection: itself, its transfer's, and a share of what the server has open besides.
+const FILES_EACH: u64 = 3;
 
-/// Answers on the port until the handle stops it; at most `stop_seconds` then, for requests to end.
+/// Answers on the port until the handle stops it, at most so many `connections` at a time; at most `stop_seconds` then,
+/// for requests to end.
 pub(crate) fn start(
     server: &Data<Server>,
     port: TcpListener,
     tls: ServerConfig,
+    connections: usize,
     stop_seconds: u64,
 ) -> anyhow::Result<ServerHandle> {
     let workers = available_parallelism().map_or(2, NonZeroUsize::get);
@@ -79,7 +81,7 @@ pub(crate) fn start(
     };
     let running = ActixServer::build()
         .workers(workers)
-        .max_concurrent_connections(CONNECTIONS.div_ceil(workers))
+        .max_concurrent_connections(connections.div_ceil(workers))
         .shutdown_timeout(stop_seconds)
         .disable_signals()
         .listen("port", port, factory)?
@@ -89,14 +91,20 @@ pub(crate) fn start(
     Ok(handle)
 }
 
-/// Takes as many open files as the system grants: the usual soft limit of 1,024 is for programs that use select(2).
-pub(crate) fn raise_file_limit() {
+/// Takes as many open files as the system grants (the usual soft limit of 1,024 is for programs that use select(2)), and
+/// says how many connections there can be with them.
+pub(crate) fn raise_file_limit() -> usize {
+    let wanted = FILES_EACH * CONNECTIONS as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.map_or(FILES, |maximum| maximum.min(FILES));
     if current.is_none_or(|current| current >= wanted) {
-        return;
+        return CONNECTIONS;
     }
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
-        tracing::warn!(%error, "the limit of open files could not be raised");
+    let files = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum });
+    let files = if raised.is_ok() { files } else { current.unwrap_or(files) };
+    let connections = usize::try_from(files / FILES_EACH).map_or(CONNECTIONS, |few| few.min(CONNECTIONS));
+    if connections < CONNECTIONS {
+        tracing::warn!(files, connections, "the limit of open files (ulimit -n) allows fewer connections than usual");
     }
+    connections
 }

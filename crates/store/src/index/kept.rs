@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -29,6 +30,9 @@ struct State {
     form: u32,
     /// The kernel under which it was opened last.
     boot: String,
+    /// The folder that was opened then, as device and inode number: a copy that was made while a server ran, as a backup
+    /// does, is no index to go on with.
+    at: (u64, u64),
     /// Everything was synced, and nothing was changed since.
     clean: bool,
 }
@@ -131,7 +135,13 @@ fn open_rows(place: &IndexPlace) -> Result<Index, IndexError> {
 /// Whether what is in `folder` may be gone on with, as far as can be told without opening it.
 fn trusted(folder: &Path) -> bool {
     let state = fs::read(folder.join(STATE)).ok().and_then(|text| serde_json::from_slice::<State>(&text).ok());
-    state.is_some_and(|state| state.form == FORM && (state.clean || Some(state.boot) == boot_id()))
+    let runs_on = |state: &State| Some(&state.boot) == boot_id().as_ref() && Some(state.at) == identity(folder).ok();
+    state.is_some_and(|state| state.form == FORM && (state.clean || runs_on(&state)))
+}
+
+fn identity(folder: &Path) -> io::Result<(u64, u64)> {
+    let folder = fs::metadata(folder)?;
+    Ok((folder.dev(), folder.ino()))
 }
 
 fn boot_id() -> Option<String> {
@@ -141,7 +151,7 @@ fn boot_id() -> Option<String> {
 
 /// Durable when it returns. Whatever interrupts it leaves the old state or none.
 fn write_state(folder: &Path, clean: bool) -> io::Result<()> {
-    let state = State { form: FORM, boot: boot_id().unwrap_or_default(), clean };
+    let state = State { form: FORM, boot: boot_id().unwrap_or_default(), at: identity(folder)?, clean };
     let beside = folder.join("state.new");
     let mut file = File::create(&beside)?;
     file.write_all(&serde_json::to_vec(&state)?)?;

@@ -4,6 +4,7 @@ mod random;
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -89,6 +90,8 @@ fn goes_on_after_a_cut(data: &Path, facts: &[(Entry, Mark)], whole: &Index, len:
     let folder = tempfile::tempdir().unwrap();
     let place = IndexPlace::below(folder.path());
     copy(&IndexPlace::below(data).folder, &place.folder);
+    let at = fs::metadata(&place.folder).unwrap();
+    change_state(folder.path(), |state| state["at"] = serde_json::json!([at.dev(), at.ino()]));
     File::options().write(true).open(place.folder.join("rows/db")).unwrap().set_len(len).unwrap();
     let Some((index, mark)) = Index::open(&place).unwrap() else { return false };
     let done = usize::try_from(mark.seq).unwrap();
@@ -171,10 +174,29 @@ fn records_until_it_is_killed() {
 
 /// Has the index of `data` look as if the machine had been started since.
 fn as_after_a_boot(data: &Path) {
+    change_state(data, |state| state["boot"] = "another".into());
+}
+
+fn change_state(data: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let state = data.join("index/state.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
-    json["boot"] = "another".into();
+    let mut json = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
+    change(&mut json);
     fs::write(state, json.to_string()).unwrap();
+}
+
+#[test]
+fn a_copy_that_was_made_while_a_server_ran_is_made_anew_and_one_of_a_stopped_server_is_gone_on_with() {
+    let (data, catalogue, writer) = world(4, 10);
+    let copied = |rebuilt: bool| {
+        let backup = tempfile::tempdir().unwrap();
+        copy(data.path(), backup.path());
+        let (_catalogue, _writer, started) = open(backup.path());
+        assert_eq!(started.rebuilt, rebuilt);
+    };
+    copied(true);
+    writer.stop();
+    drop(catalogue);
+    copied(false);
 }
 
 #[test]
