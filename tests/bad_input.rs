@@ -130,7 +130,7 @@ fn requests_that_do_not_follow_the_protocol_are_told_what_is_missing() {
     camera.request("GET", "/nothing", &[], b"").is_problem(404, "not-found");
     let put = camera.request("PUT", &upload, &[], b"");
     put.is_problem(405, "method-not-allowed");
-    assert_eq!(put.headers["allow"], "HEAD, PATCH, OPTIONS");
+    assert_eq!(put.headers["allow"], "HEAD, PATCH, DELETE, OPTIONS");
     camera
         .request("PATCH", "/device/v1/uploads/../../x", &[tus, kind, "Upload-Offset: 0"], b"")
         .is_problem(404, "not-found");

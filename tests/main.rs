@@ -17,5 +17,6 @@ mod storage;
 mod supervision;
 mod support;
 mod transfer;
+mod tus;
 mod verify;
 mod worked_example;

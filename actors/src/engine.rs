@@ -28,11 +28,11 @@ use crate::enrolment::{
 use crate::kit::{ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::sessions::{
     AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, EndSession, Find, Hold, Holding,
-    Limits, Offer, OfferAgain, OfferError, SessionParts, Verdict,
+    Limits, Offer, OfferAgain, OfferError, SessionParts, Terminate, TerminateError, Verdict,
 };
 use crate::storage::{Floor, OTHER_BLOCKING, POOL, StorageParts};
 use crate::tree::Tree;
-use crate::upload::{Attach, Attachment, Completer, SegmentPool, blocking};
+use crate::upload::{Attach, Attachment, Completer, SegmentPool, Wants, blocking};
 
 /// How long a request waits to get hold of a transfer: the take-over gives up after one second, opening a file on a
 /// slow share may take longer.
@@ -307,15 +307,24 @@ impl Engine {
         ask(&session, CreateUpload { rid, length }, ASK_DEADLINE).await.unwrap_or(Err(CreateError::Unavailable))
     }
 
+    /// Gives an upload up, and what it brought; requests that hang on it have to let go.
+    ///
+    /// # Errors
+    /// [`TerminateError`].
+    pub async fn terminate(&self, device: DeviceId, upload: UploadId) -> Result<(), TerminateError> {
+        let session = self.session(device).await.ok_or(TerminateError::Unavailable)?;
+        ask(&session, Terminate(upload), ASK_DEADLINE).await.unwrap_or(Err(TerminateError::Unavailable))
+    }
+
     /// Gets hold of a transfer; an older request on it has to let go, and what it brought is committed first.
     ///
     /// # Errors
     /// [`AttachError`].
-    pub async fn attach(&self, device: DeviceId, upload: UploadId, with_body: bool) -> Result<Held, AttachError> {
+    pub async fn attach(&self, device: DeviceId, upload: UploadId, wants: Wants) -> Result<Held, AttachError> {
         let session = self.session(device).await.ok_or(AttachError::Unavailable)?;
         // The transfer may end between the two questions, because it became a recording; then the answer is new.
         for _ in 0..2 {
-            let hold = Hold { upload, with_body };
+            let hold = Hold { upload, with_body: wants != Wants::Offset };
             let holding = ask(&session, hold, ASK_DEADLINE).await.unwrap_or(Err(AttachError::Unavailable))?;
             let (stream, places) = match holding {
                 Holding::Stored(stored) => {
@@ -324,7 +333,7 @@ impl Engine {
                 Holding::Stream(stream, places) => (stream, places),
             };
             let (reply, answer) = oneshot::channel();
-            if stream.try_send(Attach { places, reply }).is_err() {
+            if stream.try_send(Attach { places, whole: wants == Wants::AppendWhole, reply }).is_err() {
                 continue;
             }
             match timeout(ATTACH_DEADLINE, answer).await {

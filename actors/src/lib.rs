@@ -19,6 +19,6 @@ pub use enrolment::{
     Approval, ApprovalOf, ApproveRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError, IssuedToken,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
-pub use sessions::{AttachError, CreateError, Created, Limits, OfferError, Verdict};
+pub use sessions::{AttachError, CreateError, Created, Limits, OfferError, TerminateError, Verdict};
 pub use storage::{Floor, StorageError};
-pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, WriteError};
+pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, Wants, WriteError};

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use gated_disk::GatedDisk;
 use longshore_actors::{
-    AttachError, Attachment, EndError, Engine, Evicted, Floor, Held, Limits, Parts, StorageError, Verdict, WriteError,
+    AttachError, Attachment, EndError, Engine, Evicted, Floor, Held, Limits, Parts, StorageError, TerminateError,
+    Verdict, Wants, WriteError,
 };
 use longshore_model::{
     Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, Sha256, SystemClock, UploadId,
@@ -93,7 +94,7 @@ impl World {
     }
 
     async fn attach(&self, upload: UploadId) -> Box<Attachment> {
-        match self.engine.attach(DEVICE, upload, true).await.unwrap() {
+        match self.engine.attach(DEVICE, upload, Wants::Append).await.unwrap() {
             Held::Transfer(attachment) => attachment,
             Held::Stored { .. } => panic!("stored already"),
         }
@@ -102,7 +103,7 @@ impl World {
     /// Sends the rest, from wherever the upload stands, as often as that takes.
     async fn send_the_rest(&self, upload: UploadId) {
         for _ in 0..100 {
-            let mut attachment = match self.engine.attach(DEVICE, upload, true).await {
+            let mut attachment = match self.engine.attach(DEVICE, upload, Wants::Append).await {
                 Ok(Held::Transfer(attachment)) => attachment,
                 Ok(Held::Stored { .. }) => return,
                 Err(error) if error.is_slowness() => {
@@ -138,6 +139,52 @@ async fn a_dropped_request_commits_what_it_brought() {
     drop(attachment);
     assert_eq!(world.attach(upload).await.offset(), 2 * MIB as u64 + 7);
     world.send_the_rest(upload).await;
+    assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn a_request_that_counts_as_a_whole_leaves_nothing_unless_it_is_kept() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let whole = async || match world.engine.attach(DEVICE, upload, Wants::AppendWhole).await.unwrap() {
+        Held::Transfer(attachment) => attachment,
+        Held::Stored { .. } => panic!("nothing is complete yet"),
+    };
+    let mut attachment = whole().await;
+    attachment.write(&content()[..4 * MIB + 7]).await.unwrap();
+    assert_eq!(attachment.end().await.unwrap().offset, 0);
+    let mut attachment = whole().await;
+    attachment.write(&content()[..4 * MIB + 7]).await.unwrap();
+    drop(attachment);
+    let mut attachment = whole().await;
+    assert_eq!(attachment.offset(), 0);
+    attachment.write(&content()[..3 * MIB + 7]).await.unwrap();
+    attachment.keep();
+    assert_eq!(attachment.end().await.unwrap().offset, 3 * MIB as u64 + 7);
+    world.send_the_rest(upload).await;
+    assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn a_terminated_upload_is_gone_and_a_stored_one_stays() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let mut attachment = world.attach(upload).await;
+    attachment.write(&content()[..MIB]).await.unwrap();
+    // What hangs on it lets go.
+    let letting_go = async {
+        attachment.evicted().await;
+        drop(attachment);
+    };
+    let (terminated, ()) = tokio::join!(world.engine.terminate(DEVICE, upload), letting_go);
+    terminated.unwrap();
+    assert!(matches!(world.engine.attach(DEVICE, upload, Wants::Offset).await, Err(AttachError::NotFound)));
+    assert!(matches!(world.engine.terminate(DEVICE, upload).await, Err(TerminateError::NotFound)));
+    let again = world.upload().await;
+    let other = DeviceId::from_bytes([9; 16]);
+    assert!(matches!(world.engine.terminate(other, again).await, Err(TerminateError::NotFound)));
+    world.send_the_rest(again).await;
+    assert!(matches!(world.engine.terminate(DEVICE, again).await, Err(TerminateError::AlreadyStored)));
     assert_eq!(world.stored(), content());
 }
 
@@ -181,7 +228,7 @@ async fn a_transfer_that_fails_again_and_again_rests() {
         world.disk.fail(world.disk.calls(), Fault::Error(io::ErrorKind::Other));
         assert!(attachment.end().await.is_err());
         // The actor is gone a moment after it has answered.
-        while let Err(error) = world.engine.attach(DEVICE, upload, true).await {
+        while let Err(error) = world.engine.attach(DEVICE, upload, Wants::Append).await {
             if !error.is_slowness() {
                 refused = Some(error);
                 break;
@@ -219,7 +266,7 @@ async fn while_the_disk_hangs_a_newer_request_is_told_within_a_moment_and_nothin
     hanging.write(&content()[1000..1000 + MIB]).await.unwrap();
     let evicted = async { hanging.evicted().await };
     let began = Instant::now();
-    let (newer, evicted) = tokio::join!(world.engine.attach(DEVICE, upload, false), evicted);
+    let (newer, evicted) = tokio::join!(world.engine.attach(DEVICE, upload, Wants::Offset), evicted);
     assert_eq!(evicted, Evicted::Superseded);
     let Err(error) = newer else { panic!("attached to a hanging disk") };
     assert!(matches!(error, AttachError::Storage(StorageError::Slow)), "{error}");
@@ -228,7 +275,7 @@ async fn while_the_disk_hangs_a_newer_request_is_told_within_a_moment_and_nothin
     drop(hanging);
 
     // Another device's work, and this one's once the disk is back, goes on.
-    let again = world.engine.attach(DEVICE, upload, true).await;
+    let again = world.engine.attach(DEVICE, upload, Wants::Append).await;
     assert!(again.is_err_and(|error| error.is_slowness()), "old writes are still on their way");
     world.gate.open();
     world.send_the_rest(upload).await;
@@ -249,7 +296,7 @@ async fn a_receipt_that_comes_late_is_announced_by_offering_again() {
         "every byte is durable, the receipt is not there"
     );
     let before = world.engine.offer_again(DEVICE).await.unwrap();
-    let slow = world.engine.attach(DEVICE, upload, false).await;
+    let slow = world.engine.attach(DEVICE, upload, Wants::Offset).await;
     assert!(slow.is_err_and(|error| error.is_slowness()));
     world.gate.open();
     while world.engine.offer_again(DEVICE).await.unwrap() == before {
@@ -272,7 +319,7 @@ async fn a_placing_that_fails_is_completed_by_the_next_request() {
         let upload = world.upload().await;
         world.disk.fail(world.disk.calls() + call, Fault::Error(io::ErrorKind::Other));
         // Wherever the failure falls, the device only sees an error, or nothing of it.
-        if let Ok(Held::Transfer(mut attachment)) = world.engine.attach(DEVICE, upload, true).await {
+        if let Ok(Held::Transfer(mut attachment)) = world.engine.attach(DEVICE, upload, Wants::Append).await {
             let _failed_somewhere = (attachment.write(&content()).await.is_ok(), attachment.end().await.is_ok());
         }
         world.send_the_rest(upload).await;

@@ -10,7 +10,7 @@ use actix_web::web::to;
 use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
     ApproveRefused, AttachError, ChangeRefused, ClaimRefused, CompleteError, CreateError, EndError, EngineError,
-    EnrolError, OfferError, StorageError, WriteError,
+    EnrolError, OfferError, StorageError, TerminateError, WriteError,
 };
 use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
 use longshore_protocol::{Problem, ProblemType};
@@ -198,6 +198,19 @@ impl From<CreateError> for Failure {
             CreateError::Storage(error) => error.into(),
             CreateError::Index(error) => error.into(),
             CreateError::Unavailable => Self::unavailable(detail),
+        }
+    }
+}
+
+impl From<TerminateError> for Failure {
+    fn from(error: TerminateError) -> Self {
+        let detail = error.to_string();
+        match error {
+            TerminateError::NotFound => Self::new(ProblemType::UploadNotFound, detail),
+            TerminateError::AlreadyStored => Self::new(ProblemType::AlreadyStored, detail),
+            TerminateError::Complete(error) => EndError::Complete(error).into(),
+            TerminateError::Index(error) => error.into(),
+            TerminateError::Unavailable => Self::unavailable(detail),
         }
     }
 }

@@ -130,6 +130,31 @@ pub(crate) struct CreateUpload {
     pub(crate) length: u64,
 }
 
+/// Why an upload was not given up.
+#[derive(Debug, thiserror::Error)]
+pub enum TerminateError {
+    /// This device has no such upload.
+    #[error("there is no such upload")]
+    NotFound,
+    /// A recording is not given up by who sent it.
+    #[error("it is complete, and a recording in the store; the device may delete its copy on the receipt")]
+    AlreadyStored,
+    /// It was whole, and could not be looked after; or the disk refused.
+    #[error(transparent)]
+    Complete(#[from] CompleteError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The session did not answer.
+    #[error("the device's session does not answer")]
+    Unavailable,
+}
+
+/// Give an upload up, and what it brought.
+#[derive(Message)]
+#[rtype(result = "Result<(), TerminateError>")]
+pub(crate) struct Terminate(pub(crate) UploadId);
+
 /// An upload that a device may send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Created {

@@ -67,6 +67,17 @@ pub enum EndError {
     Complete(#[from] CompleteError),
 }
 
+/// What a request wants of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// To know how far it is.
+    Offset,
+    /// To append: whatever arrives of it counts.
+    Append,
+    /// To append what counts only if all of it arrives and is what it should be.
+    AppendWhole,
+}
+
 /// A request's hold on a transfer. Dropping it, at whatever await the connection dies, sends on what arrived.
 pub struct Attachment {
     stream: Addr<UploadStream>,
@@ -81,6 +92,8 @@ pub struct Attachment {
     pool: SegmentPool,
     answers: VecDeque<oneshot::Receiver<Result<(), WriteError>>>,
     evicted: oneshot::Receiver<Evicted>,
+    /// What arrived counts.
+    keep: bool,
     ended: bool,
 }
 
@@ -93,12 +106,13 @@ pub(super) struct Grant {
     pub(super) offset: u64,
     pub(super) hash: RunningHash,
     pub(super) pool: SegmentPool,
+    pub(super) whole: bool,
     pub(super) evicted: oneshot::Receiver<Evicted>,
 }
 
 impl Attachment {
     pub(super) fn new(grant: Grant) -> Self {
-        let Grant { stream, epoch, rid, length, offset, hash, pool, evicted } = grant;
+        let Grant { stream, epoch, rid, length, offset, hash, pool, whole, evicted } = grant;
         Self {
             stream,
             epoch,
@@ -110,6 +124,7 @@ impl Attachment {
             pool,
             answers: VecDeque::with_capacity(IN_FLIGHT),
             evicted,
+            keep: !whole,
             ended: false,
         }
     }
@@ -197,6 +212,11 @@ impl Attachment {
         }
     }
 
+    /// All of a request that counts as a whole has arrived, and is what it should be.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
     /// Lets go: what arrived is committed, and if that is everything, the recording is completed. Dropping the future
     /// only gives up the answer.
     ///
@@ -220,7 +240,7 @@ impl Attachment {
     fn detach(&mut self, reply: Option<oneshot::Sender<Result<Ended, EndError>>>) -> Result<(), WriteError> {
         self.ended = true;
         let tail = self.filling.take().map(|segment| self.tail(segment));
-        let detached = Detached { epoch: self.epoch, tail, reply };
+        let detached = Detached { epoch: self.epoch, tail, keep: self.keep, reply };
         self.stream.try_send(detached).map_err(|_| WriteError::Unavailable)
     }
 }

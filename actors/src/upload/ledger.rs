@@ -32,6 +32,10 @@ pub(crate) enum Refusal {
 pub(crate) struct Ledger {
     length: u64,
     epoch: Epoch,
+    /// The request that holds the transfer counts as a whole or not at all.
+    whole: bool,
+    /// What that request brought is to be forgotten, as soon as nothing of it is on its way any more.
+    rejected: bool,
     in_flight: VecDeque<Piece>,
     accepted: Committed,
     written: Committed,
@@ -47,14 +51,32 @@ struct Piece {
 impl Ledger {
     /// A transfer of `length` bytes that stands at `durable`.
     pub(crate) fn new(length: u64, durable: Committed) -> Self {
-        Self { length, epoch: Epoch(0), in_flight: VecDeque::new(), accepted: durable, written: durable, durable }
+        let (whole, rejected, in_flight) = (false, false, VecDeque::new());
+        Self { length, epoch: Epoch(0), whole, rejected, in_flight, accepted: durable, written: durable, durable }
     }
 
-    /// Hands the transfer to a new request. What is still on its way must have settled.
-    pub(crate) fn attach(&mut self) -> (Epoch, Committed) {
-        debug_assert!(self.is_settled());
+    /// Hands the transfer to a new request, which counts as a `whole` or piece by piece. What is still on its way must
+    /// have settled, and everything must be durable.
+    pub(crate) fn attach(&mut self, whole: bool) -> (Epoch, Committed) {
+        debug_assert!(self.is_settled() && self.uncommitted().is_none());
         self.epoch.0 += 1;
+        self.whole = whole;
         (self.epoch, self.accepted)
+    }
+
+    /// The request is over. What it brought as a whole is kept or not; what came piece by piece always is.
+    pub(crate) fn detach(&mut self, keep: bool) {
+        self.epoch.0 += 1;
+        self.rejected = self.whole && !keep;
+        self.whole = false;
+        self.forget_rejected();
+    }
+
+    fn forget_rejected(&mut self) {
+        if self.rejected && self.is_settled() {
+            (self.accepted, self.written) = (self.durable, self.durable);
+            self.rejected = false;
+        }
     }
 
     /// Takes `len` bytes at `offset`, after which the checksum's state is `hash`.
@@ -85,6 +107,7 @@ impl Ledger {
                 self.written = piece.after;
             }
         }
+        self.forget_rejected();
     }
 
     /// A commit up to `to` is durable.
@@ -94,9 +117,10 @@ impl Ledger {
         }
     }
 
-    /// What a commit now would make durable, if that is anything.
+    /// What a commit now would make durable, if that is anything: nothing in the middle of a request that counts as a
+    /// whole.
     pub(crate) fn uncommitted(&self) -> Option<Committed> {
-        (self.written.offset > self.durable.offset).then_some(self.written)
+        (!self.whole && !self.rejected && self.written.offset > self.durable.offset).then_some(self.written)
     }
 
     /// Whether so much is written that a commit should not wait for the end of the request.
@@ -138,8 +162,8 @@ mod tests {
     #[test]
     fn bytes_are_accepted_in_order_within_the_length_and_from_the_newest_request() {
         let mut ledger = ledger(10);
-        let (old, _) = ledger.attach();
-        let (new, _) = ledger.attach();
+        let (old, _) = ledger.attach(false);
+        let (new, _) = ledger.attach(false);
         assert_eq!(ledger.accept(old, 0, 4, [0; 104]), Err(Refusal::Superseded));
         assert_eq!(ledger.accept(new, 1, 4, [0; 104]), Err(Refusal::WrongOffset));
         assert_eq!(ledger.accept(new, 0, 11, [0; 104]), Err(Refusal::TooLong));
@@ -151,7 +175,7 @@ mod tests {
     #[test]
     fn writes_that_end_out_of_order_count_only_as_a_whole_prefix() {
         let mut ledger = ledger(10);
-        let (epoch, _) = ledger.attach();
+        let (epoch, _) = ledger.attach(false);
         ledger.accept(epoch, 0, 4, [1; 104]).unwrap();
         ledger.accept(epoch, 4, 4, [2; 104]).unwrap();
         ledger.wrote(8);
@@ -164,20 +188,44 @@ mod tests {
     #[test]
     fn more_writes_than_the_bound_are_refused() {
         let mut ledger = ledger(100);
-        let (epoch, _) = ledger.attach();
+        let (epoch, _) = ledger.attach(false);
         for n in 0..=IN_FLIGHT as u64 {
             ledger.accept(epoch, n, 1, [0; 104]).unwrap();
         }
         assert_eq!(ledger.accept(epoch, IN_FLIGHT as u64 + 1, 1, [0; 104]), Err(Refusal::TooManyInFlight));
     }
 
+    #[test]
+    fn a_request_that_counts_as_a_whole_is_committed_at_its_end_or_forgotten() {
+        let mut ledger = ledger(10);
+        for (keep, durable) in [(false, 0), (true, 4), (false, 4)] {
+            let (epoch, at) = ledger.attach(true);
+            ledger.accept(epoch, at.offset, 4, [7; 104]).unwrap();
+            if keep {
+                ledger.wrote(at.offset + 4);
+                assert_eq!(ledger.uncommitted(), None, "not in the middle");
+                ledger.detach(true);
+            } else {
+                // Its last write ends after it.
+                ledger.detach(false);
+                assert_eq!(ledger.uncommitted(), None);
+                ledger.wrote(at.offset + 4);
+            }
+            if let Some(to) = ledger.uncommitted() {
+                ledger.committed(to);
+            }
+            assert_eq!(ledger.durable().offset, durable);
+            assert_eq!(ledger.accepted, ledger.durable());
+        }
+    }
+
     proptest! {
         /// Whatever the order of events, what is durable was written, in order, with the checksum's state of its end.
         #[test]
-        fn the_durable_offset_never_runs_ahead(steps in prop::collection::vec((0..5_u8, 0..30_u64, 1..30_u64), 1..200)) {
+        fn the_durable_offset_never_runs_ahead(steps in prop::collection::vec((0..6_u8, 0..30_u64, 1..30_u64), 1..200)) {
             let length = 200;
             let mut ledger = ledger(length);
-            let (mut epoch, _) = ledger.attach();
+            let (mut epoch, _) = ledger.attach(false);
             let mut on_the_way: Vec<u64> = Vec::new();
             let mut done = 0_u64;
             let state = |offset: u64| { let mut state = [0; 104]; state[..8].copy_from_slice(&offset.to_le_bytes()); state };
@@ -193,10 +241,20 @@ mod tests {
                     2 if !on_the_way.is_empty() => {
                         let index = usize::try_from(jitter).unwrap() % on_the_way.len();
                         ledger.wrote(on_the_way[index]);
-                        if ledger.is_settled() { done = on_the_way.last().copied().unwrap_or(done); on_the_way.clear(); }
+                        if ledger.is_settled() { done = ledger.accepted.offset; on_the_way.clear(); }
                     }
                     3 => if let Some(to) = ledger.uncommitted() { ledger.committed(to); },
-                    _ => if ledger.is_settled() { epoch = ledger.attach().0; },
+                    4 => {
+                        ledger.detach(jitter % 2 == 0);
+                        if ledger.is_settled() { done = ledger.accepted.offset; on_the_way.clear(); }
+                    }
+                    _ => if ledger.is_settled() && ledger.uncommitted().is_none() && !ledger.whole {
+                        let durable = ledger.durable().offset;
+                        let (next, at) = ledger.attach(jitter % 3 == 0);
+                        epoch = next;
+                        prop_assert_eq!(at.offset, durable);
+                        done = durable;
+                    },
                 }
                 let durable = ledger.durable();
                 prop_assert!(durable.offset <= ledger.written.offset);

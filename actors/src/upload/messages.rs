@@ -24,6 +24,8 @@ pub(super) struct Tail {
 pub(crate) struct Attach {
     /// The device's places for requests with a body, if this is one.
     pub(crate) places: Option<Arc<Semaphore>>,
+    /// What the request brings counts only if all of it arrives and is what it should be.
+    pub(crate) whole: bool,
     pub(crate) reply: oneshot::Sender<Result<Attachment, AttachError>>,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Append {
 pub(super) struct Detached {
     pub(super) epoch: Epoch,
     pub(super) tail: Option<Tail>,
+    /// For a request that counts as a whole: whether it does.
+    pub(super) keep: bool,
     pub(super) reply: Option<oneshot::Sender<Result<Ended, EndError>>>,
 }
 

@@ -7,7 +7,7 @@ mod messages;
 mod segment;
 mod stream;
 
-pub use attachment::{Attachment, EndError, Ended, Evicted, WriteError};
+pub use attachment::{Attachment, EndError, Ended, Evicted, Wants, WriteError};
 pub use completion::CompleteError;
 pub(crate) use completion::{Completer, Receipted, blocking};
 pub(crate) use messages::{Attach, Close, Drain};

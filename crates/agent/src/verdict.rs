@@ -26,6 +26,7 @@ impl Verdict {
     pub fn on(problem: &Problem) -> Self {
         let is = |kind| problem.is(kind);
         match problem.status {
+            460 => Self::Reposition,
             403 if is(ProblemType::DeviceSuspended) => Self::WaitForServer,
             401 | 403 => Self::Stop,
             404 | 410 => Self::OfferAgain,
@@ -61,7 +62,7 @@ mod tests {
             | ProblemType::NotOffered
             | ProblemType::AlreadyStored
             | ProblemType::Conflict => Verdict::OfferAgain,
-            ProblemType::WrongOffset | ProblemType::Superseded => Verdict::Reposition,
+            ProblemType::WrongOffset | ProblemType::Superseded | ProblemType::BodyChecksumMismatch => Verdict::Reposition,
             ProblemType::SizeDiffers | ProblemType::LongerThanAnnounced | ProblemType::ChecksumMismatch => {
                 Verdict::Rehash
             }

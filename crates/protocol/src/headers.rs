@@ -12,6 +12,12 @@ pub const TUS_MAX_SIZE: &str = "tus-max-size";
 pub const UPLOAD_OFFSET: &str = "upload-offset";
 /// Bytes of the whole recording.
 pub const UPLOAD_LENGTH: &str = "upload-length";
+/// Algorithms for `Upload-Checksum`.
+pub const TUS_CHECKSUM_ALGORITHM: &str = "tus-checksum-algorithm";
+/// Checksum of one request's body: an algorithm, a space, base64.
+pub const UPLOAD_CHECKSUM: &str = "upload-checksum";
+/// The method that is meant, for clients whose network lets only some through.
+pub const METHOD_OVERRIDE: &str = "x-http-method-override";
 /// Key and base64 value pairs at creation.
 pub const UPLOAD_METADATA: &str = "upload-metadata";
 /// The signed receipt, in the answer that completes an upload and in `HEAD` of a completed one.
@@ -23,7 +29,9 @@ pub const ENROL_SCHEME: &str = "Longshore-Enrol";
 
 /// The version of tus that both ends speak.
 pub const TUS_1_0_0: &str = "1.0.0";
-/// Content type of the bytes in a `PATCH`.
+/// Extensions of tus that are spoken here.
+pub const TUS_EXTENSIONS: &str = "creation,creation-with-upload,checksum,termination";
+/// Content type of the bytes in a `PATCH`, and in a `POST` that brings some.
 pub const OFFSET_OCTET_STREAM: &str = "application/offset+octet-stream";
 /// Content type of a problem document (RFC 9457).
 pub const PROBLEM_JSON: &str = "application/problem+json";

@@ -81,6 +81,8 @@ problem_types! {
     ChecksumMismatch = 422 "checksum-mismatch" "The bytes differ from the declared checksum";
     /// More requests, connections or uploads than the stated limit.
     TooMany = 429 "too-many" "There are more of these at once than the stated limit";
+    /// The bytes of one request are not those of its `Upload-Checksum`; none of them counts (tus 1.0.0, Checksum).
+    BodyChecksumMismatch = 460 "body-checksum-mismatch" "The body differs from its checksum; none of it was taken";
     /// A fault of the server.
     Internal = 500 "internal" "The server made a mistake";
     /// A part of the server does not answer now.

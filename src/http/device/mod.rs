@@ -6,7 +6,6 @@ mod desired;
 mod enrolments;
 mod hello;
 mod offers;
-mod receive;
 mod uploads;
 
 use actix_web::body::MessageBody;
@@ -14,12 +13,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{ServiceConfig, get, head, method, patch, post, resource, scope};
+use actix_web::web::{ServiceConfig, delete, get, head, method, patch, post, resource, scope};
 use actix_web::{Error, HttpMessage as _};
 use longshore_protocol::{headers, paths};
 
-use super::error::only;
+use super::error::{Failure, only};
 pub(crate) use caller::{Caller, DesiredTag, InService, Stranger};
+use uploads::tus;
 
 /// All of it.
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -33,23 +33,38 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config.service(
         scope("/device/v1")
             .wrap(from_fn(answer_headers))
+            .wrap(from_fn(meant_method))
             .service(resource("/desired").route(get().to(desired::desired)).default_service(only("GET")))
             .service(resource("/offers").route(post().to(offers::offer)).default_service(only("POST")))
             .service(resource("/deletions").route(post().to(deletions::report)).default_service(only("POST")))
             .service(
                 resource("/uploads")
-                    .route(post().to(uploads::create))
-                    .route(method(Method::OPTIONS).to(uploads::options))
+                    .route(post().to(tus::create))
+                    .route(method(Method::OPTIONS).to(tus::options))
                     .default_service(only("POST, OPTIONS")),
             )
             .service(
                 resource("/uploads/{id}")
-                    .route(head().to(uploads::offset))
-                    .route(patch().to(uploads::append))
-                    .route(method(Method::OPTIONS).to(uploads::options))
-                    .default_service(only("HEAD, PATCH, OPTIONS")),
+                    .route(head().to(tus::offset))
+                    .route(patch().to(tus::append))
+                    .route(delete().to(tus::terminate))
+                    .route(method(Method::OPTIONS).to(tus::options))
+                    .default_service(only("HEAD, PATCH, DELETE, OPTIONS")),
             ),
     );
+}
+
+/// On uploads, the method that a client means where its network does not let that one through (tus 1.0.0).
+async fn meant_method(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let meant = request.headers().get(headers::METHOD_OVERRIDE).map(|value| Method::from_bytes(value.as_bytes()));
+    if let Some(meant) = meant.filter(|_| request.path().starts_with(paths::UPLOADS)) {
+        let wrong = |_| Failure::malformed(format!("{} must be a method", headers::METHOD_OVERRIDE));
+        request.head_mut().method = meant.map_err(wrong)?;
+    }
+    next.call(request).await
 }
 
 /// Headers that belong on answers whether they succeed or not.

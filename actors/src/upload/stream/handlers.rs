@@ -96,12 +96,15 @@ impl Handler<Append> for UploadStream {
 impl Handler<Detached> for UploadStream {
     type Result = ();
 
-    fn handle(&mut self, Detached { epoch, tail, reply }: Detached, ctx: &mut Self::Context) {
+    fn handle(&mut self, Detached { epoch, tail, keep, reply }: Detached, ctx: &mut Self::Context) {
         if let Some(tail) = tail {
             self.append(epoch, tail, None, ctx);
         }
         if self.holder.as_ref().is_some_and(|holder| holder.epoch == epoch) {
             self.holder = None;
+            if let Some(file) = &mut self.file {
+                file.ledger.detach(keep);
+            }
         }
         self.ending.extend(reply);
         self.advance(ctx);

@@ -192,7 +192,7 @@ impl UploadStream {
     }
 
     fn grant(&mut self, ctx: &mut Context<Self>) {
-        let (Some(file), Some(Attach { places, reply })) = (&mut self.file, self.waiting.take()) else {
+        let (Some(file), Some(Attach { places, whole, reply })) = (&mut self.file, self.waiting.take()) else {
             return;
         };
         if let Some(timer) = self.takeover.take() {
@@ -206,7 +206,7 @@ impl UploadStream {
                 return self.advance(ctx);
             }
         };
-        let (epoch, at) = file.ledger.attach();
+        let (epoch, at) = file.ledger.attach(whole);
         let hash = match resume_hash(&at.hash) {
             Ok(hash) => hash,
             Err(error) => return self.fail(error, None, ctx),
@@ -221,6 +221,7 @@ impl UploadStream {
             offset: at.offset,
             hash,
             pool: self.pool.clone(),
+            whole,
             evicted,
         };
         // If the request is gone, the attachment is dropped here, and detaches.

@@ -8,7 +8,8 @@ use longshore_actors::{Attachment, Evicted, WriteError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::super::pace::Pace;
+use super::super::super::pace::Pace;
+use super::digest::BodyDigest;
 
 /// How a body ended.
 pub(crate) enum Outcome {
@@ -24,6 +25,8 @@ pub(crate) enum Outcome {
     Stalled,
     /// More than was left.
     TooLong,
+    /// Other bytes than the request's checksum says.
+    Differs,
     /// The transfer did not take it.
     Refused(WriteError),
 }
@@ -34,6 +37,7 @@ pub(crate) async fn receive(
     attachment: &mut Attachment,
     mut payload: Payload,
     mut gone: oneshot::Receiver<()>,
+    mut digest: Option<&mut BodyDigest>,
 ) -> Outcome {
     let mut pace = Pace::default();
     loop {
@@ -58,6 +62,9 @@ pub(crate) async fn receive(
         };
         if pace.came(chunk.len(), began.elapsed()).is_err() {
             return Outcome::Stalled;
+        }
+        if let Some(digest) = &mut digest {
+            digest.update(&chunk);
         }
         match attachment.write(&chunk).await {
             Ok(()) => {}

@@ -1,0 +1,128 @@
+//! Uploads are made and given up.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use longshore_model::{DeviceId, UploadId};
+use longshore_store::Identity;
+use longshore_store::index::IndexError;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::super::messages::{CreateError, CreateUpload, Created, Terminate, TerminateError};
+use super::super::plan::{self, Known};
+use super::{CLOSE, DeviceSession};
+use crate::storage::{Clear, Discard, Reserve, StorageError};
+use crate::upload::{Close, CompleteError, Completer, UploadStream, blocking};
+
+impl Handler<CreateUpload> for DeviceSession {
+    type Result = ResponseActFuture<Self, Result<Created, CreateError>>;
+
+    fn handle(&mut self, CreateUpload { rid, length }: CreateUpload, ctx: &mut Self::Context) -> Self::Result {
+        self.called(ctx);
+        let (device, limit) = (self.device, self.parts.limits.unfinished_uploads);
+        let (completer, incoming) = (self.parts.completer.clone(), self.parts.incoming.clone());
+        let (creating, in_flight) = (Arc::clone(&self.creating), self.probe.in_flight());
+        let streams: HashMap<UploadId, Addr<UploadStream>> =
+            self.transfers.iter().map(|(upload, known)| (*upload, known.stream.clone())).collect();
+        let creating = async move {
+            let _in_flight = in_flight;
+            // Not for ever: behind a hanging disk, requests that nobody waits for any more must not pile up.
+            let one_at_a_time = timeout(CLOSE, creating.lock()).await;
+            let _one_at_a_time = one_at_a_time.map_err(|_| StorageError::Slow)?;
+            // Looked at before what is stored: an upload that becomes a recording in between is found in the one or the
+            // other.
+            let begun = incoming.of_recording(device, rid);
+            let index = completer.catalogue.index().clone();
+            let looked_up = blocking(move || Ok((index.stored(device, rid)?, index.declared(device, rid)?)));
+            let (stored, row) = looked_up.await?;
+            if stored.is_some() {
+                return Err(CreateError::AlreadyStored);
+            }
+            let declared = row.as_ref().ok_or(CreateError::NotOffered)?.declared.clone();
+            let known = Known { declared: row, ..Known::default() };
+            if plan::settled(&declared, &known, completer.clock.now()).is_some() {
+                return Err(CreateError::NotNow);
+            }
+            if length != declared.size {
+                return Err(CreateError::SizeDiffers { offered: declared.size });
+            }
+            match begun {
+                Some(begun) if plan::same_source(&declared, &begun) => {
+                    return Ok(Created { upload: begun.identity.upload, offset: begun.offset });
+                }
+                Some(begun) => {
+                    let begun = begun.identity.upload;
+                    give_up(&completer, streams.get(&begun), begun).await?;
+                    let index = completer.catalogue.index().clone();
+                    if blocking(move || index.stored(device, rid)).await?.is_some() {
+                        return Err(CreateError::AlreadyStored);
+                    }
+                }
+                None if incoming.of_device(device).len() >= limit => return Err(CreateError::TooManyUnfinished),
+                None => {}
+            }
+            let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
+            let created_at = completer.clock.now();
+            let identity = Identity { upload, device, rid, length, sha256: declared.sha256, created_at };
+            completer.writer.send(Reserve(identity)).await.map_err(StorageError::from)??;
+            Ok(Created { upload, offset: 0 })
+        };
+        Box::pin(creating.into_actor(self))
+    }
+}
+
+/// Discards an upload whose file on the device has changed: what came of the old one is never spliced with the new.
+async fn give_up(
+    completer: &Completer,
+    stream: Option<&Addr<UploadStream>>,
+    upload: UploadId,
+) -> Result<(), CompleteError> {
+    if let Some(stream) = stream {
+        let (closed, closing) = oneshot::channel();
+        if stream.try_send(Close(closed)).is_ok() && timeout(CLOSE, closing).await.is_err() {
+            return Err(StorageError::Slow.into());
+        }
+    }
+    match completer.writer.send(Discard(upload, Clear::GivenUp)).await.map_err(StorageError::from)? {
+        // It was complete after all; what became of it counts.
+        Err(StorageError::Placing) => completer.roll_forward(upload).await.map(drop),
+        Ok(()) | Err(StorageError::NotFound) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Handler<Terminate> for DeviceSession {
+    type Result = ResponseActFuture<Self, Result<(), TerminateError>>;
+
+    fn handle(&mut self, Terminate(upload): Terminate, ctx: &mut Self::Context) -> Self::Result {
+        self.called(ctx);
+        let (device, completer, incoming) = (self.device, self.parts.completer.clone(), self.parts.incoming.clone());
+        let (creating, in_flight) = (Arc::clone(&self.creating), self.probe.in_flight());
+        let stream = self.transfers.get(&upload).map(|known| known.stream.clone());
+        let terminating = async move {
+            let _in_flight = in_flight;
+            let one_at_a_time = timeout(CLOSE, creating.lock()).await;
+            let _one_at_a_time = one_at_a_time.map_err(|_| CompleteError::from(StorageError::Slow))?;
+            if incoming.find(device, upload).is_some() {
+                give_up(&completer, stream.as_ref(), upload).await?;
+                tracing::info!(%upload, %device, "the device gave an upload up");
+            } else if !is_stored(&completer, device, upload).await? {
+                return Err(TerminateError::NotFound);
+            }
+            // It may have been whole, and became a recording after all.
+            match is_stored(&completer, device, upload).await? {
+                true => Err(TerminateError::AlreadyStored),
+                false => Ok(()),
+            }
+        };
+        Box::pin(terminating.into_actor(self))
+    }
+}
+
+async fn is_stored(completer: &Completer, device: DeviceId, upload: UploadId) -> Result<bool, IndexError> {
+    let index = completer.catalogue.index().clone();
+    let stored = blocking(move || index.stored_by_upload(upload)).await?;
+    Ok(stored.is_some_and(|manifest| manifest.recording.device == device))
+}

@@ -1,0 +1,55 @@
+//! Header fields and path segments of a transfer.
+
+use actix_web::http::header::HeaderMap;
+use longshore_model::{RecordingId, UploadId};
+use longshore_protocol::{Metadata, ProblemType, headers, limits};
+
+use super::super::super::error::Failure;
+use super::digest::BodyDigest;
+
+/// The value of a header that may be there once, in visible ASCII.
+pub(super) fn text<'a>(headers_in: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
+    let mut values = headers_in.get_all(name);
+    let (first, second) = (values.next(), values.next());
+    match (first.map(|value| value.to_str()).transpose(), second) {
+        (Ok(text), None) => Ok(text),
+        _ => Err(Failure::malformed(format!("the header {name} must be there once, in visible ASCII"))),
+    }
+}
+
+/// A header that is a number of bytes; `+` and spaces, which Rust would read, are not digits.
+pub(super) fn number(headers_in: &HeaderMap, name: &str) -> Result<Option<u64>, Failure> {
+    let Some(text) = text(headers_in, name)? else { return Ok(None) };
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = digits.and_then(|digits| digits.parse().ok());
+    number.map(Some).ok_or_else(|| Failure::malformed(format!("the header {name} must be a number of bytes")))
+}
+
+/// The same, for one that has to be there.
+pub(super) fn needed_number(headers_in: &HeaderMap, name: &str) -> Result<u64, Failure> {
+    let missing = || Failure::malformed(format!("the header {name} must be there and be a number of bytes"));
+    number(headers_in, name)?.ok_or_else(missing)
+}
+
+pub(super) fn metadata(headers_in: &HeaderMap) -> Result<Metadata, Failure> {
+    let value = text(headers_in, headers::UPLOAD_METADATA)?.unwrap_or_default();
+    if value.len() > limits::METADATA_BYTES {
+        let detail = format!("Upload-Metadata has at most {} bytes", limits::METADATA_BYTES);
+        return Err(Failure::new(ProblemType::TooLarge, detail));
+    }
+    Metadata::parse(value).map_err(|error| Failure::malformed(format!("Upload-Metadata: {error}")))
+}
+
+pub(super) fn rid(headers_in: &HeaderMap) -> Result<RecordingId, Failure> {
+    let rid = metadata(headers_in)?.text("rid").and_then(|rid| rid.parse().ok());
+    rid.ok_or_else(|| Failure::malformed("Upload-Metadata must hold the rid of an offered recording"))
+}
+
+pub(super) fn checksum(headers_in: &HeaderMap) -> Result<Option<BodyDigest>, Failure> {
+    let value = text(headers_in, headers::UPLOAD_CHECKSUM)?;
+    value.map(BodyDigest::parse).transpose().map_err(|error| Failure::malformed(error.to_string()))
+}
+
+pub(super) fn upload_id(path: &str) -> Result<UploadId, Failure> {
+    path.parse().map_err(|_| Failure::new(ProblemType::UploadNotFound, "there is no upload with such an id"))
+}

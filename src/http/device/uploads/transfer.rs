@@ -1,0 +1,137 @@
+//! What happens to an upload, in whichever dialect it is asked for.
+
+use actix_web::web::Payload;
+use longshore_actors::{Attachment, Ended, Held, Wants};
+use longshore_model::{DeviceId, RecordingId, UploadId};
+use longshore_protocol::ProblemType;
+use tokio::sync::oneshot;
+
+use super::super::super::Server;
+use super::super::super::error::Failure;
+use super::digest::BodyDigest;
+use super::receive::{Outcome, receive};
+
+/// How far an upload is, of which recording, and its length.
+pub(super) struct Standing {
+    pub(super) ended: Ended,
+    pub(super) rid: RecordingId,
+    pub(super) length: u64,
+}
+
+/// Gets hold of the upload, so that whatever hangs on it lets go, and looks how far it is, durably.
+pub(super) async fn look(server: &Server, device: DeviceId, upload: UploadId) -> Result<Standing, Failure> {
+    match server.engine.attach(device, upload, Wants::Offset).await {
+        Ok(Held::Stored { rid, length, receipt }) => {
+            Ok(Standing { ended: Ended { offset: length, receipt }, rid, length })
+        }
+        Ok(Held::Transfer(attachment)) => {
+            let (rid, length) = (attachment.rid(), attachment.length());
+            Ok(Standing { ended: attachment.end().await?, rid, length })
+        }
+        Err(error) => {
+            // The disk is slow: what was durable before is the answer, and the transfer goes on from there.
+            let durable = server.engine.unfinished(device, upload).filter(|_| error.is_slowness()).ok_or(error)?;
+            let ended = Ended { offset: durable.offset, receipt: None };
+            Ok(Standing { ended, rid: durable.identity.rid, length: durable.identity.length })
+        }
+    }
+}
+
+/// The body of a request, and where it belongs.
+pub(super) struct Body {
+    pub(super) upload: UploadId,
+    pub(super) offset: u64,
+    /// By `Content-Length`.
+    pub(super) announced: Option<u64>,
+    /// What it is to be; then it counts only as a whole.
+    pub(super) digest: Option<BodyDigest>,
+    pub(super) payload: Payload,
+}
+
+/// Takes the body into the upload; at its last byte, the recording is completed. `gone` resolves when the connection is
+/// dead: what it brought is still taken.
+pub(super) async fn append(
+    server: &Server,
+    device: DeviceId,
+    body: Body,
+    gone: oneshot::Receiver<()>,
+) -> Result<Ended, Failure> {
+    let Body { upload, offset, announced, mut digest, payload } = body;
+    let wants = if digest.is_some() { Wants::AppendWhole } else { Wants::Append };
+    let mut attachment = match server.engine.attach(device, upload, wants).await? {
+        Held::Transfer(attachment) => attachment,
+        Held::Stored { length, receipt, .. } if offset == length && announced.unwrap_or(0) == 0 => {
+            return Ok(Ended { offset, receipt });
+        }
+        Held::Stored { length, .. } => return Err(wrong_offset(offset, length)),
+    };
+    let at = attachment.offset();
+    if at != offset {
+        let ended = attachment.end().await?;
+        return Err(wrong_offset(offset, ended.offset));
+    }
+    if announced.is_some_and(|announced| announced > attachment.length() - at) {
+        return Err(too_long(attachment, at).await);
+    }
+    let mut outcome = receive(&mut attachment, payload, gone, digest.as_mut()).await;
+    if let (Outcome::Whole, Some(digest)) = (&outcome, digest) {
+        if digest.matches() {
+            attachment.keep();
+        } else {
+            outcome = Outcome::Differs;
+        }
+    }
+    finish(server, device, upload, attachment, outcome).await
+}
+
+async fn finish(
+    server: &Server,
+    device: DeviceId,
+    upload: UploadId,
+    attachment: Box<Attachment>,
+    outcome: Outcome,
+) -> Result<Ended, Failure> {
+    let at = attachment.offset();
+    let failure = match outcome {
+        Outcome::Refused(error) => {
+            // Letting go first: what was accepted before is committed, unless the storage itself failed.
+            drop(attachment);
+            return Err(with_durable_offset(server, device, upload, error.into()));
+        }
+        Outcome::TooLong => return Err(too_long(attachment, at).await),
+        Outcome::Whole => None,
+        Outcome::Superseded => Some(Failure::new(ProblemType::Superseded, "what this request brought is kept")),
+        Outcome::Draining => Some(Failure::shutting_down()),
+        Outcome::Stalled => {
+            let detail = "send at least 1 KiB a second; what arrived is kept";
+            Some(Failure::new(ProblemType::Stalled, detail).retry_after(1))
+        }
+        Outcome::Differs => Some(Failure::new(ProblemType::BodyChecksumMismatch, "send these bytes again")),
+        Outcome::Cut(error) => Some(Failure::malformed(format!("the body was cut: {error}"))),
+    };
+    let ended = attachment.end().await.map_err(|error| with_durable_offset(server, device, upload, error.into()))?;
+    match failure {
+        None => Ok(ended),
+        Some(failure) => Err(failure.at(ended.offset)),
+    }
+}
+
+fn with_durable_offset(server: &Server, device: DeviceId, upload: UploadId, failure: Failure) -> Failure {
+    match server.engine.unfinished(device, upload) {
+        Some(durable) => failure.at(durable.offset),
+        None => failure,
+    }
+}
+
+async fn too_long(attachment: Box<Attachment>, at: u64) -> Failure {
+    let detail = format!("{} bytes are left from offset {at}", attachment.length() - at);
+    match attachment.end().await {
+        Ok(ended) => Failure::new(ProblemType::LongerThanAnnounced, detail).at(ended.offset),
+        Err(error) => error.into(),
+    }
+}
+
+fn wrong_offset(given: u64, right: u64) -> Failure {
+    Failure::new(ProblemType::WrongOffset, format!("the request begins at {given}, the upload continues at {right}"))
+        .at(right)
+}

@@ -1,0 +1,151 @@
+//! tus 1.0.0: core, creation, creation-with-upload, checksum, termination.
+
+use std::future::Future;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder};
+use longshore_actors::Ended;
+use longshore_model::UploadId;
+use longshore_protocol::{Metadata, ProblemType, headers, limits, paths};
+use tokio::sync::oneshot;
+
+use super::super::super::Server;
+use super::super::super::error::Failure;
+use super::super::Caller;
+use super::digest::ALGORITHMS;
+use super::fields;
+use super::transfer::{self, Body, Standing};
+
+/// `OPTIONS`: what of tus is spoken here.
+pub(crate) async fn options(_: Caller) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((headers::TUS_VERSION, headers::TUS_1_0_0))
+        .insert_header((headers::TUS_EXTENSION, headers::TUS_EXTENSIONS))
+        .insert_header((headers::TUS_CHECKSUM_ALGORITHM, ALGORITHMS))
+        .insert_header((headers::TUS_MAX_SIZE, limits::UPLOAD_BYTES))
+        .finish()
+}
+
+/// `POST`: makes an upload for an offered recording; made again, it finds the first. What it brings is taken in.
+pub(crate) async fn create(
+    server: Data<Server>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    to_the_end(|gone| async move {
+        let Caller(device) = Caller::extract(&request).await?;
+        let headers_in = request.headers();
+        check_version(headers_in)?;
+        let length = fields::needed_number(headers_in, headers::UPLOAD_LENGTH)?;
+        if length > limits::UPLOAD_BYTES {
+            let detail = format!("a recording has at most {} bytes", limits::UPLOAD_BYTES);
+            return Err(Failure::new(ProblemType::TooLarge, detail));
+        }
+        let rid = fields::rid(headers_in)?;
+        let brings = brings_bytes(headers_in)?;
+        let digest = fields::checksum(headers_in)?;
+        let announced = fields::number(headers_in, CONTENT_LENGTH.as_str())?;
+        let created = server.engine.create_upload(device.id, rid, length).await?;
+        let (upload, mut ended) = (created.upload, Ended { offset: created.offset, receipt: None });
+        if brings && created.offset == 0 {
+            let body = Body { upload, offset: 0, announced, digest, payload };
+            ended = transfer::append(&server, device.id, body, gone).await?;
+        } else if created.offset == length {
+            // Nothing is left to send: an empty file, or a request that comes again after the last byte.
+            ended = transfer::look(&server, device.id, upload).await?.ended;
+        }
+        let mut response = HttpResponse::Created();
+        response.insert_header((LOCATION, format!("{}/{upload}", paths::UPLOADS)));
+        Ok(progress(response, &ended))
+    })
+    .await
+}
+
+/// `HEAD`: how far the upload is, durably. It takes the upload over: whatever hangs on it has to let go.
+pub(crate) async fn offset(
+    server: Data<Server>,
+    Caller(device): Caller,
+    upload: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    check_version(request.headers())?;
+    let Standing { ended, rid, length } = transfer::look(&server, device.id, fields::upload_id(&upload)?).await?;
+    let mut response = HttpResponse::Ok();
+    response.insert_header((headers::UPLOAD_LENGTH, length)).insert_header((CACHE_CONTROL, "no-store"));
+    response.insert_header((headers::UPLOAD_METADATA, Metadata::pair("rid", &rid.to_string())));
+    Ok(progress(response, &ended))
+}
+
+/// `PATCH`: takes bytes at an offset; at the last of them, the recording is completed.
+pub(crate) async fn append(
+    server: Data<Server>,
+    upload: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    to_the_end(|gone| async move {
+        let Caller(device) = Caller::extract(&request).await?;
+        let body = body(fields::upload_id(&upload)?, request.headers(), payload)?;
+        let ended = transfer::append(&server, device.id, body, gone).await?;
+        Ok(progress(HttpResponse::NoContent(), &ended))
+    })
+    .await
+}
+
+/// `DELETE`: gives an upload up. A recording in the store is not given up by who sent it.
+pub(crate) async fn terminate(
+    server: Data<Server>,
+    Caller(device): Caller,
+    upload: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    check_version(request.headers())?;
+    server.engine.terminate(device.id, fields::upload_id(&upload)?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Runs in a task of its own, from the first look at who calls: actix drops a handler as soon as the connection dies,
+/// and with it what has arrived and was not read yet. The task hears of that by the sender, which goes with the handler.
+async fn to_the_end<F>(work: impl FnOnce(oneshot::Receiver<()>) -> F) -> Result<HttpResponse, Failure>
+where
+    F: Future<Output = Result<HttpResponse, Failure>> + 'static,
+{
+    let (_alive, gone) = oneshot::channel();
+    actix_web::rt::spawn(work(gone)).await.unwrap_or_else(|_| {
+        Err(Failure::new(ProblemType::Unavailable, "the request was interrupted inside the server").retry_after(1))
+    })
+}
+
+fn body(upload: UploadId, headers_in: &HeaderMap, payload: Payload) -> Result<Body, Failure> {
+    check_version(headers_in)?;
+    if !brings_bytes(headers_in)? {
+        let detail = format!("the body must be {}", headers::OFFSET_OCTET_STREAM);
+        return Err(Failure::new(ProblemType::UnsupportedContentType, detail));
+    }
+    let offset = fields::needed_number(headers_in, headers::UPLOAD_OFFSET)?;
+    let announced = fields::number(headers_in, CONTENT_LENGTH.as_str())?;
+    Ok(Body { upload, offset, announced, digest: fields::checksum(headers_in)?, payload })
+}
+
+fn brings_bytes(headers_in: &HeaderMap) -> Result<bool, Failure> {
+    Ok(fields::text(headers_in, CONTENT_TYPE.as_str())? == Some(headers::OFFSET_OCTET_STREAM))
+}
+
+fn progress(mut response: HttpResponseBuilder, ended: &Ended) -> HttpResponse {
+    response.insert_header((headers::UPLOAD_OFFSET, ended.offset));
+    if let Some(receipt) = &ended.receipt {
+        response.insert_header((headers::RECEIPT, receipt.as_str()));
+    }
+    response.finish()
+}
+
+fn check_version(headers_in: &HeaderMap) -> Result<(), Failure> {
+    match headers_in.get(headers::TUS_RESUMABLE) {
+        Some(version) if version == headers::TUS_1_0_0 => Ok(()),
+        _ => {
+            let detail = format!("send Tus-Resumable: {}", headers::TUS_1_0_0);
+            Err(Failure::new(ProblemType::UnsupportedVersion, detail))
+        }
+    }
+}
