@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use longshore_model::{Clock, UploadId};
 use longshore_store::catalogue::Catalogue;
-use longshore_store::facts::Fact;
 use longshore_store::files::{self, Checked, Disk, DiskOptions, Files as _, Standing, Taken};
 use longshore_store::incoming::{Found, Incoming, IncomingError};
 use longshore_store::place;
@@ -62,7 +61,8 @@ async fn complete(disk: &Disk, incoming: &Incoming, catalogue: &Catalogue, found
     }
     for upload in damaged {
         // One that became a recording lost its incoming folder piece by piece in a power cut; nothing is missing.
-        if catalogue.index().stored_by_upload(upload)?.is_none() {
+        let index = catalogue.index().clone();
+        if spawn_blocking(move || index.stored_by_upload(upload)).await??.is_none() {
             tracing::error!(%upload, "an upload is shorter than acknowledged: check the disk. It comes again");
         }
     }
@@ -82,9 +82,7 @@ async fn complete_one(disk: &Disk, incoming: &Incoming, catalogue: &Catalogue, u
     };
     let (rolled, tidied) = (disk.clone(), incoming.clone());
     let manifest = spawn_blocking(move || place::roll_forward(&rolled, upload)).await??;
-    if catalogue.index().stored_by_upload(upload)?.is_none() {
-        catalogue.record(vec![Fact::Stored { manifest: manifest.to_text()? }]).await?;
-    }
+    catalogue.record_stored(&manifest).await?;
     tracing::info!(recording.path = manifest.recording.path, "an interrupted recording was completed");
     drop(hold);
     if let Err(error) = spawn_blocking(move || tidied.finish(upload)).await? {

@@ -133,6 +133,8 @@ fn where_several_wait_under_one_serial_the_code_decides_and_the_others_end() {
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(world.cli_json(&["device", "list"]).as_array().unwrap().len(), 1);
     two.post_json("/device/v1/offers", &[], &json!({})).is_problem(403, "unknown-device");
+    let path = format!("/device/v1/enrolments/{}", other["id"].as_str().unwrap());
+    two.request("GET", &path, &[], b"").is_problem(403, "token-refused");
     assert!(one.offer(&[]).is_empty());
 }
 

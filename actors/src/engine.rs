@@ -25,7 +25,7 @@ use crate::enrolment::{
     self, Approval, ApprovalOf, Approve, ApproveRefused, Change, ChangeRefused, ChangeStanding, Claim, ClaimRefused,
     EnrolError, Enrolment, Issue, IssuedToken, Request, Watch,
 };
-use crate::kit::{ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
+use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::sessions::{
     AttachError, CreateError, CreateUpload, Created, DeviceSession, DeviceSessions, EndSession, Find, Hold, Holding,
     Limits, Offer, OfferAgain, OfferError, SessionParts, Terminate, TerminateError, Verdict,
@@ -393,9 +393,11 @@ impl Engine {
             Standing::Ready => {}
             standing => return Err(EngineError::Storage(standing)),
         }
+        // Shows that the engine's thread lives; the board tells of the others on it.
         let probe = Watch(EnrolmentId::from_bytes([0; 16]));
         self.enrolment.ask(probe, Duration::from_secs(2)).await.map_err(|_| EngineError::Unavailable)?;
-        Ok(())
+        let rests = |row: &ActorStatus| row.parent.is_none() && row.state != kit::ActorState::Running;
+        if self.board.read().iter().any(rests) { Err(EngineError::Unavailable) } else { Ok(()) }
     }
 
     /// Journal and index, for reading.

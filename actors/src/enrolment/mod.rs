@@ -177,16 +177,18 @@ impl Handler<Approve> for Enrolment {
                 let decided = rules::approve(approval, meant, of_serial.as_ref(), of_key.as_ref(), id, now);
                 Ok(decided.map(|(mut facts, approved)| {
                     // The others of this serial must not be approved later in its place.
-                    let others = waiting.iter().map(|other| other.id).filter(|other| *other != approved.0);
+                    let (chosen, device) = approved;
+                    let others = waiting.iter().map(|other| other.id).filter(|other| *other != chosen);
                     facts.extend(others.map(|enrolment| Fact::EnrolmentSuperseded { enrolment }));
-                    (facts, approved)
+                    let decided: Vec<_> = waiting.iter().map(|waiting| waiting.id).collect();
+                    (facts, (decided, device))
                 }))
             });
             decided.await.map_err(EnrolError::from)
         };
-        let deciding = deciding.into_actor(self).map(|result: Result<(EnrolmentId, Device), _>, actor, _| {
-            let (enrolment, device) = result?;
-            if let Some(watched) = actor.watched.remove(&enrolment) {
+        let deciding = deciding.into_actor(self).map(|result: Result<(Vec<EnrolmentId>, Device), _>, actor, _| {
+            let (decided, device) = result?;
+            for watched in decided.iter().filter_map(|enrolment| actor.watched.remove(enrolment)) {
                 watched.send_replace(());
             }
             Ok(device)

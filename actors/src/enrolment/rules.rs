@@ -1,6 +1,6 @@
 //! Who may be known, under which conditions. Pure.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use longshore_model::{
     Assignment, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Sha256,
     TokenId,
@@ -46,6 +46,9 @@ pub enum ClaimRefused {
     /// Another key used it.
     #[error("the enrolment token was used by another device or key; ask for a new enrolment text")]
     UsedUp,
+    /// The request that was made with it waited too long, or another of its serial was approved.
+    #[error("this request was not approved in time, or another one was; ask for a new enrolment text")]
+    Lapsed,
     /// It is for another device.
     #[error("the enrolment token is for {model} {serial}")]
     AnotherDevice {
@@ -139,7 +142,8 @@ pub(super) fn claim(
     }
     // The answer to its first request may have been lost.
     if let Some(earlier) = earlier.filter(|earlier| earlier.key == claim.key) {
-        return Ok((Vec::new(), earlier));
+        let counts = earlier.state == EnrolmentState::Approved || earlier.waits(now);
+        return if counts { Ok((Vec::new(), earlier)) } else { Err(ClaimRefused::Lapsed) };
     }
     if token.uses_left == 0 {
         return Err(ClaimRefused::UsedUp);
@@ -163,16 +167,9 @@ pub(super) fn claim(
     Ok((vec![Fact::EnrolmentRequested { enrolment: enrolment.clone() }], enrolment))
 }
 
-/// How long a request waits to be approved; then the device was forgotten, and has to ask again.
-const WAITS: TimeDelta = TimeDelta::days(7);
-
 /// The requests of this serial that wait.
 pub(super) fn waiting(serial: &str, enrolments: Vec<Enrolment>, now: DateTime<Utc>) -> Vec<Enrolment> {
-    let waits = |enrolment: &Enrolment| {
-        let pending = enrolment.serial == serial && enrolment.state == EnrolmentState::Pending;
-        pending && now - enrolment.requested_at < WAITS
-    };
-    enrolments.into_iter().filter(waits).collect()
+    enrolments.into_iter().filter(|enrolment| enrolment.serial == serial && enrolment.waits(now)).collect()
 }
 
 /// The one of them that an admin means, if that can be told.
@@ -185,6 +182,7 @@ pub(super) fn meant<'a>(
         (_, []) => Ok(None),
         (None, [only]) => Ok(Some(only)),
         (Some(code), several) => {
+            // The newest: a device that lost its enrolment shows the same code again, as it follows from the key.
             let shows = several.iter().rev().find(|enrolment| enrolment.code.eq_ignore_ascii_case(code));
             shows.map(Some).ok_or_else(|| ApproveRefused::AnotherCode(serial.to_owned(), code.to_owned()))
         }
@@ -267,7 +265,7 @@ mod tests {
             secret_hash: Sha256::of(&SECRET),
             serial: "B-1".into(),
             model: "BC4".into(),
-            expires: now() + TimeDelta::hours(24),
+            expires: now() + chrono::TimeDelta::hours(24),
             uses_left: 1,
         }
     }
@@ -312,6 +310,19 @@ mod tests {
         assert_eq!(claimed(asks(), Some(&used), Some(first.clone())), Ok((Vec::new(), first.clone())));
         let another_key = Claim { key: Sha256::of(b"other"), ..asks() };
         assert_eq!(claimed(another_key, Some(&used), Some(first)), Err(ClaimRefused::UsedUp));
+    }
+
+    #[test]
+    fn a_request_that_can_no_longer_be_approved_is_not_found_again() {
+        let (_, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
+        let asked = |requested_at, state| {
+            claimed(asks(), Some(&token()), Some(Enrolment { requested_at, state, ..enrolment.clone() }))
+        };
+        let week_ago = now() - chrono::TimeDelta::days(7);
+        assert!(asked(week_ago + chrono::TimeDelta::seconds(1), EnrolmentState::Pending).is_ok());
+        assert_eq!(asked(week_ago, EnrolmentState::Pending), Err(ClaimRefused::Lapsed));
+        assert_eq!(asked(now(), EnrolmentState::Superseded), Err(ClaimRefused::Lapsed));
+        assert!(asked(week_ago, EnrolmentState::Approved).is_ok());
     }
 
     #[test]

@@ -74,6 +74,13 @@ impl DeviceSessions {
 
 impl Actor for DeviceSessions {
     type Context = Context<Self>;
+
+    /// Sessions that ended while there was no router told nobody.
+    fn started(&mut self, _: &mut Self::Context) {
+        let now = Instant::now();
+        let matters = |session: &Session| session.addr.connected() || session.failures.waits(now).is_some();
+        self.known.0.borrow_mut().retain(|_, session| matters(session));
+    }
 }
 
 impl Handler<Find> for DeviceSessions {

@@ -121,11 +121,11 @@ pub(crate) fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) ->
     (now < not_before).then_some(Verdict::Mismatched { not_before })
 }
 
-/// Whether an unfinished upload brings what is offered now. A checksum that was not known at its creation is compared
-/// when it is complete.
+/// Whether an unfinished upload brings what is offered now. A checksum that only one of the two knows is compared when it
+/// is complete: a device may have had no time to compute it, or have lost it again.
 pub(crate) fn same_source(declared: &Declared, upload: &Unfinished) -> bool {
     upload.identity.length == declared.size
-        && (upload.identity.sha256.is_none() || upload.identity.sha256 == declared.sha256)
+        && upload.identity.sha256.zip(declared.sha256).is_none_or(|(begun, offered)| begun == offered)
 }
 
 #[cfg(test)]
@@ -191,7 +191,10 @@ mod tests {
         let item = declared(1, 0);
         let known = Known { unfinished: Some(unfinished(&item, 40)), ..Known::default() };
         let resume = Verdict::Resume { upload: UploadId::from_bytes([9; 16]), offset: 40, priority: 1 };
-        assert_eq!(plan(&[(item.clone(), known.clone())], 0, 16, now()), [resume]);
+        let without_checksum = Declared { sha256: None, ..item.clone() };
+        for item in [item.clone(), without_checksum] {
+            assert_eq!(plan(&[(item, known.clone())], 0, 16, now()), std::slice::from_ref(&resume));
+        }
         let changed = Declared { sha256: Some(Sha256::of(b"other")), ..item };
         assert_eq!(plan(&[(changed, known)], 0, 16, now()), [Verdict::Upload { priority: 1 }]);
     }

@@ -75,7 +75,7 @@ impl DeviceSession {
             open_patches,
             creating: Arc::default(),
             // From the clock: a session that begins after another must not count what that one counted again.
-            offer_again: u64::try_from(parts.completer.clock.now().timestamp()).unwrap_or(0),
+            offer_again: u64::try_from(parts.completer.clock.now().timestamp_millis()).unwrap_or(0),
             last_call: Instant::now(),
             idle_timer: false,
             parts,

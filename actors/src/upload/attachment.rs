@@ -227,9 +227,7 @@ impl Attachment {
             self.oldest_answer().await?;
         }
         let (reply, answer) = oneshot::channel();
-        if self.detach(Some(reply)).is_err() {
-            return Err(EndError::Write(self.why_it_ended()));
-        }
+        self.detach(Some(reply));
         match timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(EndError::Write(self.why_it_ended())),
@@ -237,19 +235,20 @@ impl Attachment {
         }
     }
 
-    fn detach(&mut self, reply: Option<oneshot::Sender<Result<Ended, EndError>>>) -> Result<(), WriteError> {
+    fn detach(&mut self, reply: Option<oneshot::Sender<Result<Ended, EndError>>>) {
         self.ended = true;
         let tail = self.filling.take().map(|segment| self.tail(segment));
         let detached = Detached { epoch: self.epoch, tail, keep: self.keep, reply };
-        self.stream.try_send(detached).map_err(|_| WriteError::Unavailable)
+        // A full mailbox must not refuse it: nobody else would tell that the request is over. Of an actor that is gone, what
+        // it committed is all there is, and the reply is dropped.
+        self.stream.do_send(detached);
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         if !self.ended {
-            // The actor may be gone; then what it committed is all there is.
-            let _nobody_listens = self.detach(None);
+            self.detach(None);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use longshore_model::{Clock, Device, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId};
 use longshore_store::Identity;
-use longshore_store::catalogue::{Catalogue, RecordError};
+use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::Transfer;
 use longshore_store::index::{DeclaredRow, IndexError};
@@ -107,13 +107,12 @@ impl Completer {
     }
 
     async fn record(&self, manifest: Manifest) -> Result<Receipted, CompleteError> {
-        let text = manifest.to_text().map_err(|error| CompleteError::Internal(error.to_string()))?;
+        self.catalogue.record_stored(&manifest).await.map_err(|error| match error {
+            DecideError::Refused(error) => CompleteError::Internal(error.to_string()),
+            DecideError::Index(error) => error.into(),
+            DecideError::Record(error) => error.into(),
+        })?;
         let Manifest { recording, receipt, .. } = manifest;
-        let (index, upload) = (self.catalogue.index().clone(), recording.upload);
-        // An earlier try may have come as far as the journal.
-        if blocking(move || index.stored_by_upload(upload)).await?.is_none() {
-            self.catalogue.record(vec![Fact::Stored { manifest: text }]).await?;
-        }
         tracing::info!(
             recording.path, recording.size, recording.sha256 = %recording.sha256, device.serial = recording.serial,
             "recording stored"

@@ -62,7 +62,9 @@ mod tests {
             | ProblemType::NotOffered
             | ProblemType::AlreadyStored
             | ProblemType::Conflict => Verdict::OfferAgain,
-            ProblemType::WrongOffset | ProblemType::Superseded | ProblemType::BodyChecksumMismatch => Verdict::Reposition,
+            ProblemType::WrongOffset | ProblemType::Superseded | ProblemType::BodyChecksumMismatch => {
+                Verdict::Reposition
+            }
             ProblemType::SizeDiffers | ProblemType::LongerThanAnnounced | ProblemType::ChecksumMismatch => {
                 Verdict::Rehash
             }

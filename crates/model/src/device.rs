@@ -1,4 +1,4 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{DeviceId, EnrolmentId, Sha256, TokenId};
@@ -106,6 +106,9 @@ pub enum EnrolmentState {
     Superseded,
 }
 
+/// How long a request waits to be approved; then the device was forgotten, and needs a new enrolment text.
+const WAITS: TimeDelta = TimeDelta::days(7);
+
 /// What a device says of itself, kept as it said it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
@@ -130,9 +133,9 @@ pub struct Enrolment {
     pub id: EnrolmentId,
     /// Token that it was made with.
     pub token: TokenId,
-    /// As the device says, bound to the token.
+    /// The token's; a device that says another is refused.
     pub serial: String,
-    /// As the device says, bound to the token.
+    /// The token's, likewise.
     pub model: String,
     /// SHA-256 of the public key that the device proved to hold.
     pub key: Sha256,
@@ -149,6 +152,13 @@ pub struct Enrolment {
     pub requested_at: DateTime<Utc>,
     /// The device it became, once approved.
     pub device: Option<DeviceId>,
+}
+
+impl Enrolment {
+    /// Whether an admin may still approve it.
+    pub fn waits(&self, now: DateTime<Utc>) -> bool {
+        self.state == EnrolmentState::Pending && now - self.requested_at < WAITS
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::facts::{Entry, Fact};
 use crate::files::Files;
 use crate::index::{Applying, Index, IndexError, IndexPlace};
 use crate::journal::{self, Journal, JournalError, Mark, Torn};
+use crate::manifest::Manifest;
 
 /// Commands that may wait for the writer. Each session and person waits for its own answer, so this many are never
 /// reached by honest load; a stalled disk must not gather more.
@@ -157,6 +158,20 @@ impl Catalogue {
         let (answer, answered) = oneshot::channel();
         self.send(Job::Record(facts, Box::new(|result| drop(answer.send(result)))))?;
         answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Records a recording that has its final name, unless an earlier try came as far as the journal.
+    ///
+    /// # Errors
+    /// [`DecideError`].
+    pub async fn record_stored(&self, manifest: &Manifest) -> Result<(), DecideError<serde_json::Error>> {
+        let (upload, text) = (manifest.recording.upload, manifest.to_text().map_err(DecideError::Refused)?);
+        let stored = move |index: &Index| {
+            let known = index.stored_by_upload(upload)?.is_some();
+            let facts = if known { Vec::new() } else { vec![Fact::Stored { manifest: text }] };
+            Ok(Ok((facts, ())))
+        };
+        self.decide(stored).await
     }
 
     /// Lets `decision` look at the index and records what it says, with nothing decided in between.

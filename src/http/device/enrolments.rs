@@ -6,7 +6,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
-use longshore_actors::Claim;
+use longshore_actors::{Claim, ClaimRefused};
 use longshore_model::{BASE64URL, Description, Enrolment, EnrolmentId, EnrolmentState};
 use longshore_protocol::{
     Approval, EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, EnrolmentText, ProblemType, headers,
@@ -105,6 +105,7 @@ fn patience(request: &HttpRequest) -> Duration {
 }
 
 fn answer(server: &Server, enrolment: Enrolment) -> Result<EnrolmentAnswer, Failure> {
+    let waits = enrolment.waits(server.clock.now());
     let Enrolment { id, code, serial, model, state, device, spki, .. } = enrolment;
     let status = match (state, device) {
         (EnrolmentState::Approved, Some(device)) => {
@@ -115,7 +116,8 @@ fn answer(server: &Server, enrolment: Enrolment) -> Result<EnrolmentAnswer, Fail
             let server = server.identity.for_devices(vec![server.url()]);
             EnrolmentStatus::Approved(Approval { device, certificate, server })
         }
-        _ => EnrolmentStatus::Pending,
+        _ if waits => EnrolmentStatus::Pending,
+        _ => return Err(ClaimRefused::Lapsed.into()),
     };
     Ok(EnrolmentAnswer { id, code, serial, model, status })
 }

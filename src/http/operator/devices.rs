@@ -4,7 +4,7 @@ use actix_web::web::{self, Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use longshore_actors::{Approval, ApprovalOf, Change};
-use longshore_model::{Description, Device, DeviceState, Enrolment, EnrolmentState};
+use longshore_model::{Description, Device, DeviceState, Enrolment};
 use longshore_protocol::{EnrolmentText, ProblemType, limits};
 use serde::{Deserialize, Serialize};
 
@@ -128,9 +128,9 @@ impl From<Device> for DeviceRow {
 
 /// `GET /devices`: those that wait first.
 pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, Failure> {
-    let index = server.engine.catalogue().index().clone();
+    let (index, now) = (server.engine.catalogue().index().clone(), server.clock.now());
     let read = web::block(move || {
-        let waiting = index.enrolments()?.into_iter().filter(|enrolment| enrolment.state == EnrolmentState::Pending);
+        let waiting = index.enrolments()?.into_iter().filter(|enrolment| enrolment.waits(now));
         let devices = index.devices()?;
         let known =
             |serial: &str| devices.iter().any(|device| device.serial == serial && device.state != DeviceState::Retired);

@@ -209,7 +209,10 @@ impl UploadStream {
         let (epoch, at) = file.ledger.attach(whole);
         let hash = match resume_hash(&at.hash) {
             Ok(hash) => hash,
-            Err(error) => return self.fail(error, None, ctx),
+            Err(error) => {
+                let _gone = reply.send(Err(AttachError::Storage(error.clone())));
+                return self.fail(error, None, ctx);
+            }
         };
         let (evict, evicted) = oneshot::channel();
         self.holder = Some(Holder { epoch, evict: Some(evict), _place: place });
@@ -261,7 +264,7 @@ impl UploadStream {
                 Ok(Receipted { length, receipt, .. }) => Ok(Ended { offset: *length, receipt: receipt.clone() }),
                 Err(error) => Err(EndError::Complete(error.clone())),
             };
-            // One that is withheld is not delivered: when it may be given, the device is told to offer again.
+            // One that is withheld is not delivered; a device that is reinstated sees its state change in /desired.
             let has_receipt = ended.as_ref().is_ok_and(|ended| ended.receipt.is_some());
             delivered |= reply.send(ended).is_ok() && has_receipt;
         }

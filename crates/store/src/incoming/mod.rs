@@ -177,15 +177,15 @@ impl Incoming {
         self.files.standing().may_make()?;
         // The lock is not held over the disk's work: whoever lists uploads must not wait for a slow disk.
         let _hold = self.hold(upload)?;
-        let files = self.files.pin();
-        let opened = Self { files, uploads: Arc::clone(&self.uploads) }.cut_back(upload);
+        let mount = self.pinned();
+        let opened = mount.cut_back(upload);
         let mut uploads = self.lock();
         let entry = uploads.known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
         if let Err(IncomingError::Damaged(_)) = &opened {
             uploads.known.remove(&upload);
             drop(uploads);
             // What cannot be removed now goes at the next start.
-            let _gone_at_the_latest_then = self.remove(upload);
+            let _gone_at_the_latest_then = mount.remove(upload);
             return opened;
         }
         let (transfer, committed) = opened?;
@@ -231,11 +231,12 @@ impl Incoming {
     /// start.
     pub fn discard(&self, upload: UploadId) -> Result<(), IncomingError> {
         let _hold = self.hold(upload)?;
-        if self.files.exists(&record_path(upload))? {
+        let mount = self.pinned();
+        if mount.files.exists(&record_path(upload))? {
             return Err(IncomingError::Placing);
         }
         self.lock().known.remove(&upload);
-        Ok(self.remove(upload)?)
+        Ok(mount.remove(upload)?)
     }
 
     /// Removes what is left in the incoming folder of an upload that is recorded as a recording.
@@ -249,7 +250,7 @@ impl Incoming {
             hold => Some(hold?),
         };
         self.lock().known.remove(&upload);
-        Ok(self.remove(upload)?)
+        Ok(self.pinned().remove(upload)?)
     }
 
     /// Keeps everybody else from an upload that nobody has open, until the hold is dropped.
@@ -264,6 +265,11 @@ impl Incoming {
         }
         entry.held = true;
         Ok(Hold { upload, uploads: Arc::clone(&self.uploads) })
+    }
+
+    /// The same on the mount that is there now: what was looked at on one must not be done on the next.
+    fn pinned(&self) -> Self {
+        Self { files: self.files.pin(), uploads: Arc::clone(&self.uploads) }
     }
 
     fn read_state(&self, upload: UploadId) -> io::Result<Option<(Slot, u64)>> {
@@ -293,7 +299,12 @@ impl Incoming {
     /// The state goes first: a folder without one is nothing, whatever else is left in it.
     fn remove(&self, upload: UploadId) -> io::Result<()> {
         files::remove_if_there(&*self.files, &state_path(upload))?;
-        for entry in self.files.list(&folder_path(upload))? {
+        let entries = match self.files.list(&folder_path(upload)) {
+            // Whoever finished it was faster than the walk that found it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
             // The record of a placing goes last: without it, nobody would know how far the placing was.
             if entry.name != RECORD {
                 self.files.remove(&format!("{}/{}", folder_path(upload), entry.name))?;

@@ -40,7 +40,7 @@ impl Incoming {
     /// # Errors
     /// The disk's; then the list is as it was, or in part as the disk is.
     pub fn reload(&self) -> io::Result<Found> {
-        let walk = Self { files: self.files.pin(), uploads: Arc::clone(&self.uploads) };
+        let walk = self.pinned();
         files::create_folders(&*walk.files, FOLDER)?;
         let mut found = Found::default();
         let known: HashSet<UploadId> = walk.lock().known.keys().copied().collect();

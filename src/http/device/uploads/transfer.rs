@@ -100,10 +100,10 @@ async fn finish(
         }
         Outcome::TooLong => return Err(too_long(attachment, at).await),
         Outcome::Whole => None,
-        Outcome::Superseded => Some(Failure::new(ProblemType::Superseded, "what this request brought is kept")),
+        Outcome::Superseded => Some(Failure::new(ProblemType::Superseded, "the offset says what of this one is kept")),
         Outcome::Draining => Some(Failure::shutting_down()),
         Outcome::Stalled => {
-            let detail = "send at least 1 KiB a second; what arrived is kept";
+            let detail = "send at least 1 KiB a second; the offset says what is kept";
             Some(Failure::new(ProblemType::Stalled, detail).retry_after(1))
         }
         Outcome::Differs => Some(Failure::new(ProblemType::BodyChecksumMismatch, "send these bytes again")),
