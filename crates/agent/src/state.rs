@@ -76,7 +76,7 @@ fn read_pin(text: &str) -> Option<Sha256> {
 #[derive(Debug)]
 pub struct State {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl State {
@@ -89,7 +89,7 @@ impl State {
         let path = folder.join("lock");
         let lock = disk::open_to_append(&path).map_err(at(&path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { folder: folder.to_owned(), lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse(folder.display().to_string())),
             Err(error) => Err(at(&path)(error.into())),
         }
@@ -157,6 +157,14 @@ impl State {
         let path = self.folder.join("identity.json");
         let json = serde_json::to_vec_pretty(identity).map_err(|error| damaged(&path, error.to_string()))?;
         disk::write_durably(&path, &json).map_err(at(&path))
+    }
+}
+
+impl Drop for State {
+    /// Closing the file would not do: a process that another thread forks has a copy of it until its exec, and the lock
+    /// goes only with the last copy. Unlocking frees all of them.
+    fn drop(&mut self) {
+        let _closing_unlocks_too = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
@@ -231,6 +239,16 @@ mod tests {
         let first = State::open(folder.path()).unwrap();
         assert!(matches!(State::open(folder.path()), Err(StateError::InUse(_))));
         drop(first);
+        State::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_state_is_free_once_it_is_dropped_even_while_a_child_process_has_a_copy_of_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path()).unwrap();
+        // What a child has between its fork and its exec.
+        let _inherited = state.lock.try_clone().unwrap();
+        drop(state);
         State::open(folder.path()).unwrap();
     }
 
