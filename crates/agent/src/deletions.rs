@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset};
 use longshore_model::{RecordingId, Sha256};
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
@@ -144,6 +146,18 @@ impl Journal {
         self.carry_out(intent, now)
     }
 
+    /// Goes on with an intent of an earlier run, or of a card that was out, as [`Self::carry_out`] does.
+    ///
+    /// # Errors
+    /// The same; `ReadOnlyFilesystem` without a look at the file while nothing can be deleted there.
+    pub fn resume(&self, intent: Intent, now: DateTime<FixedOffset>) -> io::Result<Carried> {
+        // It is tried at every look; reading gigabytes each time for a deletion that cannot be would wear the card out.
+        if intent.deleted_at.is_none() && intent.path.symlink_metadata().is_ok() && is_read_only(&intent.path) {
+            return Err(Errno::ROFS.into());
+        }
+        self.carry_out(intent, now)
+    }
+
     /// Carries out an intent that is written down: at once, or after a crash at any point. Blocks, and may read the
     /// whole file.
     ///
@@ -189,6 +203,12 @@ impl Journal {
 fn file_system(path: &Path) -> io::Result<u64> {
     let folder = path.parent().unwrap_or(path);
     Ok(fs::metadata(folder)?.dev())
+}
+
+/// Whether the file system that `path` is in takes no changes now. Where that cannot be told, the unlinking will tell.
+fn is_read_only(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    statvfs(folder).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Whether the file still has the bytes that the receipt is for. Outside the sitting in which it was hashed, its state

@@ -35,7 +35,7 @@ impl Offload {
                 self.unreported.push(intent);
             } else if self.may_continue(&intent)? {
                 let name = intent.path.display().to_string();
-                match self.on_disk(move |journal, now| journal.carry_out(intent, now)).await? {
+                match self.on_disk(move |journal, now| journal.resume(intent, now)).await? {
                     Ok(Carried::Deleted(intent)) => self.deleted(intent, &name),
                     Ok(Carried::Kept(why)) => self.observer.warn(&format!("kept {name}: {why}")),
                     Ok(Carried::OutOfSight) => {
@@ -43,7 +43,7 @@ impl Offload {
                         complaints.insert(format!("{name}: {what}"));
                     }
                     Err(error) => {
-                        complaints.insert(format!("kept {name}: {error}"));
+                        complaints.insert(format!("kept {name}: it could not be deleted: {error}"));
                     }
                 }
             }

@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore_agent::backoff::Pace;
+use longshore_agent::deletions::{Carried, Intent, Journal};
 use longshore_agent::hash_cache::HashCache;
 use longshore_agent::offload::{Offload, OffloadError, Options};
 use longshore_agent::progress::{Job, Observer};
-use longshore_agent::scan::{Classifier, DEFAULT_EVENTS};
+use longshore_agent::recording::Recording;
+use longshore_agent::scan::{Classifier, DEFAULT_EVENTS, Found};
+use longshore_agent::source;
 use longshore_agent::stock::Stocktaker;
 use longshore_agent::watch::Watch;
-use longshore_model::{Clock, SystemClock};
+use longshore_model::{Clock, Kind, Sha256, SystemClock};
 
 use crate::camera::{Camera, MIB, clock, is_there, pace};
 use crate::server::Fault;
@@ -252,6 +255,40 @@ async fn a_run_that_is_to_end_says_that_the_card_is_gone() {
         Err(error) => assert!(matches!(error, OffloadError::Gone { left: 1, .. }), "{error}"),
     }
     assert!(is_there(&card.drawer.join("EVENT/a.mp4")) && camera.reported().is_empty());
+}
+
+#[tokio::test]
+async fn a_card_that_is_read_only_is_not_read_for_a_deletion_that_it_refuses() {
+    let camera = Camera::enrolled().await;
+    if !may_mount(&camera) {
+        return;
+    }
+    let card = Card::new(&camera, "CAM");
+    card.put("EVENT/a.mp4", MIB);
+    card.put_in();
+    let path = card.place.join("EVENT/a.mp4");
+    let content = source::hash(&path, |_| true).unwrap();
+    let found = Found { name: "EVENT/a.mp4".into(), path: path.clone(), kind: Kind::Event, state: content.state };
+    let intent = Intent::new(&Recording::new("S", &found, &content), "receipt".into()).unwrap();
+    // Put in again, and its bytes are other ones now: whoever reads it withdraws the deletion.
+    let intent = Intent { sha256: Sha256::of(b"other bytes"), ..intent };
+    card.pull_out();
+    card.put_in();
+    run("mount", &["-o", "remount,bind,ro", text(&card.place)]);
+    let journal = Journal::open(camera.folder.path().join("intents")).unwrap();
+    journal.put(&intent).unwrap();
+    let now = SystemClock.now().fixed_offset();
+    let refused = journal.resume(intent.clone(), now).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem, "{refused}");
+    assert_eq!(journal.entries().unwrap().0, [intent.clone()]);
+    run("mount", &["-o", "remount,bind,rw", text(&card.place)]);
+    assert!(matches!(journal.resume(intent.clone(), now).unwrap(), Carried::Kept(_)), "it is read before it goes");
+    assert!(is_there(&path));
+    // What an earlier run deleted is reported, however the card is mounted now.
+    journal.put(&intent).unwrap();
+    fs::remove_file(&path).unwrap();
+    run("mount", &["-o", "remount,bind,ro", text(&card.place)]);
+    assert!(matches!(journal.resume(intent, now).unwrap(), Carried::Deleted(_)));
 }
 
 #[tokio::test]
