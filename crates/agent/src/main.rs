@@ -136,7 +136,7 @@ async fn work(
         _ = interrupted.recv() => return Ok(stopped(&*observer, once)),
         _ = terminated.recv() => return Ok(stopped(&*observer, once)),
     };
-    Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if summary.is_done() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Being stopped is the only end of a run without `--once`, and a failure of one with it.

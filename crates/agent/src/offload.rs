@@ -69,6 +69,16 @@ pub struct Summary {
     pub failed: usize,
     /// Folders and names that could not be looked at.
     pub passed_over: usize,
+    /// Deleted, in this run or an earlier one, and the server has not taken the report yet.
+    pub unreported: usize,
+}
+
+impl Summary {
+    /// Whether nothing is left that the same command would do later. An unreported deletion is safe, but whoever acts on
+    /// the exit status has to run the command again.
+    pub fn is_done(&self) -> bool {
+        self.failed == 0 && self.unreported == 0
+    }
 }
 
 impl fmt::Display for Summary {
@@ -78,10 +88,12 @@ impl fmt::Display for Summary {
             "found {} ({} events): sent {}, already there {}, deleted {}, waiting not requested {}, failed {}",
             self.found, self.events, self.sent, self.already_there, self.deleted, self.not_requested, self.failed
         )?;
-        match self.passed_over {
-            0 => Ok(()),
-            n => write!(f, ", not readable {n}"),
+        for (n, what) in [(self.passed_over, "not readable"), (self.unreported, "deleted and not reported")] {
+            if n > 0 {
+                write!(f, ", {what} {n}")?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -162,6 +174,8 @@ pub struct Offload {
     /// Before this time it is not told of them.
     next_report: Instant,
     report_waits: Backoff,
+    /// The first failed report since the last that the server took.
+    reports_fail_since: Option<Instant>,
     /// Deletions that the server does not record; they are reported again at the next start.
     refused: BTreeSet<RecordingId>,
     /// How the files looked the last time.
@@ -219,6 +233,7 @@ impl Offload {
             unreported: Vec::new(),
             next_report: Instant::now(),
             report_waits: Backoff::new(pace.first, pace.longest),
+            reports_fail_since: None,
             refused: BTreeSet::new(),
             rests: Arc::default(),
             unreadable: Arc::default(),
@@ -248,6 +263,11 @@ impl Offload {
         let (not_requested, failed) = self.list.count();
         self.summary.not_requested = not_requested;
         self.summary.failed = failed + self.not_read + self.refused.len();
+        self.summary.unreported = self.unreported.len();
+        if self.summary.unreported > 0 {
+            let n = self.summary.unreported;
+            self.observer.warn(&format!("{n} deletions are not reported yet; the next run reports them"));
+        }
         self.observer.say(&self.summary.to_string());
         result.map(|()| self.summary)
     }
@@ -332,5 +352,9 @@ mod tests {
             summary.to_string(),
             "found 5 (3 events): sent 2, already there 1, deleted 3, waiting not requested 2, failed 0"
         );
+        assert!(summary.is_done());
+        let summary = Summary { unreported: 3, ..summary };
+        assert!(summary.to_string().ends_with("failed 0, deleted and not reported 3") && !summary.is_done());
+        assert!(!Summary { failed: 1, ..Summary::default() }.is_done());
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use longshore_model::RecordingId;
 use longshore_protocol::{Deletion, Deletions};
@@ -15,6 +16,10 @@ use crate::receipt::{Allowance, Expected};
 
 /// Deletions of one report; with receipts of about 1 KiB this stays far below the limit of a JSON body.
 const REPORT_ITEMS: usize = 200;
+
+/// How long a run that is to end goes on for reports of deletions alone: long enough for a server that is restarted. The
+/// files are safe and gone, and a person who waits for the end of the run need not wait for the server's books.
+const REPORTS_ALONE: Duration = Duration::from_secs(60);
 
 impl Offload {
     /// Continues what was begun and could not be finished: by an earlier run, or on a card that was pulled out.
@@ -170,6 +175,7 @@ impl Offload {
                     self.unreported.remove(at);
                     self.hold.progressed();
                     self.report_waits.reset();
+                    self.reports_fail_since = None;
                 }
             }
             if self.unreported.len() == before {
@@ -183,15 +189,22 @@ impl Offload {
     fn report_later(&mut self, error: CallError) -> Result<(), OffloadError> {
         let why = error.to_string();
         let wait = self.hold.put_off(error, &mut self.report_waits)?;
-        self.next_report = Instant::now() + wait;
+        let now = Instant::now();
+        self.next_report = now + wait;
+        self.reports_fail_since.get_or_insert(now);
         let (n, wait) = (self.unreported.len(), wait.as_secs_f32());
-        self.observer.warn(&format!("{why}; {n} deletions are reported again in {wait:.1} s, the rest goes on"));
+        let when = match self.report_due() {
+            Some(_) => format!("are reported again in {wait:.1} s"),
+            None => "are not to be reported within the next minute".to_owned(),
+        };
+        self.observer.warn(&format!("{why}; {n} deletions {when}, the rest goes on"));
         Ok(())
     }
 
-    /// When the server is to be told of deletions next; `None`: it knows of all.
+    /// When the server is to be told of deletions next; `None`: it knows of all, or the next run tells it.
     pub(super) fn report_due(&self) -> Option<Instant> {
-        (!self.unreported.is_empty()).then_some(self.next_report)
+        let too_late = self.reports_fail_since.is_some_and(|since| self.next_report > since + REPORTS_ALONE);
+        (!self.unreported.is_empty() && !(self.options.once && too_late)).then_some(self.next_report)
     }
 
     /// Runs `work`, which touches the disk, beside the async threads.

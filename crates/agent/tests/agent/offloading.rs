@@ -172,6 +172,36 @@ async fn a_report_that_fails_is_repeated() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_to_end_does_not_wait_for_minutes_to_report_a_deletion() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", MIB);
+    {
+        let mut world = camera.server.world.lock().unwrap();
+        (world.failing_reports, world.reports_fail_with) = (1, Some((ProblemType::InsufficientStorage, 300)));
+    }
+    let usual = Pace { longest: Pace::default().longest, give_up: Pace::default().give_up, ..pace() };
+    let options = Options { watch: Watch::folder(&camera.card("")).unwrap(), once: true, keep: false, events: vec![] };
+    let run = Offload::new(options, camera.state(), clock(), usual, camera.heard.clone()).unwrap().run();
+    let summary = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends soon").unwrap();
+    assert_eq!((summary.sent, summary.deleted, summary.unreported, summary.failed), (1, 1, 1, 0), "{}", camera.heard());
+    assert!(
+        camera.heard().contains("1 deletions are not reported yet; the next run reports them"),
+        "{}",
+        camera.heard()
+    );
+    assert_eq!(
+        camera.server.world.lock().unwrap().count("POST /device/v1/deletions"),
+        1,
+        "the server's wait is obeyed"
+    );
+    assert_eq!(camera.open_intents().len(), 1);
+    let summary = camera.once().await;
+    assert_eq!((summary.found, summary.unreported), (0, 0));
+    assert_eq!(camera.reported(), ["EVENT/a.mp4"]);
+    assert!(camera.open_intents().is_empty());
+}
+
+#[tokio::test]
 async fn a_report_that_the_server_does_not_take_holds_up_no_transfer() {
     let camera = Camera::enrolled().await;
     for name in ["a", "b", "c"] {

@@ -59,6 +59,8 @@ pub(crate) struct World {
     pub(crate) receipt_late_by: usize,
     /// How many reports of deletions fail first.
     pub(crate) failing_reports: usize,
+    /// What they fail with, if not because the device is suspended, and how many seconds they are to wait.
+    pub(crate) reports_fail_with: Option<(ProblemType, u64)>,
     /// How far in the future the receipts' `delete_after` is.
     pub(crate) delete_after: TimeDelta,
     /// Signs receipts in the server's place.
@@ -355,7 +357,12 @@ impl Call {
         let mut world = self.world.lock().unwrap();
         if world.failing_reports > 0 {
             world.failing_reports -= 1;
-            return problem(ProblemType::DeviceSuspended);
+            let (kind, seconds) = world.reports_fail_with.unwrap_or((ProblemType::DeviceSuspended, 0));
+            let mut reply = problem(kind);
+            if world.reports_fail_with.is_some() {
+                reply.headers_mut().insert("retry-after", seconds.into());
+            }
+            return reply;
         }
         let mut recorded = Vec::new();
         for Deletion { receipt, .. } in deletions.items {
