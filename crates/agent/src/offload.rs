@@ -188,6 +188,8 @@ pub struct Offload {
     here: BTreeMap<PathBuf, Sitting>,
     /// When to take stock next; `None`: not again.
     next_look: Option<Instant>,
+    /// Whether a person was told that recordings wait for uploads that were begun.
+    told_unfinished: bool,
     /// What was complained of last, so that it is not said at every look.
     complaints: BTreeSet<String>,
     summary: Summary,
@@ -240,6 +242,7 @@ impl Offload {
             roots: Vec::new(),
             here: BTreeMap::new(),
             next_look: Some(Instant::now()),
+            told_unfinished: false,
             complaints: BTreeSet::new(),
             summary: Summary::default(),
             growing: 0,

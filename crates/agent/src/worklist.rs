@@ -59,6 +59,8 @@ struct Item {
     waits: Backoff,
     failures: Backoff,
     sent: bool,
+    /// The server takes no new upload of this device before one that was begun is complete.
+    held_up: bool,
     complaint: Option<String>,
 }
 
@@ -108,6 +110,7 @@ impl Worklist {
             waits: self.waits.clone(),
             failures: self.failures.clone(),
             sent: false,
+            held_up: false,
             complaint: None,
             recording,
         };
@@ -150,6 +153,7 @@ impl Worklist {
         wall: DateTime<Utc>,
     ) -> Option<(u32, Task)> {
         let item = self.items.get_mut(&rid)?;
+        item.held_up = matches!(answer, Answer::Later { reason: Later::TooManyUnfinished, .. });
         match answer {
             Answer::Upload { priority } => return Some((priority, Task::Create)),
             Answer::Resume { url, priority, .. } => return Some((priority, Task::Continue(url))),
@@ -200,6 +204,7 @@ impl Worklist {
     /// A person has to look at `rid`. Returns whether this complaint is news.
     pub fn failed(&mut self, rid: RecordingId, complaint: &str, now: Instant) -> bool {
         self.items.get_mut(&rid).is_some_and(|item| {
+            item.held_up = false;
             item.standing = Standing::Failed(now + item.failures.step());
             item.complaint.replace(complaint.to_owned()).as_deref() != Some(complaint)
         })
@@ -264,6 +269,11 @@ impl Worklist {
     /// How many recordings wait for the time at which the server wants them offered again.
     pub fn asked_to_wait(&self) -> usize {
         self.items.values().filter(|item| matches!(item.standing, Standing::Due(_))).count()
+    }
+
+    /// How many recordings wait because too many uploads of this device are begun and not complete.
+    pub fn held_up(&self) -> usize {
+        self.items.values().filter(|item| item.held_up).count()
     }
 
     /// How many recordings the server has whose files stay here.

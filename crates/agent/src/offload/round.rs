@@ -68,7 +68,20 @@ impl Offload {
                 tasks.extend(task.map(|(place, task)| (turn(request, place), item.rid, task)));
             }
         }
+        self.tell_held_up();
         Ok(tasks)
+    }
+
+    /// Says that recordings wait for uploads that were begun; once, until none of them does any more.
+    fn tell_held_up(&mut self) {
+        let n = self.list.held_up();
+        if n > 0 && !self.told_unfinished {
+            self.observer.warn(&format!(
+                "{n} recordings wait: the server has as many unfinished uploads of this device as it may have; put in \
+                 the card that those were begun from, or tell the administrator"
+            ));
+        }
+        self.told_unfinished = n > 0;
     }
 
     async fn transfer(&mut self, rid: RecordingId, begin: Begin) -> Result<(), OffloadError> {

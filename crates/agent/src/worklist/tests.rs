@@ -90,6 +90,19 @@ fn a_time_in_the_past_does_not_make_the_device_ask_without_pause() {
 }
 
 #[test]
+fn what_waits_for_unfinished_uploads_is_counted_until_another_answer_comes() {
+    let (mut list, rid, now) = one();
+    list.answered(rid, later(Later::TooManyUnfinished, None), now, wall());
+    list.update(vec![recording("a.mp4", 1)], now);
+    assert_eq!(list.held_up(), 1);
+    list.answered(rid, later(Later::Queued, None), now, wall());
+    assert_eq!(list.held_up(), 0);
+    list.answered(rid, later(Later::TooManyUnfinished, None), now, wall());
+    list.failed(rid, "another content", now);
+    assert_eq!(list.held_up(), 0);
+}
+
+#[test]
 fn the_wait_for_a_receipt_doubles_from_1_to_30_seconds() {
     let (mut list, rid, now) = one();
     assert!(list.sent(rid) && !list.sent(rid), "sent is news once");

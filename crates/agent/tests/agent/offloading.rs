@@ -202,6 +202,19 @@ async fn a_run_that_is_to_end_does_not_wait_for_minutes_to_report_a_deletion() {
 }
 
 #[tokio::test]
+async fn a_person_sees_once_that_uploads_wait_for_those_that_were_begun() {
+    let camera = Camera::enrolled().await;
+    camera.put("EVENT/a.mp4", 10);
+    camera.put("EVENT/b.mp4", 10);
+    camera.server.world.lock().unwrap().too_many_unfinished = 5;
+    let summary = camera.once().await;
+    assert_eq!((summary.sent, summary.deleted, summary.failed), (2, 2, 0), "{}", camera.heard());
+    let heard = camera.heard();
+    let words = "2 recordings wait: the server has as many unfinished uploads of this device as it may have";
+    assert_eq!(heard.matches(words).count(), 1, "{heard}");
+}
+
+#[tokio::test]
 async fn a_report_that_the_server_does_not_take_holds_up_no_transfer() {
     let camera = Camera::enrolled().await;
     for name in ["a", "b", "c"] {

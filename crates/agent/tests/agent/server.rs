@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) failing_reports: usize,
     /// What they fail with, if not because the device is suspended, and how many seconds they are to wait.
     pub(crate) reports_fail_with: Option<(ProblemType, u64)>,
+    /// How many offers of a new recording are answered `too_many_unfinished` first.
+    pub(crate) too_many_unfinished: usize,
     /// How far in the future the receipts' `delete_after` is.
     pub(crate) delete_after: TimeDelta,
     /// Signs receipts in the server's place.
@@ -237,6 +239,10 @@ impl Call {
                 Some((have, size)) if have == size => Answer::Have { receipt: self.receipt(&world, rid) },
                 Some((have, _)) => {
                     Answer::Resume { url: format!("{}/{rid}", paths::UPLOADS), offset: have as u64, priority: place }
+                }
+                None if item.kind == Kind::Event && world.too_many_unfinished > 0 => {
+                    world.too_many_unfinished -= 1;
+                    Answer::Later { reason: Later::TooManyUnfinished, not_before: None }
                 }
                 None if item.kind == Kind::Event => Answer::Upload { priority: place },
                 None => Answer::Later { reason: Later::NotRequested, not_before: None },
