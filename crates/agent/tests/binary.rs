@@ -2,10 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "these are tests; clippy sees only functions marked #[test] as such")]
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use base64::Engine;
@@ -15,17 +14,16 @@ use longshore_model::{BASE64URL, DeviceId, ReceiptKey};
 use longshore_protocol::ServerIdentity;
 use rcgen::KeyPair;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpSocket;
 
-/// Between fork and exec a child holds a copy of every open file of this process, with the lock of a state folder
-/// that another test has just closed. So no test starts a child while another one has a state folder open.
-static FORK: Mutex<()> = Mutex::new(());
-
-fn no_fork() -> MutexGuard<'static, ()> {
-    FORK.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Where nobody listens: bound, so that no other program gets the port.
+static NOBODY: LazyLock<TcpSocket> = LazyLock::new(|| {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket
+});
 
 fn start(command: &mut Command) -> Child {
-    let _guard = no_fork();
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -37,13 +35,12 @@ fn agent() -> Command {
     Command::new(env!("CARGO_BIN_EXE_longshore-agent"))
 }
 
-/// Makes the state folder of a device that is enrolled at a server where nobody listens any more.
+/// Makes the state folder of a device that is enrolled at a server where nobody listens.
 fn enrol(folder: &Path) {
-    let _guard = no_fork();
     let state = State::open(folder).unwrap();
     let key = state.key().unwrap();
     let receipt_key = ReceiptKey::from_pkcs8(&KeyPair::generate().unwrap().serialize_der()).unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = NOBODY.local_addr().unwrap();
     let identity = Identity {
         device: DeviceId::from_bytes([7; 16]),
         serial: "B4-10291".into(),
@@ -177,7 +174,7 @@ fn a_service_waits_for_its_card_and_server_ends_at_once_when_told_and_stays_the_
     let identity =
         || ["device.key", "identity.json", "device.crt"].map(|name| std::fs::read(state.join(name)).unwrap());
     let before = identity();
-    let settings = format!("folders = [{card:?}]\nlook_every_s = 5\nrest_s = 4");
+    let settings = format!("folders = [{card:?}]\nlook_every_s = 3600\nrest_s = 4");
     // First the card is missing, then the server.
     for expected in ["card: No such file", "does not answer"] {
         let mut child = start(&mut run(folder.path(), &settings));
@@ -186,7 +183,8 @@ fn a_service_waits_for_its_card_and_server_ends_at_once_when_told_and_stays_the_
         let told = Instant::now();
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0));
-        assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+        // Far less than what it waits for, and more than a busy machine takes.
+        assert!(told.elapsed() < Duration::from_secs(30), "{:?}", told.elapsed());
         std::fs::create_dir_all(card.join("EVENT")).unwrap();
         recording_of_long_ago(&card.join("EVENT/a.mp4"));
     }

@@ -55,8 +55,8 @@ pub(crate) fn pace() -> Pace {
         longest_for_receipt: Duration::from_millis(20),
         rescan: Duration::from_millis(20),
         rest: Duration::ZERO,
-        give_up: Duration::from_secs(20),
-        stalled: Duration::from_secs(10),
+        give_up: Duration::from_secs(60),
+        stalled: Duration::from_secs(30),
     }
 }
 

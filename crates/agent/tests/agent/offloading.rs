@@ -1,7 +1,6 @@
 //! The whole path, from the card to the reported deletion.
 
 use std::fs;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -13,6 +12,7 @@ use longshore_agent::watch::Watch;
 use longshore_model::ReceiptKey;
 use longshore_protocol::ProblemType;
 use rcgen::KeyPair;
+use tokio::net::TcpSocket;
 
 use crate::camera::{Camera, MIB, clock, is_there, pace};
 use crate::server::{Fault, Server};
@@ -288,9 +288,10 @@ async fn the_next_address_is_tried_when_one_does_not_answer() {
     camera.put("EVENT/a.mp4", MIB);
     let path = camera.folder.path().join("state/identity.json");
     let mut identity: Identity = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    // Bound and never accepted from, then closed: nothing listens there.
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    identity.server.urls.insert(0, format!("https://{closed}"));
+    // Bound, so that no other test gets the port, and not listened at.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    identity.server.urls.insert(0, format!("https://{}", nobody.local_addr().unwrap()));
     fs::write(&path, serde_json::to_vec(&identity).unwrap()).unwrap();
     assert_eq!(camera.once().await.deleted, 1);
 }
