@@ -204,7 +204,8 @@ impl Offload {
     /// When the server is to be told of deletions next; `None`: it knows of all, or the next run tells it.
     pub(super) fn report_due(&self) -> Option<Instant> {
         let too_late = self.reports_fail_since.is_some_and(|since| self.next_report > since + REPORTS_ALONE);
-        (!self.unreported.is_empty() && !(self.options.once && too_late)).then_some(self.next_report)
+        let left_to_the_next_run = self.options.once && too_late;
+        (!self.unreported.is_empty() && !left_to_the_next_run).then_some(self.next_report)
     }
 
     /// Runs `work`, which touches the disk, beside the async threads.

@@ -280,7 +280,7 @@ async fn a_card_that_is_read_only_is_not_read_for_a_deletion_that_it_refuses() {
     let now = SystemClock.now().fixed_offset();
     let refused = journal.resume(intent.clone(), now).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem, "{refused}");
-    assert_eq!(journal.entries().unwrap().0, [intent.clone()]);
+    assert_eq!(journal.entries().unwrap().0, std::slice::from_ref(&intent));
     run("mount", &["-o", "remount,bind,rw", text(&card.place)]);
     assert!(matches!(journal.resume(intent.clone(), now).unwrap(), Carried::Kept(_)), "it is read before it goes");
     assert!(is_there(&path));
