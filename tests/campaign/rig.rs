@@ -21,6 +21,9 @@ pub(super) const RECOVERY: Duration = Duration::from_secs(60);
 /// 10 s, on a full disk for 300 s.
 const FOR_A_PERSON: f64 = 20.0;
 
+/// What an agent says that is to end and could not report deletions.
+pub(super) const LEFT_REPORTS: &str = "deletions are not reported yet; the next run reports them";
+
 /// A server, an agent with a card, the network between them, and those who watch.
 pub(super) struct Rig {
     pub(super) world: World,
@@ -92,6 +95,13 @@ impl Rig {
         let (_, wait) = last.rsplit_once("; going on in ")?;
         let seconds: f64 = wait.strip_suffix(" s")?.parse().ok()?;
         (seconds > FOR_A_PERSON).then(|| last.to_owned())
+    }
+
+    /// Whether the agent ended, and all that it left to the next run is to report deletions.
+    pub(super) fn left_reports(&self) -> bool {
+        // The summary comes last.
+        let said = self.agent_said();
+        self.agent.is_none() && said.lines().rev().take(2).any(|line| line.contains(LEFT_REPORTS))
     }
 
     /// What the server says if it takes no more changes until it is restarted.
