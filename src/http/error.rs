@@ -23,6 +23,9 @@ const SOON: u64 = 1;
 const RESTART: u64 = 10;
 /// Seconds after which to try again what a mount mends; the server looks every two.
 const MOUNT: u64 = 30;
+/// Seconds after which to try again what found no room in the journal: it needs little, and one write that failed may be
+/// all. An agent that is to end goes on for a minute for its reports of deletions, so that it asks once more.
+const JOURNAL_ROOM: u64 = 30;
 /// Seconds after which to try again what a person has to mend.
 const REPAIR: u64 = 300;
 
@@ -127,7 +130,9 @@ impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Busy => Self::unavailable(error),
-            RecordError::Full(_) => Self::new(ProblemType::InsufficientStorage, error.to_string()).retry_after(REPAIR),
+            RecordError::Full(_) => {
+                Self::new(ProblemType::InsufficientStorage, error.to_string()).retry_after(JOURNAL_ROOM)
+            }
             RecordError::NotWritten(_) => Self::new(ProblemType::StorageFailed, error.to_string()).retry_after(RESTART),
             RecordError::Failed(_) => Self::unavailable(error).retry_after(REPAIR),
         }
