@@ -1,9 +1,10 @@
 //! Start-up, step by step, and the stop: the same list from its end.
 
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
@@ -230,10 +231,13 @@ fn url_of(listening: SocketAddr) -> String {
     }
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let first = interfaces.iter().map(if_addrs::Interface::ip).find_map(|address| match address {
-        IpAddr::V4(address) if !address.is_loopback() && !address.is_link_local() => Some(address),
+        IpAddr::V4(address) => {
+            let usable = !address.is_loopback() && !address.is_link_local() && !address.is_unspecified();
+            usable.then_some(address)
+        }
         _ => None,
     });
-    match first.filter(|address| *address != Ipv4Addr::UNSPECIFIED) {
+    match first {
         Some(address) => format!("https://{address}:{port}"),
         None => format!("https://localhost:{port}"),
     }
@@ -241,14 +245,12 @@ fn url_of(listening: SocketAddr) -> String {
 
 /// A disk that hangs must not hold the stop; nothing acknowledged is lost by leaving.
 fn leave_at_the_latest() {
-    let _no_thread_no_limit = std::thread::Builder::new().name("stop-limit".into()).spawn(|| {
-        let end = Instant::now() + STOP;
-        // A parked thread may wake early.
-        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            std::thread::park_timeout(left);
-        }
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own, on which nobody waits")]
+    let limit = || {
+        thread::sleep(STOP);
         leave_late();
-    });
+    };
+    let _no_thread_no_limit = thread::Builder::new().name("stop-limit".into()).spawn(limit);
 }
 
 /// A start that hangs cannot be ended in order, and need not: what it does is made for a kill at any moment.
@@ -258,7 +260,9 @@ fn leave_unready() -> ! {
 }
 
 fn leave_late() -> ! {
-    tracing::error!("the disk does not answer; leaving without it. Everything acknowledged is on it");
+    tracing::error!(
+        "the stop took too long, probably since the disk does not answer; everything acknowledged is on it"
+    );
     std::process::exit(STOPPED_LATE)
 }
 

@@ -10,7 +10,7 @@ use longshore_store::files::{self, Checked, Disk, DiskOptions, Files as _, Stand
 use longshore_store::incoming::{Found, Incoming, IncomingError};
 use longshore_store::place;
 use tokio::task::spawn_blocking;
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
 use crate::config::value::Account;
@@ -45,8 +45,13 @@ pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> any
 
 /// Lists the uploads that are on their way and completes what a crash interrupted.
 pub(crate) async fn open_incoming(disk: &Disk, catalogue: &Catalogue) -> anyhow::Result<Incoming> {
-    let opened = Incoming::open(Arc::new(disk.clone()));
-    let (incoming, found) = opened.context("the folder .incoming of the storage cannot be read")?;
+    let files = Arc::new(disk.clone());
+    let opened = spawn_blocking(move || {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("start-incoming");
+        Incoming::open(files)
+    });
+    let (incoming, found) = opened.await?.context("the folder .incoming of the storage cannot be read")?;
     complete(disk, &incoming, catalogue, found).await?;
     Ok(incoming)
 }
@@ -102,6 +107,8 @@ impl Watch {
     /// Looks at the storage as long as the server runs.
     pub(crate) async fn run(self) {
         let mut looks = interval(LOOK_EVERY);
+        // A share that comes back after it hung is not looked at once for each look that was missed.
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Standing::Ready;
         let mut walked = true;
         loop {

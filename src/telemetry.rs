@@ -1,4 +1,4 @@
-//! Logs: to standard error, one line an event.
+//! Logs: to standard error, one line a message.
 
 use std::io::{IsTerminal as _, stderr};
 

@@ -1,4 +1,4 @@
-//! TLS on the port: the device key answers, client certificates are welcome and not required, and what the TLS layer
+//! TLS on the port: the key that devices pin answers, client certificates are welcome and not required, and what the TLS layer
 //! proves is possession of a key, nothing more. Who holds that key is looked up at every request, so that a refusal is
 //! a document with words, not a bare alert.
 

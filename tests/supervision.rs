@@ -23,16 +23,18 @@ fn three_bays(fail_points: &str) -> (World, [Bay; 3]) {
 
 #[test]
 fn a_server_that_hangs_at_the_start_leaves_when_it_is_told_to() {
-    let mut world = World::at_rest();
-    world.fail_points = "start-storage=pause".to_owned();
-    let mut server = world.launch(&[]);
-    eventually("the journal is read", || world.log().contains("the journal was read"));
-    send_signal(server.id(), Signal::TERM);
-    eventually("it has left", || server.try_wait().unwrap().is_some());
-    assert_eq!(server.wait().unwrap().code(), Some(0), "{}", world.log());
-    assert!(world.log().contains("stopped before the server was ready"), "{}", world.log());
-    world.fail_points.clear();
-    world.start();
+    for (fail_point, last_word) in [("start-storage", "the journal was read"), ("start-incoming", "storage: ")] {
+        let mut world = World::at_rest();
+        world.fail_points = format!("{fail_point}=pause");
+        let mut server = world.launch(&[]);
+        eventually("it has come so far", || world.log().contains(last_word));
+        send_signal(server.id(), Signal::TERM);
+        eventually("it has left", || server.try_wait().unwrap().is_some());
+        assert_eq!(server.wait().unwrap().code(), Some(0), "{}", world.log());
+        assert!(world.log().contains("stopped before the server was ready"), "{}", world.log());
+        world.fail_points.clear();
+        world.start();
+    }
 }
 
 fn unload(world: &World, bays: &[Bay; 3]) {

@@ -12,9 +12,8 @@ pub(super) struct Actors {
 
 impl Actors {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let json = self.target.json;
         let actors: Vec<ActorStatus> = self.target.client()?.get(paths::ACTORS)?;
-        if json {
+        if self.target.json {
             return table::print_json(&actors);
         }
         let mut rows = Vec::with_capacity(actors.len());

@@ -95,31 +95,30 @@ pub(super) enum Device {
 impl Device {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Add { serial, model, valid_for, target } => add(serial, model, valid_for, target),
-            Self::List { target } => list(target),
-            Self::Show { serial, target } => show(&serial, target),
-            Self::History { serial, target } => history(&serial, target),
+            Self::Add { serial, model, valid_for, target } => add(serial, model, valid_for, &target),
+            Self::List { target } => list(&target),
+            Self::Show { serial, target } => show(&serial, &target),
+            Self::History { serial, target } => history(&serial, &target),
             Self::Approve { serial, assignee, profile, code, re_enrol, target } => {
                 let assignee = assignee.filter(|_| !re_enrol);
                 let of = assignee.map_or(ApproveOf::KnownDevice, |assignee| ApproveOf::NewDevice { assignee, profile });
-                approve(&ApproveBody { serial, code, of }, target)
+                approve(&ApproveBody { serial, code, of }, &target)
             }
             Self::Suspend { serial, target } => {
-                change(serial, StandingChange::Suspend, "gets no receipts or settings until it is activated", target)
+                change(serial, StandingChange::Suspend, "gets no receipts or settings until it is activated", &target)
             }
-            Self::Activate { serial, target } => change(serial, StandingChange::Activate, "is in service", target),
+            Self::Activate { serial, target } => change(serial, StandingChange::Activate, "is in service", &target),
             Self::Retire { serial, target } => {
-                change(serial, StandingChange::Retire, "is out of service for good", target)
+                change(serial, StandingChange::Retire, "is out of service for good", &target)
             }
         }
     }
 }
 
-fn add(serial: String, model: String, valid_for_seconds: u64, target: Target) -> anyhow::Result<()> {
+fn add(serial: String, model: String, valid_for_seconds: u64, target: &Target) -> anyhow::Result<()> {
     let body = IssueBody { serial, model, valid_for_seconds };
-    let json = target.json;
     let issued: Issued = target.client()?.post(paths::TOKENS, &body)?;
-    if json {
+    if target.json {
         return table::print_json(&issued);
     }
     writeln!(io::stdout(), "{}", issued.text)?;
@@ -128,10 +127,9 @@ fn add(serial: String, model: String, valid_for_seconds: u64, target: Target) ->
     Ok(())
 }
 
-fn list(target: Target) -> anyhow::Result<()> {
-    let json = target.json;
+fn list(target: &Target) -> anyhow::Result<()> {
     let rows: Vec<DeviceRow> = target.client()?.get(paths::DEVICES)?;
-    if json {
+    if target.json {
         return table::print_json(&rows);
     }
     if rows.is_empty() {
@@ -153,10 +151,9 @@ fn of(path: &str, serial: &str) -> String {
     format!("{path}?{query}")
 }
 
-fn show(serial: &str, target: Target) -> anyhow::Result<()> {
-    let json = target.json;
+fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
     let device: DeviceDetail = target.client()?.get(&of(paths::DEVICE, serial))?;
-    if json {
+    if target.json {
         return table::print_json(&device);
     }
     let mut out = io::stdout().lock();
@@ -188,10 +185,9 @@ fn show(serial: &str, target: Target) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn history(serial: &str, target: Target) -> anyhow::Result<()> {
-    let json = target.json;
+fn history(serial: &str, target: &Target) -> anyhow::Result<()> {
     let lines: Vec<Happened> = target.client()?.get(&of(paths::DEVICE_HISTORY, serial))?;
-    if json {
+    if target.json {
         return table::print_json(&lines);
     }
     let rows: Vec<_> = lines
@@ -214,25 +210,27 @@ fn in_words(what: &What) -> String {
     }
 }
 
-fn change(serial: String, change: StandingChange, now: &str, target: Target) -> anyhow::Result<()> {
+fn change(serial: String, change: StandingChange, now: &str, target: &Target) -> anyhow::Result<()> {
     let body = StandingBody { serial, change };
-    let json = target.json;
     let row: DeviceRow = target.client()?.post(paths::STANDINGS, &body)?;
-    if json {
+    if target.json {
         return table::print_json(&row);
     }
     writeln!(io::stdout(), "{} {} {now}.", row.model, row.serial)?;
     Ok(())
 }
 
-fn approve(body: &ApproveBody, target: Target) -> anyhow::Result<()> {
-    let json = target.json;
+fn approve(body: &ApproveBody, target: &Target) -> anyhow::Result<()> {
     let row: DeviceRow = target.client()?.post(paths::APPROVALS, body)?;
-    if json {
+    if target.json {
         return table::print_json(&row);
     }
     let DeviceRow { model, serial, state, assignee, .. } = row;
-    writeln!(io::stdout(), "{model} {serial} is enrolled for {}; it is {state}.", assignee.unwrap_or_default())?;
+    writeln!(
+        io::stdout(),
+        "{model} {serial} is enrolled for {}; it is {state}.",
+        assignee.as_deref().unwrap_or("nobody")
+    )?;
     Ok(())
 }
 

@@ -63,8 +63,8 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    fn inputs(self) -> Inputs {
-        Inputs::of_process(self.path)
+    fn inputs(&self) -> Inputs {
+        Inputs::of_process(self.path.clone())
     }
 }
 
@@ -79,8 +79,8 @@ struct Whose {
 }
 
 impl Whose {
-    fn config(self) -> anyhow::Result<crate::config::Config> {
-        Ok(self.config.inputs().with_option("--data", "data", self.data).load()?.config)
+    fn config(&self) -> anyhow::Result<crate::config::Config> {
+        Ok(self.config.inputs().with_option("--data", "data", self.data.clone()).load()?.config)
     }
 }
 
@@ -96,8 +96,8 @@ struct Target {
 
 impl Target {
     /// With `--data`, mistakes in a configuration are none of ours.
-    fn client(self) -> anyhow::Result<Client> {
-        let data = match self.whose.data {
+    fn client(&self) -> anyhow::Result<Client> {
+        let data = match &self.whose.data {
             Some(data) => PathBuf::from(data),
             None => self.whose.config()?.data,
         };

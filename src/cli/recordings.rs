@@ -16,9 +16,8 @@ pub(super) enum Recordings {
 impl Recordings {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self::List { target } = self;
-        let json = target.json;
         let rows: Vec<RecordingRow> = target.client()?.get(paths::RECORDINGS)?;
-        if json {
+        if target.json {
             return table::print_json(&rows);
         }
         if rows.is_empty() {

@@ -1,5 +1,3 @@
-use std::net::SocketAddr;
-
 use clap::Args;
 
 use super::ConfigFile;
@@ -14,14 +12,13 @@ pub(super) struct Serve {
     data: Option<String>,
     /// Address and port for devices and people; port 0 takes a free one [default: 0.0.0.0:5004]
     #[arg(long, value_name = "ADDRESS:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<String>,
 }
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let listen = self.listen.map(|listen| listen.to_string());
         let inputs = self.config.inputs().with_option("--data", "data", self.data);
-        let loaded = inputs.with_option("--listen", "server.listen", listen).load()?;
+        let loaded = inputs.with_option("--listen", "server.listen", self.listen).load()?;
         let logging = telemetry::start(&loaded.config.log);
         // From the variable FAILPOINTS, for as long as the server runs.
         #[cfg(feature = "failpoints")]
