@@ -3,6 +3,7 @@
 
 mod arrows;
 mod bad_input;
+mod bare_clients;
 mod campaign;
 mod command_line;
 mod configuration;

@@ -14,11 +14,12 @@ mod storage;
 mod tree;
 mod upload;
 
-pub use engine::{Engine, EngineError, Held, Parts};
+pub use engine::{Credential, Engine, EngineError, Held, Parts};
 pub use enrolment::{
     Approval, ApprovalOf, ApproveRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError, IssuedToken,
+    IssuedUploadToken, KeylessDevice, UploadTokenRefused,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
-pub use sessions::{AttachError, CreateError, Created, Limits, OfferError, TerminateError, Verdict};
+pub use sessions::{AttachError, Brings, CreateError, Created, Limits, OfferError, TerminateError, Verdict};
 pub use storage::{Floor, StorageError};
 pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, Wants, WriteError};

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use gated_disk::GatedDisk;
 use longshore_actors::{
-    AttachError, Attachment, EndError, Engine, Evicted, Floor, Held, Limits, Parts, StorageError, TerminateError,
-    Verdict, Wants, WriteError,
+    AttachError, Attachment, Brings, EndError, Engine, Evicted, Floor, Held, Limits, Parts, StorageError,
+    TerminateError, Verdict, Wants, WriteError,
 };
 use longshore_model::{
     Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, Sha256, SystemClock, UploadId,
@@ -43,7 +43,8 @@ async fn world() -> World {
         serial: "B-1".into(),
         model: "BC4".into(),
         state: DeviceState::Active,
-        key: Sha256::of(b"key"),
+        key: Some(Sha256::of(b"key")),
+        upload_tokens: Vec::new(),
         assignments: Vec::new(),
         profile: "default".into(),
         approved_at: "2026-11-21T15:00:00Z".parse().unwrap(),
@@ -90,7 +91,7 @@ impl World {
     async fn upload(&self) -> UploadId {
         let verdicts = self.engine.offer(DEVICE, vec![declared()], None).await.unwrap();
         assert_eq!(verdicts, [Verdict::Upload { priority: 1 }]);
-        self.engine.create_upload(DEVICE, RID, declared().size).await.unwrap().upload
+        self.engine.create_upload(DEVICE, Brings::Offered { rid: RID, length: declared().size }).await.unwrap().upload
     }
 
     async fn attach(&self, upload: UploadId) -> Box<Attachment> {

@@ -1,3 +1,4 @@
+use anyhow::Context as _;
 use base64::Engine as _;
 use clap::Subcommand;
 use indicatif::DecimalBytes;
@@ -7,7 +8,8 @@ use std::io::{self, Write as _};
 
 use super::{Target, table};
 use crate::http::operator::{
-    ApproveBody, ApproveOf, Counts, DeviceDetail, DeviceRow, IssueBody, Issued, StandingBody, StandingChange, paths,
+    ApproveBody, ApproveOf, Counts, DeviceDetail, DeviceRow, IssueBody, IssueUploadTokenBody, Issued,
+    IssuedUploadToken, Keyless, RevokeUploadTokenBody, StandingBody, StandingChange, paths,
 };
 
 /// How moments are shown.
@@ -69,6 +71,28 @@ pub(super) enum Device {
         #[command(flatten)]
         target: Target,
     },
+    /// Print a token with which a standard tus or resumable-upload client uploads in a device's name
+    Token {
+        /// Serial of the device
+        serial: String,
+        /// Model of a device that is not known yet and uploads with tokens only
+        #[arg(long, requires = "assignee")]
+        model: Option<String>,
+        /// Officer or vehicle that such a device belongs to
+        #[arg(long, requires = "model")]
+        assignee: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make a token for uploads worthless at once
+    RevokeToken {
+        /// Serial of the device
+        serial: String,
+        /// Id of the token, as `longshore device show` lists it
+        token: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Give a device no more receipts or settings: it may be lost or stolen. It can still hand over what it holds
     Suspend {
         /// Serial of the device
@@ -103,6 +127,14 @@ impl Device {
                 let assignee = assignee.filter(|_| !re_enrol);
                 let of = assignee.map_or(ApproveOf::KnownDevice, |assignee| ApproveOf::NewDevice { assignee, profile });
                 approve(&ApproveBody { serial, code, of }, &target)
+            }
+            Self::Token { serial, model, assignee, target } => {
+                let keyless = model.zip(assignee).map(|(model, assignee)| Keyless { model, assignee });
+                token(&IssueUploadTokenBody { serial, keyless }, &target)
+            }
+            Self::RevokeToken { serial, token, target } => {
+                let token = token.parse().context("this is no id of a token; `longshore device show` lists them")?;
+                revoke(&RevokeUploadTokenBody { serial, token }, &target)
             }
             Self::Suspend { serial, target } => {
                 change(serial, StandingChange::Suspend, "gets no receipts or settings until it is activated", &target)
@@ -157,9 +189,13 @@ fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
         return table::print_json(&device);
     }
     let mut out = io::stdout().lock();
-    let DeviceDetail { row, id, key, assignments, recordings, unfinished } = device;
+    let DeviceDetail { row, id, key, upload_tokens, assignments, recordings, unfinished } = device;
     writeln!(out, "{} {}: {}, approved {}", row.model, row.serial, row.state, row.since.format(MOMENT))?;
-    writeln!(out, "Id {id}, key {key}, profile {}", row.profile.unwrap_or_default())?;
+    let key = key.map_or_else(|| "no key".to_owned(), |key| format!("key {key}"));
+    writeln!(out, "Id {id}, {key}, profile {}", row.profile.unwrap_or_default())?;
+    for token in upload_tokens {
+        writeln!(out, "Upload token {} from {}", token.id, token.issued_at.format(MOMENT))?;
+    }
     for assignment in assignments {
         writeln!(out, "Belongs to {} from {}", assignment.assignee, assignment.from.format(MOMENT))?;
     }
@@ -202,6 +238,11 @@ fn in_words(what: &What) -> String {
         What::TokenIssued { expires } => format!("enrolment text made, good until {}", expires.format(MOMENT)),
         What::Asked { code } => format!("asked to be known, with the code {code}"),
         What::Approved { assignee } => format!("approved for {}", assignee.as_deref().unwrap_or("nobody")),
+        What::Added { assignee } => {
+            format!("made known without a key, for {}", assignee.as_deref().unwrap_or("nobody"))
+        }
+        What::UploadTokenIssued { token } => format!("upload token {token} made"),
+        What::UploadTokenRevoked { token } => format!("upload token {token} revoked"),
         What::FirstCall => "called for the first time".to_owned(),
         What::Suspended => "suspended".to_owned(),
         What::Reinstated => "put back in service".to_owned(),
@@ -231,6 +272,27 @@ fn approve(body: &ApproveBody, target: &Target) -> anyhow::Result<()> {
         "{model} {serial} is enrolled for {}; it is {state}.",
         assignee.as_deref().unwrap_or("nobody")
     )?;
+    Ok(())
+}
+
+fn token(body: &IssueUploadTokenBody, target: &Target) -> anyhow::Result<()> {
+    let issued: IssuedUploadToken = target.client()?.post(paths::UPLOAD_TOKENS, body)?;
+    if target.json {
+        return table::print_json(&issued);
+    }
+    let IssuedUploadToken { id, token, serial, url, .. } = issued;
+    writeln!(io::stdout(), "{token}")?;
+    eprintln!("Uploads for {serial} go to {url} with the header `Authorization: Bearer TOKEN`.");
+    eprintln!("It is not shown again. `longshore device revoke-token {serial} {id}` makes it worthless.");
+    Ok(())
+}
+
+fn revoke(body: &RevokeUploadTokenBody, target: &Target) -> anyhow::Result<()> {
+    let row: DeviceRow = target.client()?.post(paths::UPLOAD_TOKEN_REVOCATIONS, body)?;
+    if target.json {
+        return table::print_json(&row);
+    }
+    writeln!(io::stdout(), "The token {} of {} {} counts for nothing any more.", body.token, row.model, row.serial)?;
     Ok(())
 }
 

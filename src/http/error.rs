@@ -5,12 +5,12 @@ use std::fmt;
 
 use actix_web::error::BlockingError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::to;
 use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
     ApproveRefused, AttachError, ChangeRefused, ClaimRefused, CompleteError, CreateError, EndError, EngineError,
-    EnrolError, OfferError, StorageError, TerminateError, WriteError,
+    EnrolError, OfferError, StorageError, TerminateError, UploadTokenRefused, WriteError,
 };
 use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
 use longshore_protocol::{Problem, ProblemType};
@@ -101,6 +101,10 @@ impl ResponseError for Failure {
         }
         if let Some(methods) = self.allow {
             response.insert_header((ALLOW, methods));
+        }
+        if self.problem.is(ProblemType::Unauthenticated) {
+            // RFC 9110 §11.6.1; by certificate there is no challenge to make.
+            response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"longshore\""));
         }
         if self.problem.is(ProblemType::UnsupportedVersion) {
             response.insert_header((TUS_VERSION, TUS_1_0_0));
@@ -297,6 +301,16 @@ impl From<ChangeRefused> for Failure {
     fn from(refused: ChangeRefused) -> Self {
         let kind = match refused {
             ChangeRefused::Unknown(_) => ProblemType::NotFound,
+            _ => ProblemType::Conflict,
+        };
+        Self::new(kind, refused.to_string())
+    }
+}
+
+impl From<UploadTokenRefused> for Failure {
+    fn from(refused: UploadTokenRefused) -> Self {
+        let kind = match refused {
+            UploadTokenRefused::Unknown(_) | UploadTokenRefused::NoSuchToken { .. } => ProblemType::NotFound,
             _ => ProblemType::Conflict,
         };
         Self::new(kind, refused.to_string())

@@ -2,6 +2,7 @@
 
 mod rules;
 mod standing;
+mod upload_tokens;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -9,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use longshore_model::{Clock, Device, DeviceId, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId};
+use longshore_model::{
+    Clock, Device, DeviceId, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId, UploadToken,
+};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::Fact;
 use longshore_store::index::IndexError;
@@ -19,6 +22,7 @@ use crate::kit::{Lifeline, Probe, fail_point};
 use crate::upload::blocking;
 pub use rules::{Approval, ApprovalOf, ApproveRefused, Claim, ClaimRefused};
 pub use standing::{Change, ChangeRefused};
+pub use upload_tokens::{KeylessDevice, UploadTokenRefused};
 
 /// Enrolments that may be waited for at once: each parked poll holds a place. A dock room enrols a few dozen at once.
 const MAX_WATCHED: usize = 1024;
@@ -69,6 +73,34 @@ pub struct IssuedToken {
     pub token: EnrolToken,
     /// The secret half.
     pub secret: [u8; 16],
+}
+
+/// A token for uploads that an admin asked for; its text is told once, here.
+#[derive(Clone)]
+pub struct IssuedUploadToken {
+    /// What the server keeps.
+    pub token: UploadToken,
+    /// What the client sends.
+    pub text: String,
+}
+
+/// Make a token for uploads in the name of the device with this serial.
+#[derive(Message)]
+#[rtype(result = "Result<IssuedUploadToken, EnrolError<UploadTokenRefused>>")]
+pub(crate) struct IssueUploadToken {
+    pub(crate) serial: String,
+    /// Where the device has to be made known first.
+    pub(crate) keyless: Option<KeylessDevice>,
+    pub(crate) by: String,
+}
+
+/// Make a token for uploads worthless.
+#[derive(Message)]
+#[rtype(result = "Result<Device, EnrolError<UploadTokenRefused>>")]
+pub(crate) struct RevokeUploadToken {
+    pub(crate) serial: String,
+    pub(crate) token: TokenId,
+    pub(crate) by: String,
 }
 
 /// Make a token for one device.
@@ -207,6 +239,48 @@ impl Handler<ChangeStanding> for Enrolment {
             let decided = catalogue.decide(move |index| {
                 let device = index.device_by_serial(&serial)?;
                 Ok(standing::change(&serial, device, change, by))
+            });
+            Ok(decided.await?)
+        })
+    }
+}
+
+impl Handler<IssueUploadToken> for Enrolment {
+    type Result = ResponseFuture<Result<IssuedUploadToken, EnrolError<UploadTokenRefused>>>;
+
+    fn handle(&mut self, issue: IssueUploadToken, _: &mut Self::Context) -> Self::Result {
+        let IssueUploadToken { serial, keyless, by } = issue;
+        let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
+        Box::pin(async move {
+            let _in_flight = in_flight;
+            let random = || TokenId::random().map_err(|_| EnrolError::NoRandomness);
+            let (id, secret) = (random()?, random()?);
+            let device = DeviceId::random().map_err(|_| EnrolError::NoRandomness)?;
+            // The beginning lets programs that look for leaked secrets know it.
+            let text = format!("lsu_{secret}");
+            let token = UploadToken { id, hash: Sha256::of(text.as_bytes()), issued_at: now };
+            let given = token.clone();
+            let decided = catalogue.decide(move |index| {
+                let known = index.device_by_serial(&serial)?;
+                Ok(upload_tokens::issue(serial, known, keyless, device, given, by))
+            });
+            decided.await?;
+            Ok(IssuedUploadToken { token, text })
+        })
+    }
+}
+
+impl Handler<RevokeUploadToken> for Enrolment {
+    type Result = ResponseFuture<Result<Device, EnrolError<UploadTokenRefused>>>;
+
+    fn handle(&mut self, revoke: RevokeUploadToken, _: &mut Self::Context) -> Self::Result {
+        let RevokeUploadToken { serial, token, by } = revoke;
+        let (catalogue, in_flight) = (self.catalogue.clone(), self.probe.in_flight());
+        Box::pin(async move {
+            let _in_flight = in_flight;
+            let decided = catalogue.decide(move |index| {
+                let device = index.device_by_serial(&serial)?;
+                Ok(upload_tokens::revoke(serial, device, token, by))
             });
             Ok(decided.await?)
         })

@@ -13,7 +13,7 @@ const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const CODE_LEN: usize = 4;
 
 /// The profile that every server has.
-const DEFAULT_PROFILE: &str = "default";
+pub(super) const DEFAULT_PROFILE: &str = "default";
 
 /// What a device brings to be known. Not `Debug`: it holds a secret.
 #[derive(Clone)]
@@ -221,7 +221,7 @@ pub(super) fn approve(
         }
         (ApprovalOf::KnownDevice, None) => return Err(ApproveRefused::NotEnrolled(serial)),
         (ApprovalOf::KnownDevice, Some(known)) => {
-            let device = Device { key: enrolment.key, ..known.clone() };
+            let device = Device { key: Some(enrolment.key), ..known.clone() };
             let fact = Fact::DeviceReenrolled { enrolment: enrolment.id, device: device.id, key: enrolment.key, by };
             return Ok((vec![fact], (enrolment.id, device)));
         }
@@ -235,7 +235,8 @@ pub(super) fn approve(
         serial,
         model: enrolment.model.clone(),
         state: DeviceState::Approved,
-        key: enrolment.key,
+        key: Some(enrolment.key),
+        upload_tokens: Vec::new(),
         assignments: vec![Assignment { assignee, from: now }],
         profile,
         approved_at: now,
@@ -347,7 +348,7 @@ mod tests {
         assert_eq!(device.assignee_at(now()), Some("J. Smith"));
         let other = Device { serial: "B-2".into(), ..device.clone() };
         assert_eq!(decide(Some(&enrolment), None, Some(&other)), Err(ApproveRefused::KeyInUse("B-2".into())));
-        let retired = Device { state: DeviceState::Retired, key: Sha256::of(b"old"), ..device.clone() };
+        let retired = Device { state: DeviceState::Retired, key: Some(Sha256::of(b"old")), ..device.clone() };
         let refused = decide(Some(&enrolment), Some(&device), None);
         assert!(matches!(refused, Err(ApproveRefused::AlreadyEnrolled { .. })), "{refused:?}");
         assert!(decide(Some(&enrolment), Some(&retired), None).is_ok(), "its serial may begin anew");
@@ -361,7 +362,8 @@ mod tests {
             serial: "B-1".into(),
             model: "BC4".into(),
             state: DeviceState::Suspended,
-            key: Sha256::of(b"old"),
+            key: Some(Sha256::of(b"old")),
+            upload_tokens: Vec::new(),
             assignments: vec![Assignment { assignee: "A. Jones".into(), from: now() }],
             profile: "default".into(),
             approved_at: now(),
@@ -371,7 +373,7 @@ mod tests {
             approve(again(), Some(&enrolment), of_serial, of_key, DeviceId::from_bytes([3; 16]), now())
         };
         let (facts, (_, device)) = decide(Some(&known), None).unwrap();
-        assert_eq!(device, Device { key: enrolment.key, ..known.clone() });
+        assert_eq!(device, Device { key: Some(enrolment.key), ..known.clone() });
         assert!(matches!(facts[..], [Fact::DeviceReenrolled { .. }]), "{facts:?}");
         let other = Device { id: DeviceId::from_bytes([8; 16]), serial: "B-2".into(), ..device.clone() };
         assert!(decide(Some(&known), Some(&device)).is_ok(), "it may have kept its key and lost the rest");

@@ -122,13 +122,24 @@ pub(crate) struct Offer {
     pub(crate) wall: Option<DateTime<Utc>>,
 }
 
-/// Make an upload for an offered recording.
+/// What an upload is to bring.
+#[derive(Debug, Clone)]
+pub enum Brings {
+    /// A recording that was offered.
+    Offered {
+        /// Which.
+        rid: RecordingId,
+        /// Its bytes.
+        length: u64,
+    },
+    /// One that nobody offered: what the client says of it now is all that is known.
+    Declared(Declared),
+}
+
+/// Make an upload.
 #[derive(Message)]
 #[rtype(result = "Result<Created, CreateError>")]
-pub(crate) struct CreateUpload {
-    pub(crate) rid: RecordingId,
-    pub(crate) length: u64,
-}
+pub(crate) struct CreateUpload(pub(crate) Brings);
 
 /// Why an upload was not given up.
 #[derive(Debug, thiserror::Error)]

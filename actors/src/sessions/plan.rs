@@ -116,6 +116,11 @@ pub(crate) fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) ->
     if declared.kind != Kind::Event {
         return Some(Verdict::NotRequested);
     }
+    paused(known, now)
+}
+
+/// Bytes that were wrong again and again do not come again at once.
+pub(crate) fn paused(known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
     let row = known.declared.as_ref().filter(|row| row.mismatches >= MAX_MISMATCHES)?;
     let not_before = row.last_mismatch? + MISMATCH_PAUSE;
     (now < not_before).then_some(Verdict::Mismatched { not_before })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix::fut::ready;
 use actix::prelude::*;
-use chrono::{Datelike, TimeDelta};
+use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Utc};
 use longshore_model::{Declared, DeviceId, RecordingId, UploadId};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
@@ -164,8 +164,7 @@ impl Handler<Offer> for DeviceSession {
         let now = self.parts.completer.clock.now();
         let clock_wrong = wall.is_some_and(|wall| (wall - now).abs() > CLOCK_TOLERANCE);
         for item in &mut items {
-            item.clock_unset =
-                clock_wrong || item.start.to_utc() > now + CLOCK_TOLERANCE || item.start.year() < FIRST_YEAR;
+            item.clock_unset = clock_wrong || is_unset(item.start, now);
         }
         let (device, may_begin, per_answer) = (self.device, self.may_begin(), self.parts.limits.uploads_per_answer);
         let unfinished: HashMap<RecordingId, Unfinished> =
@@ -189,6 +188,11 @@ impl Handler<Offer> for DeviceSession {
         };
         Box::pin(answering.into_actor(self))
     }
+}
+
+/// Whether a recording that is to begin then comes from a clock that was not set.
+fn is_unset(start: DateTime<FixedOffset>, now: DateTime<Utc>) -> bool {
+    start.to_utc() > now + CLOCK_TOLERANCE || start.year() < FIRST_YEAR
 }
 
 fn gets_receipts(index: &Index, device: DeviceId) -> Result<bool, IndexError> {

@@ -54,14 +54,29 @@ pub struct Device {
     pub model: String,
     /// Whether it may do business.
     pub state: DeviceState,
-    /// SHA-256 of the public key (SubjectPublicKeyInfo) that proves its identity.
-    pub key: Sha256,
+    /// SHA-256 of the public key (SubjectPublicKeyInfo) that proves its identity; one that only uploads with tokens has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Sha256>,
+    /// With which standard clients upload in its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upload_tokens: Vec<UploadToken>,
     /// To whom it belonged, oldest first.
     pub assignments: Vec<Assignment>,
     /// Name of its config profile.
     pub profile: String,
     /// When it was approved.
     pub approved_at: DateTime<Utc>,
+}
+
+/// A bearer token for uploads; the secret itself is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadToken {
+    /// By which people tell it from others.
+    pub id: TokenId,
+    /// SHA-256 of the token as the client sends it.
+    pub hash: Sha256,
+    /// When it was made.
+    pub issued_at: DateTime<Utc>,
 }
 
 impl Device {
@@ -176,7 +191,8 @@ mod tests {
             serial: "B-1".into(),
             model: "BC4".into(),
             state: DeviceState::Active,
-            key: Sha256::of(b""),
+            key: None,
+            upload_tokens: Vec::new(),
             assignments: vec![
                 Assignment { assignee: "J. Smith".into(), from: at("2026-03-01T00:00:00Z") },
                 Assignment { assignee: "A. Jones".into(), from: at("2026-06-01T00:00:00Z") },

@@ -11,7 +11,7 @@ mod recording;
 
 pub use checksum::{DamagedHashState, HashState, RunningHash, Sha256};
 pub use clock::{Clock, SettableClock, SystemClock};
-pub use device::{Assignment, Description, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState};
+pub use device::{Assignment, Description, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState, UploadToken};
 pub use id::{DeviceId, EnrolmentId, InvalidId, RecordingId, StorageId, TokenId, UploadId};
 pub use receipt::{Jwk, Jwks, ReceiptClaims, ReceiptError, ReceiptKey, ReceiptVerifier};
 pub use recording::{Declared, Kind, Recording, UnknownKind};

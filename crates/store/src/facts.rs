@@ -1,7 +1,9 @@
 //! What the journal is told: each a thing that happened, and needs no other file to be believed.
 
 use chrono::{DateTime, FixedOffset, Utc};
-use longshore_model::{Declared, Device, DeviceId, EnrolToken, Enrolment, EnrolmentId, RecordingId, Sha256, UploadId};
+use longshore_model::{
+    Declared, Device, DeviceId, EnrolToken, Enrolment, EnrolmentId, RecordingId, Sha256, TokenId, UploadId, UploadToken,
+};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened. `by` is the account, or `uid N` of whoever used the local socket.
@@ -68,6 +70,31 @@ pub enum Fact {
         device: DeviceId,
         /// SHA-256 of its new public key.
         key: Sha256,
+        /// Who did it.
+        by: String,
+    },
+    /// An admin made a device known that has no key and uploads with tokens.
+    DeviceAdded {
+        /// The device.
+        device: Device,
+        /// Who did it.
+        by: String,
+    },
+    /// An admin made a token for uploads.
+    UploadTokenIssued {
+        /// In whose name they come.
+        device: DeviceId,
+        /// The token, hashed.
+        token: UploadToken,
+        /// Who did it.
+        by: String,
+    },
+    /// An admin made a token for uploads worthless.
+    UploadTokenRevoked {
+        /// Whose.
+        device: DeviceId,
+        /// Which.
+        token: TokenId,
         /// Who did it.
         by: String,
     },

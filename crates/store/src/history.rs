@@ -1,7 +1,7 @@
 //! What happened to a device, for people: the facts about it, its recordings left aside.
 
 use chrono::{DateTime, Utc};
-use longshore_model::{DeviceId, Sha256};
+use longshore_model::{Device, DeviceId, Sha256, TokenId};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Fact;
@@ -47,6 +47,22 @@ pub enum What {
     Reinstated,
     /// It was taken out of service for good.
     Retired,
+    /// It was made known without a key, for uploads with tokens.
+    Added {
+        /// To whom it belongs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assignee: Option<String>,
+    },
+    /// A token for uploads was made.
+    UploadTokenIssued {
+        /// Which.
+        token: TokenId,
+    },
+    /// A token for uploads was made worthless.
+    UploadTokenRevoked {
+        /// Which.
+        token: TokenId,
+    },
     /// Its new key was confirmed.
     Reenrolled {
         /// SHA-256 of that key.
@@ -72,8 +88,16 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
             (Subject::Serial(&enrolment.serial), What::Asked { code: enrolment.code.clone() }, None)
         }
         Fact::DeviceApproved { device, by, .. } => {
-            let assignee = device.assignments.last().map(|last| last.assignee.clone());
-            (Subject::Serial(&device.serial), What::Approved { assignee }, Some(by.as_str()))
+            (Subject::Serial(&device.serial), What::Approved { assignee: assignee(device) }, Some(by.as_str()))
+        }
+        Fact::DeviceAdded { device, by } => {
+            (Subject::Serial(&device.serial), What::Added { assignee: assignee(device) }, Some(by.as_str()))
+        }
+        Fact::UploadTokenIssued { device, token, by } => {
+            (Subject::Device(*device), What::UploadTokenIssued { token: token.id }, Some(by.as_str()))
+        }
+        Fact::UploadTokenRevoked { device, token, by } => {
+            (Subject::Device(*device), What::UploadTokenRevoked { token: *token }, Some(by.as_str()))
         }
         Fact::DeviceActivated { device } => (Subject::Device(*device), What::FirstCall, None),
         Fact::DeviceSuspended { device, by } => (Subject::Device(*device), What::Suspended, Some(by.as_str())),
@@ -89,4 +113,8 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Deleted { .. } => return None,
     };
     Some(line)
+}
+
+fn assignee(device: &Device) -> Option<String> {
+    device.assignments.last().map(|last| last.assignee.clone())
 }

@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use longshore_model::{Device, DeviceState};
+use longshore_actors::Credential;
+use longshore_model::{Device, DeviceState, Sha256};
 use longshore_protocol::{ProblemType, limits};
 
 use super::super::Server;
@@ -21,6 +23,13 @@ use crate::tls::ClientKey;
 /// A device that may hand over recordings: every one that is enrolled and not retired, a suspended one too, since what
 /// it holds may be evidence.
 pub(crate) struct Caller(pub(crate) Device);
+
+/// A device that may send to uploads: any [`Caller`], or one whose client shows a token for uploads.
+pub(crate) struct Uploader {
+    pub(crate) device: Device,
+    /// It comes by a token: a client that knows uploads and nothing else of the protocol.
+    pub(crate) by_token: bool,
+}
 
 /// A device in service.
 pub(crate) struct InService(pub(crate) Device);
@@ -49,19 +58,12 @@ impl FromRequest for Caller {
                 return Err(Failure::new(ProblemType::Unauthenticated, detail));
             };
             let server = server_of(&request)?;
-            let Some(device) = server.engine.identify(key.sha256).await? else {
+            let Some(device) = server.engine.identify(Credential::Key(key.sha256)).await? else {
                 admit_stranger(&request)?;
                 let detail = "enrol this device; it may have been enrolled at another server, or not approved yet";
                 return Err(Failure::new(ProblemType::UnknownDevice, detail));
             };
-            check_connections(&request)?;
-            if device.state == DeviceState::Retired {
-                let detail = "it has to be enrolled anew before it may do anything here";
-                return Err(Failure::new(ProblemType::DeviceRetired, detail));
-            }
-            if let Some(ends) = request.conn_data::<Connection>().and_then(|connection| connection.ends) {
-                server.lobby.recognised(ends);
-            }
+            admit_device(&request, &server, &device)?;
             if device.state == DeviceState::Suspended {
                 // No settings, not even a hint that there are new ones.
                 return Ok(Self(device));
@@ -72,6 +74,49 @@ impl FromRequest for Caller {
             Ok(Self(device))
         })
     }
+}
+
+impl FromRequest for Uploader {
+    type Error = Failure;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let Some(token) = bearer(request) else {
+            let caller = Caller::from_request(request, payload);
+            return Box::pin(async move { Ok(Self { device: caller.await?.0, by_token: false }) });
+        };
+        let request = request.clone();
+        Box::pin(async move {
+            let server = server_of(&request)?;
+            let Some(device) = server.engine.identify(Credential::UploadToken(token)).await? else {
+                admit_stranger(&request)?;
+                let detail = "the token is unknown, or was revoked; ask for a new one";
+                return Err(Failure::new(ProblemType::Unauthenticated, detail));
+            };
+            admit_device(&request, &server, &device)?;
+            Ok(Self { device, by_token: true })
+        })
+    }
+}
+
+/// The checksum of a token for uploads, if one is shown (RFC 6750).
+fn bearer(request: &HttpRequest) -> Option<Sha256> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Sha256::of(token.trim().as_bytes()))
+}
+
+/// Bounds on one that is known; it is no stranger from now on.
+fn admit_device(request: &HttpRequest, server: &Server, device: &Device) -> Result<(), Failure> {
+    check_connections(request)?;
+    if device.state == DeviceState::Retired {
+        let detail = "it has to be enrolled anew before it may do anything here";
+        return Err(Failure::new(ProblemType::DeviceRetired, detail));
+    }
+    if let Some(ends) = request.conn_data::<Connection>().and_then(|connection| connection.ends) {
+        server.lobby.recognised(ends);
+    }
+    Ok(())
 }
 
 impl FromRequest for InService {

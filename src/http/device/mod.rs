@@ -18,7 +18,7 @@ use actix_web::{Error, HttpMessage as _};
 use longshore_protocol::{headers, paths};
 
 use super::error::{Failure, only};
-pub(crate) use caller::{Caller, DesiredTag, InService, Stranger};
+pub(crate) use caller::{Caller, DesiredTag, InService, Stranger, Uploader};
 use uploads::tus;
 
 /// All of it.

@@ -1,7 +1,7 @@
 use actix_web::web::{self, Data, Json, Query};
 use base64::Engine as _;
 use chrono::{DateTime, Utc};
-use longshore_model::{Assignment, BASE64URL, Device, DeviceId, RecordingId, UploadId};
+use longshore_model::{Assignment, BASE64URL, Device, DeviceId, RecordingId, TokenId, UploadId};
 use longshore_protocol::ProblemType;
 use longshore_store::history::Happened;
 use longshore_store::index::Index;
@@ -23,13 +23,23 @@ pub(crate) struct DeviceDetail {
     #[serde(flatten)]
     pub(crate) row: DeviceRow,
     pub(crate) id: DeviceId,
-    /// SHA-256 of its public key, base64url.
-    pub(crate) key: String,
+    /// SHA-256 of its public key, base64url; one that only uploads with tokens has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    /// Tokens with which standard clients upload in its name.
+    pub(crate) upload_tokens: Vec<UploadTokenRow>,
     /// To whom it belonged, oldest first.
     pub(crate) assignments: Vec<Assignment>,
     pub(crate) recordings: Counts,
     /// Transfers that are begun and not done.
     pub(crate) unfinished: Vec<UnfinishedRow>,
+}
+
+/// A token for uploads, without its secret.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UploadTokenRow {
+    pub(crate) id: TokenId,
+    pub(crate) issued_at: DateTime<Utc>,
 }
 
 /// What became of its recordings.
@@ -79,7 +89,12 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
     unfinished.sort_by_key(|upload| upload.since);
     Ok(Json(DeviceDetail {
         id: device.id,
-        key: BASE64URL.encode(device.key.as_bytes()),
+        key: device.key.map(|key| BASE64URL.encode(key.as_bytes())),
+        upload_tokens: device
+            .upload_tokens
+            .iter()
+            .map(|token| UploadTokenRow { id: token.id, issued_at: token.issued_at })
+            .collect(),
         assignments: device.assignments.clone(),
         recordings,
         unfinished,

@@ -199,7 +199,7 @@ pub(crate) async fn change(
     Ok(Json(server.engine.change(name("serial", &serial)?, change, by(&request)).await?.into()))
 }
 
-fn name(what: &str, name: &str) -> Result<String, Failure> {
+pub(super) fn name(what: &str, name: &str) -> Result<String, Failure> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > limits::NAME_CHARS || name.chars().any(char::is_control) {
         let detail =

@@ -4,6 +4,7 @@ mod actors;
 mod device;
 mod devices;
 mod recordings;
+mod upload_tokens;
 
 use actix_web::HttpRequest;
 use actix_web::web::{ServiceConfig, get, post, resource};
@@ -13,6 +14,7 @@ use super::error::only;
 pub(crate) use device::{Counts, DeviceDetail};
 pub(crate) use devices::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange};
 pub(crate) use recordings::RecordingRow;
+pub(crate) use upload_tokens::{IssueUploadTokenBody, IssuedUploadToken, Keyless, RevokeUploadTokenBody};
 
 /// Paths, for the server and for the command line.
 pub(crate) mod paths {
@@ -24,6 +26,10 @@ pub(crate) mod paths {
     pub(crate) const DEVICE_HISTORY: &str = "/api/v1/device-history";
     /// Enrolment tokens.
     pub(crate) const TOKENS: &str = "/api/v1/enrolment-tokens";
+    /// Tokens for uploads.
+    pub(crate) const UPLOAD_TOKENS: &str = "/api/v1/upload-tokens";
+    /// Making one of them worthless.
+    pub(crate) const UPLOAD_TOKEN_REVOCATIONS: &str = "/api/v1/upload-token-revocations";
     /// Completing a set-up.
     pub(crate) const APPROVALS: &str = "/api/v1/approvals";
     /// Suspending, activating and retiring a device.
@@ -42,6 +48,12 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(resource(paths::DEVICE).route(get().to(device::show)).default_service(only("GET")))
         .service(resource(paths::DEVICE_HISTORY).route(get().to(device::history)).default_service(only("GET")))
         .service(resource(paths::TOKENS).route(post().to(devices::issue)).default_service(only("POST")))
+        .service(resource(paths::UPLOAD_TOKENS).route(post().to(upload_tokens::issue)).default_service(only("POST")))
+        .service(
+            resource(paths::UPLOAD_TOKEN_REVOCATIONS)
+                .route(post().to(upload_tokens::revoke))
+                .default_service(only("POST")),
+        )
         .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(only("POST")))
         .service(resource(paths::STANDINGS).route(post().to(devices::change)).default_service(only("POST")))
         .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(only("GET")));

@@ -6,21 +6,26 @@ use std::sync::Arc;
 use actix::prelude::*;
 use longshore_model::{DeviceId, UploadId};
 use longshore_store::Identity;
+use longshore_store::facts::Fact;
 use longshore_store::index::IndexError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::super::messages::{CreateError, CreateUpload, Created, Terminate, TerminateError};
+use super::super::messages::{Brings, CreateError, CreateUpload, Created, Terminate, TerminateError};
 use super::super::plan::{self, Known};
-use super::{CLOSE, DeviceSession};
+use super::{CLOSE, DeviceSession, is_unset};
 use crate::storage::{Clear, Discard, Reserve, StorageError};
 use crate::upload::{Close, CompleteError, Completer, UploadStream, blocking};
 
 impl Handler<CreateUpload> for DeviceSession {
     type Result = ResponseActFuture<Self, Result<Created, CreateError>>;
 
-    fn handle(&mut self, CreateUpload { rid, length }: CreateUpload, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, CreateUpload(brings): CreateUpload, ctx: &mut Self::Context) -> Self::Result {
         self.called(ctx);
+        let (rid, length) = match &brings {
+            Brings::Offered { rid, length } => (*rid, *length),
+            Brings::Declared(declared) => (declared.rid, declared.size),
+        };
         let (device, limit) = (self.device, self.parts.limits.unfinished_uploads);
         let (completer, incoming) = (self.parts.completer.clone(), self.parts.incoming.clone());
         let (creating, in_flight) = (Arc::clone(&self.creating), self.probe.in_flight());
@@ -40,9 +45,27 @@ impl Handler<CreateUpload> for DeviceSession {
             if stored.is_some() {
                 return Err(CreateError::AlreadyStored);
             }
-            let declared = row.as_ref().ok_or(CreateError::NotOffered)?.declared.clone();
-            let known = Known { declared: row, ..Known::default() };
-            if plan::settled(&declared, &known, completer.clock.now()).is_some() {
+            let now = completer.clock.now();
+            let (declared, settled) = match brings {
+                Brings::Declared(mut declared) => {
+                    declared.clock_unset |= is_unset(declared.start, now);
+                    let known = Known { declared: row, ..Known::default() };
+                    let paused = plan::paused(&known, now);
+                    if known.declared.is_none_or(|row| row.declared != declared) {
+                        let items = vec![declared.clone()];
+                        let recorded = completer.catalogue.record(vec![Fact::Declared { device, items }]).await;
+                        recorded.map_err(CompleteError::from)?;
+                    }
+                    (declared, paused)
+                }
+                Brings::Offered { .. } => {
+                    let declared = row.as_ref().ok_or(CreateError::NotOffered)?.declared.clone();
+                    let known = Known { declared: row, ..Known::default() };
+                    let settled = plan::settled(&declared, &known, now);
+                    (declared, settled)
+                }
+            };
+            if settled.is_some() {
                 return Err(CreateError::NotNow);
             }
             if length != declared.size {
@@ -64,8 +87,7 @@ impl Handler<CreateUpload> for DeviceSession {
                 None => {}
             }
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
-            let created_at = completer.clock.now();
-            let identity = Identity { upload, device, rid, length, sha256: declared.sha256, created_at };
+            let identity = Identity { upload, device, rid, length, sha256: declared.sha256, created_at: now };
             completer.writer.send(Reserve(identity)).await.map_err(StorageError::from)??;
             Ok(Created { upload, offset: 0 })
         };

@@ -1,7 +1,9 @@
 //! Facts become rows. The facts of one call and the place behind them are one sled transaction: whatever a kill leaves
 //! of it, the rows are those of exactly the facts up to [`Index::applied`], so counting up and down is safe.
 
-use longshore_model::{Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentState};
+use longshore_model::{
+    Declared, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, TokenId, UploadToken,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sled::Transactional as _;
@@ -32,6 +34,7 @@ impl Index {
             &self.keys,
             &self.serials,
             &self.tokens,
+            &self.upload_tokens,
             &self.enrolments,
             &self.declared,
             &self.stored,
@@ -41,9 +44,33 @@ impl Index {
             &self.applied,
         );
         let done = trees.transaction(
-            |(devices, keys, serials, tokens, enrolments, declared, stored, uploads, deleted, history, applied)| {
-                let rows =
-                    Rows { devices, keys, serials, tokens, enrolments, declared, stored, uploads, deleted, history };
+            |(
+                devices,
+                keys,
+                serials,
+                tokens,
+                upload_tokens,
+                enrolments,
+                declared,
+                stored,
+                uploads,
+                deleted,
+                history,
+                applied,
+            )| {
+                let rows = Rows {
+                    devices,
+                    keys,
+                    serials,
+                    tokens,
+                    upload_tokens,
+                    enrolments,
+                    declared,
+                    stored,
+                    uploads,
+                    deleted,
+                    history,
+                };
                 entries.iter().try_for_each(|entry| rows.apply(entry))?;
                 put(applied, APPLIED, mark)
             },
@@ -61,6 +88,7 @@ struct Rows<'a> {
     keys: &'a TransactionalTree,
     serials: &'a TransactionalTree,
     tokens: &'a TransactionalTree,
+    upload_tokens: &'a TransactionalTree,
     enrolments: &'a TransactionalTree,
     declared: &'a TransactionalTree,
     stored: &'a TransactionalTree,
@@ -95,15 +123,15 @@ impl Rows<'_> {
                 put(self.enrolments, enrolment.id.as_bytes(), enrolment)
             }
             Fact::DeviceApproved { enrolment, device, .. } => {
-                change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
-                    enrolment.state = EnrolmentState::Approved;
-                    enrolment.device = Some(device.id);
-                })?;
-                put(self.devices, device.id.as_bytes(), device)?;
-                self.keys.insert(device.key.as_bytes(), device.id.as_bytes())?;
-                self.serials.insert(device.serial.as_bytes(), device.id.as_bytes())?;
-                Ok(())
+                self.approved(*enrolment, device.id)?;
+                self.add(device)
             }
+            Fact::DeviceAdded { device, .. } => self.add(device),
+            Fact::UploadTokenIssued { device, token, .. } => {
+                self.upload_tokens.insert(token.hash.as_bytes(), device.as_bytes())?;
+                change(self.devices, device.as_bytes(), |device: &mut Device| device.upload_tokens.push(token.clone()))
+            }
+            Fact::UploadTokenRevoked { device, token, .. } => self.revoke(*device, *token),
             Fact::EnrolmentSuperseded { enrolment } => {
                 change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
                     enrolment.state = EnrolmentState::Superseded;
@@ -115,24 +143,15 @@ impl Rows<'_> {
             Fact::DeviceSuspended { device, .. } => self.change_state(*device, DeviceState::Suspended),
             Fact::DeviceRetired { device, .. } => self.change_state(*device, DeviceState::Retired),
             Fact::DeviceReenrolled { enrolment, device: id, key, .. } => {
-                change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
-                    enrolment.state = EnrolmentState::Approved;
-                    enrolment.device = Some(*id);
-                })?;
-                if let Some(device) = get::<Device>(self.devices, id.as_bytes())? {
-                    self.keys.remove(device.key.as_bytes())?;
+                self.approved(*enrolment, *id)?;
+                let before = get::<Device>(self.devices, id.as_bytes())?.and_then(|device| device.key);
+                if let Some(before) = before {
+                    self.keys.remove(before.as_bytes())?;
                 }
                 self.keys.insert(key.as_bytes(), id.as_bytes())?;
-                change(self.devices, id.as_bytes(), |device: &mut Device| device.key = *key)
+                change(self.devices, id.as_bytes(), |device: &mut Device| device.key = Some(*key))
             }
-            Fact::Declared { device, items } => items.iter().try_for_each(|item| {
-                let key = recording_key(*device, item.rid);
-                // A failing card gives another checksum each time it is asked; the count of failures goes on.
-                let before: Option<DeclaredRow> = get(self.declared, &key)?;
-                let (mismatches, last_mismatch) =
-                    before.map_or((0, None), |before| (before.mismatches, before.last_mismatch));
-                put(self.declared, &key, &DeclaredRow { declared: item.clone(), mismatches, last_mismatch })
-            }),
+            Fact::Declared { device, items } => items.iter().try_for_each(|item| self.declare(*device, item)),
             Fact::Mismatched { device, rid, .. } => {
                 change(self.declared, &recording_key(*device, *rid), |row: &mut DeclaredRow| {
                     row.mismatches += 1;
@@ -154,6 +173,40 @@ impl Rows<'_> {
 }
 
 impl Rows<'_> {
+    fn approved(&self, enrolment: EnrolmentId, device: DeviceId) -> Applied<()> {
+        change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
+            enrolment.state = EnrolmentState::Approved;
+            enrolment.device = Some(device);
+        })
+    }
+
+    fn add(&self, device: &Device) -> Applied<()> {
+        put(self.devices, device.id.as_bytes(), device)?;
+        if let Some(key) = device.key {
+            self.keys.insert(key.as_bytes(), device.id.as_bytes())?;
+        }
+        self.serials.insert(device.serial.as_bytes(), device.id.as_bytes())?;
+        Ok(())
+    }
+
+    fn revoke(&self, id: DeviceId, token: TokenId) -> Applied<()> {
+        let Some(device) = get::<Device>(self.devices, id.as_bytes())? else { return Ok(()) };
+        let (revoked, kept) = device.upload_tokens.into_iter().partition(|known| known.id == token);
+        let revoked: Vec<UploadToken> = revoked;
+        for token in revoked {
+            self.upload_tokens.remove(token.hash.as_bytes())?;
+        }
+        change(self.devices, id.as_bytes(), |device: &mut Device| device.upload_tokens = kept.clone())
+    }
+
+    fn declare(&self, device: DeviceId, item: &Declared) -> Applied<()> {
+        let key = recording_key(device, item.rid);
+        // A failing card gives another checksum each time it is asked; the count of failures goes on.
+        let before: Option<DeclaredRow> = get(self.declared, &key)?;
+        let (mismatches, last_mismatch) = before.map_or((0, None), |before| (before.mismatches, before.last_mismatch));
+        put(self.declared, &key, &DeclaredRow { declared: item.clone(), mismatches, last_mismatch })
+    }
+
     fn change_state(&self, device: DeviceId, state: DeviceState) -> Applied<()> {
         change(self.devices, device.as_bytes(), |device: &mut Device| device.state = state)
     }

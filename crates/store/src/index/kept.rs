@@ -119,6 +119,7 @@ fn open_rows(place: &IndexPlace) -> Result<Index, IndexError> {
             keys: db.open_tree("keys")?,
             serials: db.open_tree("serials")?,
             tokens: db.open_tree("tokens")?,
+            upload_tokens: db.open_tree("upload_tokens")?,
             enrolments: db.open_tree("enrolments")?,
             declared: db.open_tree("declared")?,
             stored: db.open_tree("stored")?,

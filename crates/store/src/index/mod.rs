@@ -70,6 +70,7 @@ pub struct Index {
     keys: sled::Tree,
     serials: sled::Tree,
     tokens: sled::Tree,
+    upload_tokens: sled::Tree,
     enrolments: sled::Tree,
     declared: sled::Tree,
     stored: sled::Tree,
@@ -128,6 +129,11 @@ impl Index {
     /// The device whose public key has this checksum.
     pub fn device_by_key(&self, key: Sha256) -> Result<Option<Device>, IndexError> {
         self.device_behind(self.keys.get(key.as_bytes())?)
+    }
+
+    /// The device in whose name uploads come with the token that has this checksum.
+    pub fn device_by_upload_token(&self, hash: Sha256) -> Result<Option<Device>, IndexError> {
+        self.device_behind(self.upload_tokens.get(hash.as_bytes())?)
     }
 
     /// The device with this serial.
@@ -259,12 +265,13 @@ impl Index {
         Ok(differences)
     }
 
-    fn trees(&self) -> [&sled::Tree; 11] {
+    fn trees(&self) -> [&sled::Tree; 12] {
         [
             &self.devices,
             &self.keys,
             &self.serials,
             &self.tokens,
+            &self.upload_tokens,
             &self.enrolments,
             &self.declared,
             &self.stored,

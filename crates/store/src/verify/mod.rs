@@ -155,14 +155,14 @@ impl Expected {
 enum Comparison {
     NotAsked,
     NoIndex,
-    Awaits(Index, Mark),
+    Awaits(Box<Index>, Mark),
     Made(u64),
 }
 
 impl Comparison {
     fn with(live: Option<&IndexPlace>) -> Result<Self, IndexError> {
         let Some(place) = live else { return Ok(Self::NotAsked) };
-        Ok(Index::open(place)?.map_or(Self::NoIndex, |(index, mark)| Self::Awaits(index, mark)))
+        Ok(Index::open(place)?.map_or(Self::NoIndex, |(index, mark)| Self::Awaits(Box::new(index), mark)))
     }
 
     fn awaits(&self, mark: &Mark) -> bool {

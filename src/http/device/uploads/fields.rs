@@ -1,7 +1,8 @@
 //! Header fields and path segments of a transfer.
 
 use actix_web::http::header::HeaderMap;
-use longshore_model::{RecordingId, UploadId};
+use chrono::{DateTime, Utc};
+use longshore_model::{Declared, Kind, RecordingId, UploadId};
 use longshore_protocol::{Metadata, ProblemType, headers, limits};
 
 use super::super::super::error::Failure;
@@ -40,9 +41,41 @@ pub(super) fn metadata(headers_in: &HeaderMap) -> Result<Metadata, Failure> {
     Metadata::parse(value).map_err(|error| Failure::malformed(format!("Upload-Metadata: {error}")))
 }
 
-pub(super) fn rid(headers_in: &HeaderMap) -> Result<RecordingId, Failure> {
-    let rid = metadata(headers_in)?.text("rid").and_then(|rid| rid.parse().ok());
+pub(super) fn rid(metadata: &Metadata) -> Result<RecordingId, Failure> {
+    let rid = metadata.text("rid").and_then(|rid| rid.parse().ok());
     rid.ok_or_else(|| Failure::malformed("Upload-Metadata must hold the rid of an offered recording"))
+}
+
+/// What a client that offers nothing says of its recording; whatever it leaves out has a meaning of its own.
+pub(super) fn declared(metadata: &Metadata, size: u64, now: DateTime<Utc>) -> Result<Declared, Failure> {
+    let wrong = |key: &str| Failure::malformed(format!("Upload-Metadata: {key} is not as docs/PROTOCOL.md says"));
+    let name = |key: &str| match metadata.text(key).filter(|name| !name.is_empty()) {
+        Some(name) if name.chars().count() > limits::NAME_CHARS => Err(wrong(key)),
+        name => Ok(name.map(str::to_owned)),
+    };
+    let time = |key: &str| {
+        let text = metadata.text(key).filter(|text| !text.is_empty());
+        text.map(DateTime::parse_from_rfc3339).transpose().map_err(|_| wrong(key))
+    };
+    let rid = match metadata.text("rid") {
+        Some(rid) => rid.parse().map_err(|_| wrong("rid"))?,
+        None => RecordingId::random().map_err(|error| Failure::new(ProblemType::Internal, error.to_string()))?,
+    };
+    let start = time("start")?;
+    // `name` is what some clients call it.
+    let filename = name("filename")?.map_or_else(|| name("name"), |filename| Ok(Some(filename)))?;
+    Ok(Declared {
+        rid,
+        camera: name("camera")?.unwrap_or_default(),
+        kind: metadata.text("kind").map_or(Ok(Kind::Event), |kind| kind.parse().map_err(|_| wrong("kind")))?,
+        event_type: name("event_type")?,
+        clock_unset: start.is_none(),
+        start: start.unwrap_or_else(|| now.fixed_offset()),
+        end: time("end")?,
+        size,
+        sha256: metadata.text("sha256").map(|sha256| sha256.parse().map_err(|_| wrong("sha256"))).transpose()?,
+        filename,
+    })
 }
 
 pub(super) fn checksum(headers_in: &HeaderMap) -> Result<Option<BodyDigest>, Failure> {

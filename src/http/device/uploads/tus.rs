@@ -5,20 +5,20 @@ use std::future::Future;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder};
-use longshore_actors::Ended;
+use longshore_actors::{Brings, Ended};
 use longshore_model::UploadId;
 use longshore_protocol::{Metadata, ProblemType, headers, limits, paths};
 use tokio::sync::oneshot;
 
 use super::super::super::Server;
 use super::super::super::error::Failure;
-use super::super::Caller;
+use super::super::Uploader;
 use super::digest::ALGORITHMS;
 use super::fields;
 use super::transfer::{self, Body, Standing};
 
 /// `OPTIONS`: what of tus is spoken here.
-pub(crate) async fn options(_: Caller) -> HttpResponse {
+pub(crate) async fn options(_: Uploader) -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((headers::TUS_VERSION, headers::TUS_1_0_0))
         .insert_header((headers::TUS_EXTENSION, headers::TUS_EXTENSIONS))
@@ -27,14 +27,15 @@ pub(crate) async fn options(_: Caller) -> HttpResponse {
         .finish()
 }
 
-/// `POST`: makes an upload for an offered recording; made again, it finds the first. What it brings is taken in.
+/// `POST`: makes an upload for an offered recording, or for one that a bare client declares with it; made again for the
+/// same recording, it finds the first. What it brings is taken in.
 pub(crate) async fn create(
     server: Data<Server>,
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     to_the_end(|gone| async move {
-        let Caller(device) = Caller::extract(&request).await?;
+        let Uploader { device, by_token } = Uploader::extract(&request).await?;
         let headers_in = request.headers();
         check_version(headers_in)?;
         let length = fields::needed_number(headers_in, headers::UPLOAD_LENGTH)?;
@@ -42,11 +43,16 @@ pub(crate) async fn create(
             let detail = format!("a recording has at most {} bytes", limits::UPLOAD_BYTES);
             return Err(Failure::new(ProblemType::TooLarge, detail));
         }
-        let rid = fields::rid(headers_in)?;
+        let metadata = fields::metadata(headers_in)?;
+        let what = if by_token {
+            Brings::Declared(fields::declared(&metadata, length, server.clock.now())?)
+        } else {
+            Brings::Offered { rid: fields::rid(&metadata)?, length }
+        };
         let brings = brings_bytes(headers_in)?;
         let digest = fields::checksum(headers_in)?;
         let announced = fields::number(headers_in, CONTENT_LENGTH.as_str())?;
-        let created = server.engine.create_upload(device.id, rid, length).await?;
+        let created = server.engine.create_upload(device.id, what).await?;
         let (upload, mut ended) = (created.upload, Ended { offset: created.offset, receipt: None });
         if brings && created.offset == 0 {
             let body = Body { upload, offset: 0, announced, digest, payload };
@@ -65,7 +71,7 @@ pub(crate) async fn create(
 /// `HEAD`: how far the upload is, durably. It takes the upload over: whatever hangs on it has to let go.
 pub(crate) async fn offset(
     server: Data<Server>,
-    Caller(device): Caller,
+    Uploader { device, .. }: Uploader,
     upload: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
@@ -85,7 +91,7 @@ pub(crate) async fn append(
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     to_the_end(|gone| async move {
-        let Caller(device) = Caller::extract(&request).await?;
+        let Uploader { device, .. } = Uploader::extract(&request).await?;
         let body = body(fields::upload_id(&upload)?, request.headers(), payload)?;
         let ended = transfer::append(&server, device.id, body, gone).await?;
         Ok(progress(HttpResponse::NoContent(), &ended))
@@ -96,7 +102,7 @@ pub(crate) async fn append(
 /// `DELETE`: gives an upload up. A recording in the store is not given up by who sent it.
 pub(crate) async fn terminate(
     server: Data<Server>,
-    Caller(device): Caller,
+    Uploader { device, .. }: Uploader,
     upload: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {

@@ -2,7 +2,7 @@
 
 use longshore_model::{
     Declared, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Kind,
-    ReceiptKey, Recording, RecordingId, Sha256, TokenId, UploadId,
+    ReceiptKey, Recording, RecordingId, Sha256, TokenId, UploadId, UploadToken,
 };
 
 use crate::facts::Fact;
@@ -42,7 +42,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(14) {
+        match self.below(17) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -54,6 +54,12 @@ impl Random {
             }
             7 => Fact::Stored { manifest: self.manifest(device, rid) },
             12 => Fact::EnrolmentSuperseded { enrolment },
+            13 => Fact::DeviceAdded { device: Device { key: None, ..self.device(device) }, by: "uid 0".into() },
+            14 => {
+                let token = UploadToken { id: token, hash: self.sha256(), issued_at: start().to_utc() };
+                Fact::UploadTokenIssued { device, token, by: "uid 0".into() }
+            }
+            15 => Fact::UploadTokenRevoked { device, token, by: "uid 0".into() },
             8 => Fact::DeviceSuspended { device, by: "uid 0".into() },
             9 => Fact::DeviceReinstated { device, by: "uid 0".into() },
             10 => Fact::DeviceRetired { device, by: "uid 0".into() },
@@ -97,7 +103,8 @@ impl Random {
             serial: format!("B-{}", self.below(FEW)),
             model: "BC4".into(),
             state: DeviceState::Approved,
-            key: self.sha256(),
+            key: Some(self.sha256()),
+            upload_tokens: Vec::new(),
             assignments: Vec::new(),
             profile: "default".into(),
             approved_at: start().to_utc(),

@@ -1,0 +1,166 @@
+//! Who may do business with the server: enrolment, standing, tokens, and who calls.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use longshore_model::{Device, DeviceState, Enrolment as EnrolmentRecord, EnrolmentId, Sha256, TokenId};
+use longshore_store::facts::Fact;
+use longshore_store::index::{Index, IndexError};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::{Engine, EngineError};
+use crate::enrolment::{
+    self, Approval, ApprovalOf, Approve, ApproveRefused, Change, ChangeRefused, ChangeStanding, Claim, ClaimRefused,
+    EnrolError, Issue, IssueUploadToken, IssuedToken, IssuedUploadToken, KeylessDevice, Request, RevokeUploadToken,
+    UploadTokenRefused, Watch,
+};
+use crate::kit::ASK_DEADLINE;
+use crate::sessions::EndSession;
+use crate::upload::blocking;
+
+/// By what a device is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// SHA-256 of a public key that it has proved to hold.
+    Key(Sha256),
+    /// SHA-256 of a token for uploads.
+    UploadToken(Sha256),
+}
+
+impl Credential {
+    fn device(self, index: &Index) -> Result<Option<Device>, IndexError> {
+        match self {
+            Self::Key(key) => index.device_by_key(key),
+            Self::UploadToken(hash) => index.device_by_upload_token(hash),
+        }
+    }
+}
+
+impl Engine {
+    /// Makes an enrolment token for one device.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn issue_token(
+        &self,
+        serial: String,
+        model: String,
+        valid_for: Duration,
+        by: String,
+    ) -> Result<IssuedToken, EnrolError<Infallible>> {
+        let issue = Issue { serial, model, valid_for, by };
+        self.enrolment.ask(issue, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Takes a device's request to be known.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn request_enrolment(&self, claim: Claim) -> Result<EnrolmentRecord, EnrolError<ClaimRefused>> {
+        self.enrolment.ask(Request(claim), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Completes the set-up of a device that waits.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn approve(&self, approval: Approval) -> Result<Device, EnrolError<ApproveRefused>> {
+        let of_known = matches!(approval.of, ApprovalOf::KnownDevice);
+        let device =
+            self.enrolment.ask(Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
+        if of_known {
+            // What the old key has open ends; the new one goes on from the last commit.
+            self.sessions.tell(EndSession(device.id));
+        }
+        Ok(device)
+    }
+
+    /// Suspends, activates or retires the device with this serial; it counts at its next request, and what a retired
+    /// device has open is ended.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn change(
+        &self,
+        serial: String,
+        change: Change,
+        by: String,
+    ) -> Result<Device, EnrolError<ChangeRefused>> {
+        let changing = ChangeStanding { serial, change, by };
+        let device = self.enrolment.ask(changing, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
+        if device.state == DeviceState::Retired {
+            self.sessions.tell(EndSession(device.id));
+        }
+        Ok(device)
+    }
+
+    /// Makes a token for uploads in the name of the device with this serial, which is made known first if it is `keyless`.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn issue_upload_token(
+        &self,
+        serial: String,
+        keyless: Option<KeylessDevice>,
+        by: String,
+    ) -> Result<IssuedUploadToken, EnrolError<UploadTokenRefused>> {
+        let issue = IssueUploadToken { serial, keyless, by };
+        self.enrolment.ask(issue, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Makes a token for uploads worthless; what is open in the device's name ends, and its other clients go on.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn revoke_upload_token(
+        &self,
+        serial: String,
+        token: TokenId,
+        by: String,
+    ) -> Result<Device, EnrolError<UploadTokenRefused>> {
+        let revoke = RevokeUploadToken { serial, token, by };
+        let device = self.enrolment.ask(revoke, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
+        self.sessions.tell(EndSession(device.id));
+        Ok(device)
+    }
+
+    /// The enrolment with this id, if this key made it.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn enrolment(&self, enrolment: EnrolmentId, key: Sha256) -> Result<Option<EnrolmentRecord>, EngineError> {
+        Ok(enrolment::find(&self.catalogue, enrolment, key).await?)
+    }
+
+    /// A receiver that changes when this enrolment is decided; `None` when too many wait. Take it before looking.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn watch_enrolment(&self, enrolment: EnrolmentId) -> Result<Option<watch::Receiver<()>>, EngineError> {
+        self.enrolment.ask(Watch(enrolment), ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)
+    }
+
+    /// The device that holds this key. Its first call puts it in service.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn identify(&self, credential: Credential) -> Result<Option<Device>, EngineError> {
+        let index = self.catalogue.index().clone();
+        let device = blocking(move || credential.device(&index)).await?;
+        if device.as_ref().is_none_or(|device| device.state != DeviceState::Approved) {
+            return Ok(device);
+        }
+        // Decided, not just recorded: its first calls may come at once, and an admin may suspend it between them.
+        let activating = self.catalogue.decide(move |index| {
+            let mut device = credential.device(index)?;
+            let waits = device.as_mut().filter(|device| device.state == DeviceState::Approved);
+            let facts = waits.map_or_else(Vec::new, |device| {
+                device.state = DeviceState::Active;
+                vec![Fact::DeviceActivated { device: device.id }]
+            });
+            Ok(Ok::<_, Infallible>((facts, device)))
+        });
+        Ok(timeout(ASK_DEADLINE, activating).await.map_err(|_| EngineError::Unavailable)??)
+    }
+}

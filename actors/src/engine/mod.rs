@@ -1,0 +1,186 @@
+//! Composition: which actors there are, in the order in which they start, and the one face that they show.
+
+mod devices;
+mod uploads;
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_rt::{Arbiter, ArbiterHandle};
+use longshore_model::{Clock, EnrolmentId, ReceiptError, ReceiptKey, ReceiptVerifier};
+use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
+use longshore_store::files::{Files, Standing};
+use longshore_store::incoming::Incoming;
+use longshore_store::index::IndexError;
+use tokio::sync::{oneshot, watch};
+
+use crate::enrolment::{Enrolment, Watch};
+use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
+use crate::sessions::{DeviceSessions, Limits, SessionParts};
+use crate::storage::{Floor, OTHER_BLOCKING, POOL, StorageParts};
+use crate::tree::Tree;
+use crate::upload::{Completer, SegmentPool};
+
+pub use devices::Credential;
+pub use uploads::Held;
+
+/// What the engine is made of.
+pub struct Parts {
+    /// The storage folder.
+    pub files: Arc<dyn Files>,
+    /// Uploads on their way in it.
+    pub incoming: Incoming,
+    /// Journal and index.
+    pub catalogue: Catalogue,
+    /// Signs receipts.
+    pub receipt_key: Arc<ReceiptKey>,
+    /// Dates what people read.
+    pub clock: Arc<dyn Clock>,
+    /// Room that is kept free on the storage.
+    pub floor: Floor,
+    /// Bounds on one device.
+    pub limits: Limits,
+}
+
+/// A part of the engine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The journal.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The engine's thread.
+    #[error("the engine cannot be started: {0}")]
+    Start(#[from] io::Error),
+    /// Its own receipt key.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
+    /// The storage is not there, or can only be read.
+    #[error("{0}")]
+    Storage(Standing),
+    /// An actor does not answer.
+    #[error("a part of the server is not available now")]
+    Unavailable,
+}
+
+impl From<DecideError<Infallible>> for EngineError {
+    fn from(error: DecideError<Infallible>) -> Self {
+        match error {
+            DecideError::Refused(never) => match never {},
+            DecideError::Index(error) => Self::Index(error),
+            DecideError::Record(error) => Self::Record(error),
+        }
+    }
+}
+
+/// The engine's face: cheap to clone, usable from any thread that has a runtime.
+#[derive(Clone)]
+pub struct Engine {
+    draining: Arc<watch::Sender<bool>>,
+    storage: StorageParts,
+    files: Arc<dyn Files>,
+    sessions: Line<DeviceSessions>,
+    enrolment: Line<Enrolment>,
+    board: Board,
+    /// The catalogue's writer is a thread and no actor; it has its place all the same.
+    writer: Probe,
+    catalogue: Catalogue,
+    incoming: Incoming,
+    verifier: Arc<ReceiptVerifier>,
+    arbiter: ArbiterHandle,
+}
+
+impl Engine {
+    /// Starts the actors on a thread of their own. Must be called inside an actix system.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn start(parts: Parts) -> Result<Self, EngineError> {
+        let Parts { files, incoming, catalogue, receipt_key, clock, floor, limits } = parts;
+        let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
+        // Built here, where its failure can be told.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(POOL + OTHER_BLOCKING)
+            .thread_name("storage")
+            .build()?;
+        let arbiter = Arbiter::with_tokio_rt(move || runtime);
+        let board = Board::new(Arc::clone(&clock));
+        let (draining, told) = watch::channel(false);
+        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor);
+        let engine = Self {
+            storage: storage.clone(),
+            draining: Arc::new(draining),
+            files: Arc::clone(&files),
+            sessions: Line::new(),
+            enrolment: Line::new(),
+            writer: board.probe(None, "catalogue".to_owned(), None),
+            board: board.clone(),
+            catalogue: catalogue.clone(),
+            incoming: incoming.clone(),
+            verifier,
+            arbiter: arbiter.handle(),
+        };
+        let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
+        let completer = Completer { writer: writer.clone(), catalogue, key: receipt_key, clock };
+        let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits, draining: told };
+        let tree = Tree { writer, enrolment, sessions, storage, parts };
+        let (sender, supervisor) = oneshot::channel();
+        arbiter.spawn_fn(move || {
+            let _starter_gone = sender.send(tree.supervisor(board).start());
+        });
+        let supervisor = supervisor.await.map_err(|_| EngineError::Unavailable)?;
+        ask(&supervisor, Started, ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)?;
+        Ok(engine)
+    }
+
+    /// How each actor is; readable while they hang.
+    pub fn actors(&self) -> Vec<ActorStatus> {
+        if let Err(error) = self.catalogue.check() {
+            self.writer.broke(error);
+        }
+        self.board.read()
+    }
+
+    /// Asks every transfer to commit and let go; from now on none is begun.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Returns when nothing that was given to the disk is left undone.
+    pub async fn settled(&self) {
+        self.storage.settled().await;
+    }
+
+    /// Stops the actors. What they were doing goes on from the disk at the next start.
+    pub fn stop(&self) {
+        self.arbiter.stop();
+    }
+
+    /// Whether the journal takes facts, the storage is there and the actors answer.
+    ///
+    /// # Errors
+    /// [`EngineError`], if not.
+    pub async fn check(&self) -> Result<(), EngineError> {
+        self.catalogue.check()?;
+        match self.files.standing() {
+            Standing::Ready => {}
+            standing => return Err(EngineError::Storage(standing)),
+        }
+        // Shows that the engine's thread lives; the board tells of the others on it.
+        let probe = Watch(EnrolmentId::from_bytes([0; 16]));
+        self.enrolment.ask(probe, Duration::from_secs(2)).await.map_err(|_| EngineError::Unavailable)?;
+        let rests = |row: &ActorStatus| row.parent.is_none() && row.state != kit::ActorState::Running;
+        if self.board.read().iter().any(rests) { Err(EngineError::Unavailable) } else { Ok(()) }
+    }
+
+    /// Journal and index, for reading.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+}

@@ -1,0 +1,192 @@
+//! Clients that know tus and nothing of Longshore: they upload with a token, and what they bring is a recording like any
+//! other.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use longshore_model::Sha256;
+use serde_json::Value;
+
+use crate::support::{Camera, Reply, World, bytes, files_below, rid};
+
+const TUS: &str = "Tus-Resumable: 1.0.0";
+const OCTETS: &str = "Content-Type: application/offset+octet-stream";
+
+struct Client {
+    camera: Camera,
+    authorization: String,
+}
+
+impl Client {
+    fn new(world: &World, token: &str) -> Self {
+        // It shows a certificate that nobody knows, which is as good as none.
+        Self { camera: Camera::new(world), authorization: format!("Authorization: Bearer {token}") }
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Reply {
+        self.camera.request(method, path, &[&[TUS, &self.authorization], headers].concat(), body)
+    }
+
+    fn create(&self, length: usize, metadata: &[(&str, &str)]) -> Reply {
+        let pairs: Vec<String> =
+            metadata.iter().map(|(key, value)| format!("{key} {}", STANDARD.encode(value))).collect();
+        let (length, metadata) = (format!("Upload-Length: {length}"), format!("Upload-Metadata: {}", pairs.join(",")));
+        self.request("POST", "/device/v1/uploads", &[&length, &metadata], b"")
+    }
+
+    fn patch(&self, upload: &str, offset: u64, body: &[u8]) -> Reply {
+        self.request("PATCH", upload, &[OCTETS, &format!("Upload-Offset: {offset}")], body)
+    }
+
+    fn upload(&self, content: &[u8], metadata: &[(&str, &str)]) -> Reply {
+        let created = self.create(content.len(), metadata);
+        assert_eq!(created.status, 201, "{created:?}");
+        self.patch(&created.headers["location"], 0, content)
+    }
+}
+
+fn issue(world: &World, serial: &str) -> Value {
+    world.cli_json(&["device", "token", serial, "--model", "Uppy", "--assignee", "Front desk"])
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+#[test]
+fn what_a_bare_client_uploads_is_a_recording_with_a_receipt() {
+    let world = World::new();
+    let client = Client::new(&world, text(&issue(&world, "W-1")["token"]));
+    let content = bytes(1, 300_000);
+    let created = client.create(content.len(), &[("filename", "gate 4.mp4"), ("filetype", "video/mp4")]);
+    let upload = &created.headers["location"];
+    assert_eq!(client.patch(upload, 0, &content[..100_000]).offset(), 100_000);
+    assert_eq!(client.request("HEAD", upload, &[], b"").offset(), 100_000);
+    let last = client.patch(upload, 100_000, &content[100_000..]);
+    assert!(last.status == 204 && last.headers.contains_key("longshore-receipt"), "{last:?}");
+    let row = &world.recordings()[0];
+    assert_eq!((text(&row["serial"]), text(&row["assignee"])), ("W-1", "Front desk"));
+    assert_eq!((text(&row["kind"]), text(&row["original_name"])), ("event", "gate 4.mp4"));
+    assert!(row["clock_unset"] == true && row["attested"] == false, "nobody said when, or what: {row}");
+    assert!(text(&row["path"]).starts_with("Front desk/") && text(&row["path"]).ends_with(".mp4"), "{row}");
+    assert_eq!(world.stored().into_values().collect::<Vec<_>>(), [Sha256::of(&content)]);
+}
+
+#[test]
+fn what_a_bare_client_says_of_its_recording_counts() {
+    let world = World::new();
+    let client = Client::new(&world, text(&issue(&world, "W-1")["token"]));
+    let content = bytes(1, 1000);
+    let (sha256, rid) = (Sha256::of(&content).to_string(), rid(7));
+    let said = [
+        ("rid", rid.as_str()),
+        ("name", "a.mov"),
+        ("camera", "gate"),
+        ("kind", "continuous"),
+        ("start", "2026-11-20T14:03:22+01:00"),
+        ("end", "2026-11-20T14:13:22+01:00"),
+        ("sha256", &sha256),
+    ];
+    assert_eq!(client.upload(&content, &said).status, 204);
+    let row = &world.recordings()[0];
+    assert_eq!((text(&row["rid"]), text(&row["camera"]), text(&row["kind"])), (rid.as_str(), "gate", "continuous"));
+    assert!(row["attested"] == true && row.get("clock_unset").is_none(), "{row}");
+    assert!(text(&row["path"]).contains("2026-11-20 14-03-22 gate continuous.mov"), "{row}");
+    client.create(content.len(), &said).is_problem(409, "already-stored");
+
+    let other = [("sha256", sha256.as_str())];
+    client.upload(&bytes(2, 1000), &other).is_problem(422, "checksum-mismatch");
+    for wrong in
+        [("kind", "film"), ("start", "yesterday"), ("sha256", "abc"), ("rid", "7"), ("camera", &"x".repeat(256))]
+    {
+        client.create(1000, &[wrong]).is_problem(400, "malformed-request");
+    }
+    assert_eq!(world.stored().len(), 1);
+}
+
+#[test]
+fn a_token_is_for_uploads_of_its_device_and_nothing_else() {
+    let world = World::new();
+    let client = Client::new(&world, text(&issue(&world, "W-1")["token"]));
+    let other = Client::new(&world, text(&issue(&world, "W-2")["token"]));
+    let offers = client.request("POST", "/device/v1/offers", &["Content-Type: application/json"], b"{\"items\":[]}");
+    offers.is_problem(403, "unknown-device");
+    client.request("GET", "/device/v1/desired", &[], b"").is_problem(403, "unknown-device");
+    let created = client.create(1000, &[]);
+    assert_eq!(other.request("HEAD", &created.headers["location"], &[], b"").status, 404);
+    let guess = Client::new(&world, "lsu_00000000000000000000000000000000").create(1000, &[]);
+    guess.is_problem(401, "unauthenticated");
+    assert!(guess.headers["www-authenticate"].starts_with("Bearer"));
+}
+
+#[test]
+fn a_revoked_token_counts_for_nothing_at_once_and_another_goes_on() {
+    let mut world = World::new();
+    let first = issue(&world, "W-1");
+    let second = world.cli_json(&["device", "token", "W-1"]);
+    let (one, two) = (Client::new(&world, text(&first["token"])), Client::new(&world, text(&second["token"])));
+    let content = bytes(1, 1000);
+    let upload = one.create(content.len(), &[]).headers["location"].clone();
+    assert_eq!(one.patch(&upload, 0, &content[..400]).status, 204);
+    world.cli_json(&["device", "revoke-token", "W-1", text(&first["id"])]);
+    one.patch(&upload, 400, &content[400..]).is_problem(401, "unauthenticated");
+    // Also to a server that reads its journal anew.
+    world.kill();
+    std::fs::remove_dir_all(world.data().join("index")).unwrap();
+    world.start();
+    let (one, two) = (
+        Client::new(&world, text(&first["token"])),
+        Client::new(&world, two.authorization.trim_start_matches("Authorization: Bearer ")),
+    );
+    one.patch(&upload, 400, &content[400..]).is_problem(401, "unauthenticated");
+    assert_eq!(two.patch(&upload, 400, &content[400..]).status, 204);
+    let shown = world.cli_json(&["device", "show", "W-1"]);
+    assert_eq!(shown["upload_tokens"].as_array().unwrap().len(), 1);
+    let again = world.cli(&["device", "revoke-token", "W-1", text(&first["id"])]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("has no upload token"));
+    let lines = world.cli_json(&["device", "history", "W-1"]);
+    let what: Vec<_> = lines.as_array().unwrap().iter().map(|line| text(&line["what"])).collect();
+    assert_eq!(what, ["added", "upload_token_issued", "upload_token_issued", "first_call", "upload_token_revoked"]);
+}
+
+#[test]
+fn a_tokens_secret_is_in_no_file_and_no_log() {
+    let world = World::new();
+    let token = text(&issue(&world, "W-1")["token"]).to_owned();
+    Client::new(&world, &token).upload(b"video", &[]);
+    for file in files_below(world.path()) {
+        let content = std::fs::read(&file).unwrap_or_default();
+        let found = content.windows(token.len()).any(|window| window == token.as_bytes());
+        assert!(!found, "{}", file.display());
+    }
+}
+
+#[test]
+fn a_suspended_client_hands_over_and_gets_no_receipt() {
+    let world = World::new();
+    let client = Client::new(&world, text(&issue(&world, "W-1")["token"]));
+    assert_eq!(client.create(1000, &[]).status, 201);
+    world.cli_json(&["device", "suspend", "W-1"]);
+    let last = client.upload(b"video", &[]);
+    assert!(last.status == 204 && !last.headers.contains_key("longshore-receipt"), "{last:?}");
+    world.cli_json(&["device", "retire", "W-1"]);
+    client.create(1000, &[]).is_problem(403, "device-retired");
+}
+
+#[test]
+fn tokens_are_for_known_devices_and_few() {
+    let world = World::new();
+    let refused = |arguments: &[&str], words: &str| {
+        let output = world.cli(&[&["device", "token"], arguments].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains(words), "{said}");
+    };
+    refused(&["B4-1"], "--model and --assignee");
+    world.camera("B4-1", "J. Smith");
+    refused(&["B4-1", "--model", "BC4", "--assignee", "J. Smith"], "known already");
+    let tokens: Vec<Value> = (0..4).map(|_| world.cli_json(&["device", "token", "B4-1"])).collect();
+    refused(&["B4-1"], "revoke one first");
+    // A device with a key of its own may have a client with a token beside it.
+    let client = Client::new(&world, text(&tokens[3]["token"]));
+    assert_eq!(client.upload(b"video", &[("filename", "a.mp4")]).status, 204);
+    assert!(text(&world.recordings()[0]["path"]).starts_with("J. Smith/"));
+}
