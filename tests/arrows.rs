@@ -1,9 +1,13 @@
 //! Which room may know which: checked in the manifests, so that a shortcut cannot creep in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+
+use crate::support::files_below;
 
 /// What each of our packages may depend on, of our own and of what would tie it to a layer.
 const ARROWS: [(&str, &[&str]); 7] = [
@@ -16,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
         "longshore",
         &[
             "longshore-actors",
+            "longshore-agent",
             "longshore-model",
             "longshore-protocol",
             "longshore-store",
@@ -65,6 +70,16 @@ fn every_room_knows_only_what_its_arrows_allow() {
     let allowed: BTreeMap<&str, BTreeSet<&str>> =
         ARROWS.iter().map(|(name, known)| (*name, known.iter().copied().collect())).collect();
     assert_eq!(seen, allowed);
+}
+
+#[test]
+fn only_the_demo_knows_the_agent() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (demo, rest): (Vec<PathBuf>, Vec<PathBuf>) =
+        files_below(&root).into_iter().partition(|path| path.starts_with(root.join("cli/demo")));
+    let knows = |path: &PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap()).contains("longshore_agent");
+    assert!(demo.iter().any(knows));
+    assert_eq!(rest.into_iter().find(knows), None);
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod device_clock;
 pub mod disk;
 pub mod enrol;
 pub mod file_name;
+pub mod fleet;
 pub mod hash_cache;
 pub mod hold;
 pub mod mounts;

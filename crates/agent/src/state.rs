@@ -154,6 +154,14 @@ impl State {
     pub fn keep_enrolment(&self, identity: &Identity, certificate: &str) -> Result<(), StateError> {
         let path = self.folder.join("device.crt");
         disk::write_durably(&path, certificate.as_bytes()).map_err(at(&path))?;
+        self.keep_identity(identity)
+    }
+
+    /// Keeps who the device is, beside the certificate that it has.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if it cannot be stored.
+    pub fn keep_identity(&self, identity: &Identity) -> Result<(), StateError> {
         let path = self.folder.join("identity.json");
         let json = serde_json::to_vec_pretty(identity).map_err(|error| damaged(&path, error.to_string()))?;
         disk::write_durably(&path, &json).map_err(at(&path))
