@@ -5,6 +5,7 @@ mod actors;
 mod catalogue;
 mod client;
 mod config;
+mod demo;
 mod device;
 mod progress;
 mod recordings;
@@ -35,6 +36,7 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(serve::Serve),
+    Demo(demo::Demo),
     /// Add devices, see which there are, complete their set-up
     #[command(subcommand)]
     Device(device::Device),
@@ -52,6 +54,8 @@ enum Command {
     /// Check the configuration, see what counts
     #[command(subcommand)]
     Config(config::Config),
+    #[command(subcommand, hide = true)]
+    DemoPart(demo::Part),
 }
 
 /// Which configuration is meant.
@@ -122,6 +126,8 @@ pub fn run() -> ExitCode {
         Command::Config(config) => config.run(),
         Command::Catalogue(catalogue) => catalogue.run(),
         Command::Verify(verify) => return exit(verify.run()),
+        Command::Demo(demo) => return exit(demo.run()),
+        Command::DemoPart(part) => part.run(),
     };
     exit(done.map(|()| ExitCode::SUCCESS))
 }

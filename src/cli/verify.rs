@@ -51,7 +51,8 @@ impl Verify {
     }
 }
 
-fn verify(config: &Config, quick: bool) -> anyhow::Result<Report> {
+/// Reads every stored recording again; `quick` looks at names and sizes only.
+pub(super) fn verify(config: &Config, quick: bool) -> anyhow::Result<Report> {
     let (data, folder) = DataFolder::of_server(&config.data)?;
     check_storage(&data, &config.storage_folder())?;
     let verifier = receipt_verifier(&data)?;

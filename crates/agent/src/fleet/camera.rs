@@ -1,5 +1,6 @@
 //! A docked camera: the agent, with a card, a bay and a clock of its own.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,6 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{Clock, SystemClock};
 use longshore_protocol::EnrolmentText;
-use url::Url;
 
 use crate::backoff::Pace;
 use crate::device_clock::DeviceClock;
@@ -35,7 +35,7 @@ pub struct Camera {
     /// What it scanned.
     pub text: EnrolmentText,
     /// The bay that it is in, which leads to the server of the text.
-    pub bay: Url,
+    pub bay: SocketAddr,
     /// How far its clock is ahead.
     pub ahead: TimeDelta,
 }
@@ -46,6 +46,9 @@ pub enum CameraError {
     /// Its state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Its bay has no address.
+    #[error(transparent)]
+    Bay(#[from] url::ParseError),
     /// It did not become known.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -74,11 +77,12 @@ impl Camera {
         let Self { card, state, mut text, bay, ahead } = self;
         let (state, clock) = (State::open(&state)?, Arc::new(Ahead(ahead)));
         let pace = Pace { first: FIRST_WAIT, longest: LONGEST_WAIT, rescan: LOOK_EVERY, ..Pace::default() };
-        text.server = bay.clone();
+        let bay = format!("https://{bay}");
+        text.server = bay.parse()?;
         let own = DeviceClock::new(clock.clone());
         let mut identity = enrol(&state, &text, About::default(), &own, &pace, &*observer).await?;
         // The server tells its own address; a camera in a dock has no way to it but the bay.
-        identity.server.urls = vec![bay.to_string()];
+        identity.server.urls = vec![bay];
         state.keep_identity(&identity)?;
         let watch = Watch::folder(&card);
         let watch = watch.map_err(|error| OffloadError::Folder { folder: card.display().to_string(), error })?;
