@@ -7,6 +7,7 @@ mod bare_clients;
 mod campaign;
 mod command_line;
 mod configuration;
+mod demo;
 mod enrolment;
 mod interruption;
 mod limits;

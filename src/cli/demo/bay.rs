@@ -115,7 +115,7 @@ impl Bay {
                 self.began.get_or_insert(now);
                 if let Some(broke) = self.broke.take() {
                     self.lost_time += now.duration_since(broke);
-                    news = Some(format!("goes on with {name} at {}; nothing before is sent again", human_bytes(done)));
+                    news = Some(format!("goes on at {} of {name}: so much is safe", human_bytes(done)));
                 }
                 self.current = Some((name, done));
                 Doing::Sending
@@ -224,7 +224,7 @@ impl Bay {
             Doing::Reading { done, total } => {
                 format!("computes checksums, {} %", (done * 100).checked_div(*total).unwrap_or(100))
             }
-            Doing::Sending | Doing::Busy if self.plan.days_ahead > 0 => format!("sends {of}, clock is wrong"),
+            Doing::Sending | Doing::Busy if self.plan.days_ahead > 0 => format!("sends {of}, wrong clock"),
             Doing::Sending | Doing::Busy => format!("sends {of}"),
             Doing::Waits => "waits, tries again".to_owned(),
             Doing::Idle if self.is_home() => "done, 1 not asked for".to_owned(),

@@ -14,8 +14,7 @@ use super::reconcile::{Evidence, Stored, Sums};
 use crate::config::Config;
 use crate::http::operator::{DeviceDetail, RecordingRow, paths};
 
-const HEAD: [&str; 9] =
-    ["BAY", "CAMERA", "BELONGS TO", "RECORDED", "DECLARED", "VERIFIED", "DELETED", "STILL THERE", "LOST"];
+const HEAD: [&str; 9] = ["BAY", "CAMERA", "BELONGS TO", "RECORDED", "DECLARED", "VERIFIED", "DELETED", "KEPT", "LOST"];
 
 /// Reads every recording again, in the store as `longshore verify store` does and on the cards, and tells what came of
 /// what was `recorded`. Returns whether all is as it should be.
@@ -45,7 +44,7 @@ pub(super) fn reconcile(dock: &Dock, recorded: &[Vec<Made>]) -> anyhow::Result<b
     lines.push(line("", "all", "", &all));
     println!();
     table::print(HEAD, &lines)?;
-    println!("\nStill there are recordings that are no events: they stay on the camera until somebody asks for them.");
+    println!("\nKept is what is no event: it stays on the camera until somebody asks for it.");
     for plan in DOCK.iter().filter(|plan| plan.days_ahead > 0) {
         tell_of_clock(plan, &rows);
     }
@@ -55,16 +54,19 @@ pub(super) fn reconcile(dock: &Dock, recorded: &[Vec<Made>]) -> anyhow::Result<b
     }
     let Sums { recorded, verified, deleted, not_asked_for, lost, .. } = &all;
     println!(
-        "{recorded} recorded: {verified} read again on the server and right, {deleted} of them deleted on the cameras; \
-         {not_asked_for} still on the cameras; {lost} lost"
+        "\n{recorded} recorded: {verified} verified, {deleted} deleted on the cameras, {not_asked_for} kept there, {lost} lost"
     );
     Ok(all.wrong.is_empty() && report.problems.is_empty())
 }
 
 fn line(bay: &str, camera: &str, assignee: &str, sums: &Sums) -> [String; 9] {
     let Sums { recorded, declared, verified, deleted, not_asked_for, lost, .. } = sums;
-    let [recorded, declared, verified, deleted, kept, lost] =
-        [recorded, declared, verified, deleted, not_asked_for, lost].map(u64::to_string);
+    let [_, _, _, heads @ ..] = HEAD;
+    let mut counts = [recorded, declared, verified, deleted, not_asked_for, lost].into_iter().zip(heads);
+    let [recorded, declared, verified, deleted, kept, lost] = std::array::from_fn(|_| {
+        // Below the last letter of its head.
+        counts.next().map(|(count, head)| format!("{count:>width$}", width = head.len())).unwrap_or_default()
+    });
     [bay.into(), camera.into(), assignee.into(), recorded, declared, verified, deleted, kept, lost]
 }
 
@@ -78,7 +80,7 @@ fn tell_of_clock(plan: &Plan, rows: &[RecordingRow]) {
     let own = rows.iter().map(|row| &row.recording).filter(|one| one.serial == plan.serial && one.clock_unset);
     let Some(first) = own.min_by_key(|one| one.verified_at) else { return };
     let (serial, days, shown) = (plan.serial, plan.days_ahead, first.start.format("%Y-%m-%d %H:%M:%S"));
-    println!("The clock of {serial} is {days} days ahead. So {shown} is filed under the time of its arrival:");
+    println!("{serial}'s clock is {days} days ahead: {shown} is filed by arrival:");
     println!("  {}", first.path);
 }
 

@@ -106,7 +106,7 @@ impl Show {
             let wanted = wanted.map(|made| Wanted { name: made.name.clone(), size: made.size, gone: false });
             bays.push(Bay::new(*plan, wanted.collect()));
         }
-        screen.news(None, &format!("a server at {} and eight cameras in its dock are up", dock.url));
+        screen.news(None, &format!("the server {} is up, eight cameras are docked", dock.url));
         self.watch(&mut dock, &mut bays, &mut screen)?;
         screen.end();
         let well = ending::reconcile(&dock, &recorded)?;
@@ -174,7 +174,7 @@ impl Show {
                     }
                 }
                 if bays.iter().all(|bay| bay.known) {
-                    screen.news(None, "the cameras asked to be known, and were approved, each for its officer");
+                    screen.news(None, "eight cameras enrolled, each approved for its officer");
                 }
             }
             screen.draw(bays, now);

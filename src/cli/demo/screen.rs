@@ -124,7 +124,7 @@ fn totals(bays: &[Bay]) -> String {
     let (safe, all): (usize, usize) = (bays.iter().map(Bay::safe).sum(), bays.iter().map(|bay| bay.wanted.len()).sum());
     let megabytes = |bytes: u64| bytes / 1_000_000;
     let (done, total, rate) = (megabytes(sum(Bay::done)), megabytes(sum(Bay::total)), sum(Bay::rate) / 1_000_000);
-    format!("{safe} of {all} recordings home   {done} of {total} MB   {rate} Mbit/s")
+    format!("{safe} of {all} home   {done} of {total} MB   {rate} Mbit/s")
 }
 
 /// Bits a second as Mbit/s, with one decimal.
