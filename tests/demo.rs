@@ -78,8 +78,8 @@ impl Demo {
 
     /// What it has made among the temporary files.
     fn folder(&self) -> Option<PathBuf> {
-        let entries = fs::read_dir(self.temporary.path()).unwrap().map(|entry| entry.unwrap().path());
-        entries.filter(|path| !path.ends_with("elsewhere")).next()
+        let mut entries = fs::read_dir(self.temporary.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries.find(|path| !path.ends_with("elsewhere"))
     }
 
     /// Commands that it says to try.
@@ -96,15 +96,13 @@ impl Drop for Demo {
     }
 }
 
+/// Videos under their final names; `.incoming` changes while it is looked at.
 fn videos(folder: &Path) -> Vec<PathBuf> {
-    let storage = folder.join("data/storage");
-    if !storage.exists() {
-        return Vec::new();
-    }
-    let is_video = |path: &PathBuf| {
-        path.extension().is_some_and(|ending| ending == "mp4") && !path.starts_with(storage.join(".incoming"))
-    };
-    files_below(&storage).into_iter().filter(is_video).collect()
+    let Ok(persons) = fs::read_dir(folder.join("data/storage")) else { return Vec::new() };
+    let persons =
+        persons.map(|entry| entry.unwrap()).filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+    let files = persons.filter(|entry| entry.path().is_dir()).flat_map(|entry| files_below(&entry.path()));
+    files.filter(|path| path.extension().is_some_and(|ending| ending == "mp4")).collect()
 }
 
 #[test]

@@ -22,6 +22,18 @@ pub(super) struct Wanted {
     pub(super) gone: bool,
 }
 
+/// A recording under way.
+#[derive(Debug)]
+struct Current {
+    name: String,
+    /// Bytes of it that the server had before.
+    before: u64,
+    /// Bytes of it that the camera has let go; some megabytes of them may wait in its system still.
+    handed_over: u64,
+    /// All bytes that had crossed the bay when it began.
+    crossed_before: u64,
+}
+
 /// What a camera does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Doing {
@@ -62,8 +74,8 @@ pub(super) struct Bay {
     pub(super) doing: Doing,
     /// The server knows it.
     pub(super) known: bool,
-    /// The recording that is or was sent last, and how much of it is through.
-    current: Option<(String, u64)>,
+    /// The recording that is or was sent last.
+    current: Option<Current>,
     /// What is to go wrong still.
     mishap: Option<Mishap>,
     crossed: VecDeque<(Instant, u64)>,
@@ -106,7 +118,7 @@ impl Bay {
             Said::Advanced(bytes) => {
                 match (&mut self.doing, &mut self.current) {
                     (Doing::Reading { done, .. }, _) => *done += bytes,
-                    (_, Some((_, done))) => *done += bytes,
+                    (_, Some(current)) => current.handed_over += bytes,
                     _ => {}
                 }
                 return None;
@@ -117,7 +129,8 @@ impl Bay {
                     self.lost_time += now.duration_since(broke);
                     news = Some(format!("goes on at {} of {name}: so much is safe", human_bytes(done)));
                 }
-                self.current = Some((name, done));
+                let crossed_before = self.crossed.back().map_or(0, |(_, bytes)| *bytes);
+                self.current = Some(Current { name, before: done, handed_over: done, crossed_before });
                 Doing::Sending
             }
             Said::Reading { bytes } => Doing::Reading { done: 0, total: bytes },
@@ -162,11 +175,12 @@ impl Bay {
         gone + self.under_way().map_or(0, |(done, _)| done)
     }
 
-    /// Done and all bytes of the recording under way.
+    /// How much of the recording under way has crossed the bay, and all bytes of it.
     fn under_way(&self) -> Option<(u64, u64)> {
-        let (name, done) = self.current.as_ref()?;
+        let Current { name, before, handed_over, crossed_before } = self.current.as_ref()?;
         let one = self.wanted.iter().find(|one| one.name == *name && !one.gone)?;
-        Some(((*done).min(one.size), one.size))
+        let crossed = self.crossed.back().map_or(0, |(_, bytes)| bytes - crossed_before);
+        Some(((before + crossed).min(*handed_over).min(one.size), one.size))
     }
 
     /// Recordings that are stored and deleted on the camera.
@@ -215,9 +229,9 @@ impl Bay {
 
     /// What it does, in at most [`STATE_CHARS`] characters.
     pub(super) fn in_words(&self, now: Instant) -> String {
-        let left = |until: &Instant| until.saturating_duration_since(now).as_secs() + 1;
+        let left = |until: &Instant| until.saturating_duration_since(now).as_millis().div_ceil(1_000);
         let of = format!("{} of {}", (self.safe() + 1).min(self.wanted.len()), self.wanted.len());
-        let words = match &self.doing {
+        match &self.doing {
             Doing::Stopped => "stopped".to_owned(),
             _ if !self.known => "waits to be approved".to_owned(),
             Doing::Starting => "starts".to_owned(),
@@ -231,10 +245,126 @@ impl Bay {
             Doing::Idle => "waits".to_owned(),
             Doing::NoPower { until } => format!("no power, back in {} s", left(until)),
             Doing::PulledOut { until } => format!("pulled out, back in {} s", left(until)),
-        };
-        words.chars().take(STATE_CHARS).collect()
+        }
     }
 }
 
 /// Room for what a bay does, so that a line fits 80 characters.
 pub(super) const STATE_CHARS: usize = 27;
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::DOCK;
+    use super::*;
+
+    const MEGABYTE: u64 = 1_000_000;
+
+    fn bay(mishap: MishapKind) -> Bay {
+        let lasts = Duration::from_secs(3);
+        let mut plan = DOCK[0];
+        plan.mishap = Some(Mishap { kind: mishap, at_percent: 40, lasts });
+        let wanted = |name: &str| Wanted { name: name.into(), size: 10 * MEGABYTE, gone: false };
+        Bay { known: true, ..Bay::new(plan, vec![wanted("a"), wanted("b")]) }
+    }
+
+    fn sends(bay: &mut Bay, name: &str, done: u64, now: Instant) -> Option<String> {
+        bay.hear(Said::Sending { name: name.into(), done: done * MEGABYTE }, now)
+    }
+
+    /// So many megabytes leave the camera and cross the bay.
+    fn moves(bay: &mut Bay, megabytes: u64, now: Instant) {
+        let before = bay.crossed.back().map_or(0, |(_, bytes)| *bytes);
+        bay.hear(Said::Advanced(megabytes * MEGABYTE), now);
+        bay.crossed(before + megabytes * MEGABYTE, now);
+    }
+
+    #[test]
+    fn what_goes_wrong_begins_in_the_middle_of_a_recording_once_enough_is_through() {
+        let (mut bay, now) = (bay(MishapKind::PowerLoss), Instant::now());
+        assert_eq!(bay.turn(now), None);
+        sends(&mut bay, "a", 7, now);
+        assert_eq!(bay.turn(now), None, "7 of 20");
+        moves(&mut bay, 3, now);
+        assert_eq!(bay.turn(now), None, "10 of 20, and at the end of one");
+        bay.wanted[0].gone = true;
+        sends(&mut bay, "b", 0, now);
+        assert_eq!(bay.turn(now), None, "and at the beginning of the next");
+        moves(&mut bay, 2, now);
+        assert_eq!(bay.turn(now), Some(Turn::Begin(MishapKind::PowerLoss)));
+    }
+
+    #[test]
+    fn a_camera_that_lost_its_power_says_nothing_until_it_is_back_and_goes_on_where_the_server_is() {
+        let (mut bay, now) = (bay(MishapKind::PowerLoss), Instant::now());
+        sends(&mut bay, "a", 8, now);
+        bay.turn(now).unwrap();
+        assert_eq!(bay.in_words(now), "no power, back in 3 s");
+        assert_eq!(bay.hear(Said::Waits("what was on its way".into()), now), None);
+        let later = now + Duration::from_secs(3);
+        assert_eq!(bay.turn(later - Duration::from_millis(1)), None);
+        assert_eq!(bay.turn(later), Some(Turn::End(MishapKind::PowerLoss)));
+        assert_eq!(bay.in_words(later), "starts");
+        assert_eq!(sends(&mut bay, "a", 7, later).unwrap(), "goes on at 7.0 MB of a: so much is safe");
+        assert_eq!(bay.done(), 7 * MEGABYTE);
+        assert_eq!(sends(&mut bay, "b", 0, later), None, "told once");
+        assert_eq!(bay.turn(later), None, "and it happens once");
+    }
+
+    #[test]
+    fn a_camera_that_is_pulled_out_is_shown_so_whatever_it_says() {
+        let (mut bay, now) = (bay(MishapKind::PulledOut), Instant::now());
+        sends(&mut bay, "a", 8, now);
+        assert_eq!(bay.turn(now), Some(Turn::Begin(MishapKind::PulledOut)));
+        assert_eq!(bay.hear(Said::Waits("nobody is there".into()), now), None);
+        assert_eq!(bay.in_words(now), "pulled out, back in 3 s");
+        let later = now + Duration::from_secs(3);
+        assert_eq!(bay.turn(later), Some(Turn::End(MishapKind::PulledOut)));
+        assert_eq!(bay.in_words(later), "waits, tries again");
+        assert_eq!(bay.hear(Said::Waits("it is busy".into()), later).as_deref(), Some("it is busy"));
+    }
+
+    #[test]
+    fn only_what_crossed_the_bay_is_through() {
+        let (mut bay, now) = (bay(MishapKind::PowerLoss), Instant::now());
+        bay.crossed(5 * MEGABYTE, now);
+        sends(&mut bay, "a", 1, now);
+        bay.hear(Said::Advanced(4 * MEGABYTE), now);
+        assert_eq!(bay.done(), MEGABYTE);
+        bay.crossed(7 * MEGABYTE, now);
+        assert_eq!(bay.done(), 3 * MEGABYTE);
+        // TLS and HTTP cross too.
+        bay.crossed(20 * MEGABYTE, now);
+        assert_eq!(bay.done(), 5 * MEGABYTE);
+    }
+
+    #[test]
+    fn it_is_home_when_its_recordings_are_gone_and_it_rests() {
+        let (mut bay, now) = (bay(MishapKind::PulledOut), Instant::now());
+        bay.hear(Said::Idle("waiting: 2 that failed".into()), now);
+        assert!(!bay.is_home(), "two are there still");
+        bay.wanted.iter_mut().for_each(|one| one.gone = true);
+        assert!(bay.is_home());
+        bay.hear(Said::Did("deleted b".into()), now);
+        assert!(!bay.is_home(), "it is busy");
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_second_and_the_mean_leaves_out_what_was_dead() {
+        let (mut bay, begin) = (bay(MishapKind::PowerLoss), Instant::now());
+        let at = |tenths: u64| begin + Duration::from_millis(100 * tenths);
+        for tenth in 0..=20 {
+            bay.crossed(tenth * MEGABYTE, at(tenth));
+        }
+        assert_eq!(bay.rate(), 80 * MEGABYTE);
+        for tenth in 21..=31 {
+            bay.crossed(20 * MEGABYTE, at(tenth));
+        }
+        assert_eq!(bay.rate(), 0);
+        sends(&mut bay, "a", 8, begin);
+        bay.turn(at(10)).unwrap();
+        bay.turn(at(40)).unwrap();
+        sends(&mut bay, "a", 8, at(50));
+        bay.home = Some(at(60));
+        assert_eq!(bay.mean_rate(), Some(80 * MEGABYTE), "20 MB in two of six seconds");
+    }
+}

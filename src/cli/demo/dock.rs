@@ -61,7 +61,7 @@ pub(super) struct Dock {
     cameras: Vec<Camera>,
     pub(super) url: String,
     events: SyncSender<Event>,
-    _server: Process,
+    server: Process,
 }
 
 impl Dock {
@@ -86,7 +86,15 @@ impl Dock {
         if ready.is_empty() {
             bail!("the server did not start:\n{}", tail(&folder.join(SERVER_LOG)));
         }
-        Ok(Self { folder: folder.to_owned(), cameras: Vec::new(), url: String::new(), events, _server: server })
+        Ok(Self { folder: folder.to_owned(), cameras: Vec::new(), url: String::new(), events, server })
+    }
+
+    /// Fails if the server has ended, with the end of its log.
+    pub(super) fn server_is_up(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.server.0.try_wait()? {
+            bail!("the server has ended ({status}):\n{}", tail(&self.folder.join(SERVER_LOG)));
+        }
+        Ok(())
     }
 
     /// The server's configuration, by which every command finds it.

@@ -1,8 +1,10 @@
 //! The end: everything is read again on both sides, compared, and told; then, what to try next.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::path::Path;
 
+use console::Style;
 use longshore_agent::fleet::card::Made;
 use longshore_agent::source;
 use longshore_model::Sha256;
@@ -42,21 +44,25 @@ pub(super) fn reconcile(dock: &Dock, recorded: &[Vec<Made>]) -> anyhow::Result<b
         all.add(plan.serial, sums);
     }
     lines.push(line("", "all", "", &all));
-    println!();
+    let mut out = io::stdout();
+    writeln!(out)?;
     table::print(HEAD, &lines)?;
-    println!("\nKept is what is no event: it stays on the camera until somebody asks for it.");
+    writeln!(out, "\nKept is what is no event: it stays on the camera until somebody asks for it.")?;
     for plan in DOCK.iter().filter(|plan| plan.days_ahead > 0) {
-        tell_of_clock(plan, &rows);
+        tell_of_clock(&mut out, plan, &rows)?;
     }
     let problems = report.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.text));
     for wrong in problems.chain(all.wrong.iter().cloned()) {
-        println!("WRONG: {wrong}");
+        writeln!(out, "WRONG: {wrong}")?;
     }
-    let Sums { recorded, verified, deleted, not_asked_for, lost, .. } = &all;
-    println!(
-        "\n{recorded} recorded: {verified} verified, {deleted} deleted on the cameras, {not_asked_for} kept there, {lost} lost"
+    let well = all.wrong.is_empty() && report.problems.is_empty();
+    let Sums { recorded, verified, deleted, not_asked_for, lost, .. } = all;
+    let sum = format!(
+        "{recorded} recorded: {verified} verified, {deleted} deleted on the cameras, {not_asked_for} kept there, {lost} lost"
     );
-    Ok(all.wrong.is_empty() && report.problems.is_empty())
+    let colour = if well { Style::new().bold().green() } else { Style::new().bold().red() };
+    writeln!(out, "\n{}", colour.apply_to(sum))?;
+    Ok(well)
 }
 
 fn line(bay: &str, camera: &str, assignee: &str, sums: &Sums) -> [String; 9] {
@@ -76,30 +82,32 @@ fn on_card(card: &Path, recorded: &[Made]) -> anyhow::Result<BTreeMap<String, Sh
     left.map(|(made, path)| Ok((made.name.clone(), source::hash(&path, |_| true)?.sha256))).collect()
 }
 
-fn tell_of_clock(plan: &Plan, rows: &[RecordingRow]) {
+fn tell_of_clock(out: &mut impl io::Write, plan: &Plan, rows: &[RecordingRow]) -> io::Result<()> {
     let own = rows.iter().map(|row| &row.recording).filter(|one| one.serial == plan.serial && one.clock_unset);
-    let Some(first) = own.min_by_key(|one| one.verified_at) else { return };
+    let Some(first) = own.min_by_key(|one| one.verified_at) else { return Ok(()) };
     let (serial, days, shown) = (plan.serial, plan.days_ahead, first.start.format("%Y-%m-%d %H:%M:%S"));
-    println!("{serial}'s clock is {days} days ahead: {shown} is filed by arrival:");
-    println!("  {}", first.path);
+    writeln!(out, "{serial}'s clock is {days} days ahead: {shown} is filed by arrival:")?;
+    writeln!(out, "  {}", first.path)
 }
 
 /// What a person may look at while the server is up. All of these commands work as they are printed.
-pub(super) fn what_to_try(dock: &Dock) {
+pub(super) fn what_to_try(dock: &Dock) -> io::Result<()> {
     let program = std::env::args_os().next().unwrap_or_default();
     let program = quoted(&program.to_string_lossy());
     let config = quoted(&dock.config().to_string_lossy());
+    let storage = quoted(&dock.data().join("storage").to_string_lossy());
     let serial = DOCK.first().map_or("", |plan| plan.serial);
-    println!("\nThe server is still up, and the cameras are in their dock. Try, in another terminal:\n");
+    let mut out = io::stdout();
+    writeln!(out, "\nThe server is up still, and the cameras are in their dock. In another terminal, try:\n")?;
     for command in ["recordings list", "verify store", "actors", &format!("device history {serial}")] {
-        println!("  {program} {command} --config {config}");
+        writeln!(out, "  {program} {command} --config {config}")?;
     }
-    println!(
-        "\nThe videos are plain files in {}, for any player.\nThe server's address is {} (its certificate is its own).\n\
-         Ctrl-C ends the demo and removes its folder.",
-        quoted(&dock.data().join("storage").to_string_lossy()),
+    writeln!(
+        out,
+        "\nThe videos are plain files, for any player, below\n  {storage}\nThe server's address is {}",
         dock.url
-    );
+    )?;
+    writeln!(out, "Ctrl-C ends the demo and removes its folder.")
 }
 
 /// As a shell reads it.

@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::bay::{Bay, Doing, Turn, Wanted};
 use self::dock::{Dock, Event};
 use self::plan::{DOCK, MishapKind, Plan, is_event};
-use self::screen::{Screen, mbits};
+use self::screen::{Screen, Tone, mbits};
 pub(super) use part::Part;
 
 /// Between two looks at cards and bays.
@@ -86,6 +86,7 @@ fn stop_signals(runtime: &Runtime, events: &SyncSender<Event>) -> anyhow::Result
 /// What the demo works with.
 struct Show {
     runtime: Runtime,
+    /// For the threads that listen to cameras.
     events: SyncSender<Event>,
     incoming: Receiver<Event>,
     stopped: Arc<AtomicBool>,
@@ -106,14 +107,14 @@ impl Show {
             let wanted = wanted.map(|made| Wanted { name: made.name.clone(), size: made.size, gone: false });
             bays.push(Bay::new(*plan, wanted.collect()));
         }
-        screen.news(None, &format!("the server {} is up, eight cameras are docked", dock.url));
+        screen.news(Tone::Plain, None, &format!("the server {} is up, eight cameras are docked", dock.url));
         self.watch(&mut dock, &mut bays, &mut screen)?;
-        screen.end();
+        drop(screen);
         let well = ending::reconcile(&dock, &recorded)?;
         self.go_on()?;
         if !exit {
-            ending::what_to_try(&dock);
-            self.stay()?;
+            ending::what_to_try(&dock)?;
+            self.stay(&mut dock)?;
         }
         Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -148,6 +149,7 @@ impl Show {
         let mut moved = (Instant::now(), 0);
         loop {
             self.listen(dock, bays, screen)?;
+            dock.server_is_up()?;
             let now = Instant::now();
             let mut crossed = 0;
             for (index, bay) in bays.iter_mut().enumerate() {
@@ -160,11 +162,12 @@ impl Show {
                 bay.crossed(bytes, now);
                 if let Some(turn) = bay.turn(now) {
                     act(dock, index, turn)?;
-                    screen.news(Some(bay), happens(turn));
+                    let (tone, text) = happens(turn);
+                    screen.news(tone, Some(bay), text);
                 }
                 if bay.is_home() && bay.home.is_none() {
                     bay.home = Some(now);
-                    screen.news(Some(bay), &came_home(bay));
+                    screen.news(Tone::Good, Some(bay), &came_home(bay));
                 }
             }
             if bays.iter().any(|bay| !bay.known) {
@@ -174,7 +177,7 @@ impl Show {
                     }
                 }
                 if bays.iter().all(|bay| bay.known) {
-                    screen.news(None, "eight cameras enrolled, each approved for its officer");
+                    screen.news(Tone::Plain, None, "eight cameras enrolled, each approved for its officer");
                 }
             }
             screen.draw(bays, now);
@@ -185,7 +188,11 @@ impl Show {
                 return Ok(());
             }
             if now.duration_since(moved.0) > STANDS_STILL {
-                screen.news(None, &format!("nothing moves any more; the cameras' log ends:\n{}", dock.cameras_said()));
+                screen.news(
+                    Tone::Trouble,
+                    None,
+                    &format!("nothing moves any more; the cameras' log ends:\n{}", dock.cameras_said()),
+                );
                 return Ok(());
             }
         }
@@ -198,21 +205,21 @@ impl Show {
             self.go_on()?;
             let event = match self.incoming.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
-                Err(RecvTimeoutError::Disconnected) => bail!("nobody says anything any more"),
+                // All senders gone cannot be: this holds one itself.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
             };
             match event {
                 Event::Said { bay, run, said } if dock.is_running(bay, run) => {
                     if let Some(bay) = bays.get_mut(bay)
                         && let Some(news) = bay.hear(said, Instant::now())
                     {
-                        screen.news(Some(bay), &news);
+                        screen.news(Tone::Plain, Some(bay), &news);
                     }
                 }
                 Event::Ended { bay, run } if dock.is_running(bay, run) => {
                     if let Some(bay) = bays.get_mut(bay) {
                         bay.doing = Doing::Stopped;
-                        screen.news(Some(bay), "the camera's process ended, and should not have");
+                        screen.news(Tone::Trouble, Some(bay), "the camera's process ended, and should not have");
                     }
                 }
                 _ => {}
@@ -221,11 +228,11 @@ impl Show {
     }
 
     /// Keeps everything as it is until the person ends it.
-    fn stay(&self) -> anyhow::Result<()> {
+    fn stay(&self, dock: &mut Dock) -> anyhow::Result<()> {
         while !self.stopped.load(Ordering::Relaxed) {
-            if let Err(RecvTimeoutError::Disconnected) = self.incoming.recv_timeout(TICK) {
-                bail!("nobody says anything any more");
-            }
+            dock.server_is_up()?;
+            // What the cameras say now is of no interest, but has to be taken from them.
+            let _said = self.incoming.recv_timeout(TICK);
         }
         Ok(())
     }
@@ -272,12 +279,12 @@ fn act(dock: &mut Dock, bay: usize, turn: Turn) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn happens(turn: Turn) -> &'static str {
+fn happens(turn: Turn) -> (Tone, &'static str) {
     match turn {
-        Turn::Begin(MishapKind::PowerLoss) => "loses its power in the middle of a recording (kill -9)",
-        Turn::End(MishapKind::PowerLoss) => "has power again",
-        Turn::Begin(MishapKind::PulledOut) => "is pulled out of the dock in the middle of a recording",
-        Turn::End(MishapKind::PulledOut) => "is put in again",
+        Turn::Begin(MishapKind::PowerLoss) => (Tone::Trouble, "loses its power in the middle of a recording (kill -9)"),
+        Turn::End(MishapKind::PowerLoss) => (Tone::Plain, "has power again"),
+        Turn::Begin(MishapKind::PulledOut) => (Tone::Trouble, "is pulled out of the dock in the middle of a recording"),
+        Turn::End(MishapKind::PulledOut) => (Tone::Plain, "is put in again"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use console::{Style, style as styled};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::bay::{Bay, Doing, STATE_CHARS};
@@ -11,6 +12,16 @@ use super::bay::{Bay, Doing, STATE_CHARS};
 const TOTALS_EVERY: Duration = Duration::from_secs(5);
 const BAR: &str = "━╸─";
 const FILLING: &str = "Filling eight cards {wide_bar:.cyan/black.bright} {decimal_bytes}/{decimal_total_bytes}";
+
+/// How a piece of news is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Plain,
+    /// Something goes wrong.
+    Trouble,
+    /// Something came to its good end.
+    Good,
+}
 
 /// The display.
 pub(super) struct Screen {
@@ -43,10 +54,15 @@ impl Screen {
     }
 
     /// Something happened, in one bay or in all.
-    pub(super) fn news(&self, bay: Option<&Bay>, text: &str) {
-        let time = self.began.elapsed().as_secs_f32();
+    pub(super) fn news(&self, tone: Tone, bay: Option<&Bay>, text: &str) {
+        let time = styled(format!("{:>5.1} s", self.began.elapsed().as_secs_f32())).dim();
         let place = bay.map(|bay| format!("bay {}", bay.plan.bay)).unwrap_or_default();
-        self.line(&format!("{time:>5.1} s  {place:<5}  {text}"));
+        let colour = match tone {
+            Tone::Plain => Style::new(),
+            Tone::Trouble => Style::new().yellow(),
+            Tone::Good => Style::new().green(),
+        };
+        self.line(&format!("{time}  {place:<5}  {}", colour.apply_to(text)));
     }
 
     fn line(&self, text: &str) {
@@ -61,7 +77,7 @@ impl Screen {
         let Some(live) = &mut self.live else {
             if now.duration_since(self.told) >= TOTALS_EVERY {
                 self.told = now;
-                self.news(None, &totals(bays));
+                self.news(Tone::Plain, None, &totals(bays));
             }
             return;
         };
@@ -81,10 +97,12 @@ impl Screen {
             bar.set_position(bay.done());
         }
     }
+}
 
-    /// Takes the bays away; what happened stays.
-    pub(super) fn end(&mut self) {
-        if let Some(live) = self.live.take() {
+/// Takes the bays away, however the demo ends; what happened stays.
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if let Some(live) = &self.live {
             let _no_terminal = live.all.clear();
         }
     }
@@ -124,11 +142,73 @@ fn totals(bays: &[Bay]) -> String {
     let (safe, all): (usize, usize) = (bays.iter().map(Bay::safe).sum(), bays.iter().map(|bay| bay.wanted.len()).sum());
     let megabytes = |bytes: u64| bytes / 1_000_000;
     let (done, total, rate) = (megabytes(sum(Bay::done)), megabytes(sum(Bay::total)), sum(Bay::rate) / 1_000_000);
-    format!("{safe} of {all} home   {done} of {total} MB   {rate} Mbit/s")
+    format!("{safe} of {all} recordings home   {done} of {total} MB   {rate} Mbit/s")
 }
 
 /// Bits a second as Mbit/s, with one decimal.
 pub(super) fn mbits(rate: u64) -> String {
     let tenths = (rate + 50_000) / 100_000;
     format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bay::Wanted;
+    use super::super::part::Said;
+    use super::super::plan::DOCK;
+    use super::*;
+
+    /// Columns of the smallest terminal that is thought of, and what a bar needs at least.
+    const COLUMNS: usize = 80;
+    const BAR_COLUMNS: usize = 8;
+
+    fn bays() -> Vec<Bay> {
+        let wanted = || vec![Wanted { name: "EVENT/a.mp4".into(), size: 99_000_000, gone: false }; 5];
+        DOCK.iter().map(|plan| Bay::new(*plan, wanted())).collect()
+    }
+
+    #[test]
+    fn every_line_fits_a_small_terminal_whatever_a_camera_does() {
+        let now = Instant::now();
+        let until = now + Duration::from_secs(9);
+        for doing in [
+            Doing::Starting,
+            Doing::Reading { done: 1, total: 1 },
+            Doing::Sending,
+            Doing::Busy,
+            Doing::Waits,
+            Doing::Idle,
+            Doing::NoPower { until },
+            Doing::PulledOut { until },
+            Doing::Stopped,
+        ] {
+            for mut bay in bays() {
+                bay.known = true;
+                bay.doing = doing.clone();
+                bay.crossed(0, now);
+                bay.crossed(8_100_000, now + Duration::from_secs(1));
+                let (prefix, message) = (prefix(&bay), message(&bay, now));
+                assert!(message.starts_with("64.8/64 Mbit/s  "), "{message}");
+                let columns = prefix.chars().count() + message.chars().count() + 4 + BAR_COLUMNS;
+                assert!(columns <= COLUMNS, "{prefix} {message}");
+                assert!(bay.in_words(now).chars().count() <= STATE_CHARS, "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_title_adds_the_bays_up() {
+        let mut bays = bays();
+        let now = Instant::now();
+        bays[0].wanted[0].gone = true;
+        bays[1].hear(Said::Sending { name: "EVENT/a.mp4".into(), done: 1_000_000 }, now);
+        bays[1].hear(Said::Advanced(2_000_000), now);
+        bays[1].crossed(2_000_000, now);
+        assert_eq!(totals(&bays), "1 of 40 recordings home   102 of 3960 MB   0 Mbit/s");
+    }
+
+    #[test]
+    fn a_rate_has_one_decimal() {
+        assert_eq!([0, 49_999, 50_000, 63_960_000].map(mbits), ["0.0", "0.0", "0.1", "64.0"]);
+    }
 }

@@ -68,7 +68,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let start: DateTime<Utc> = "2026-11-21T13:03:22Z".parse().unwrap();
         let shot = Shot { name: "EVENT/20261121_140322.mp4".into(), start, size: 300_000 };
-        let made = fill(folder.path(), "B4-1", &[shot.clone()], |_| Ok(())).unwrap();
+        let made = fill(folder.path(), "B4-1", std::slice::from_ref(&shot), |_| Ok(())).unwrap();
         let path = folder.path().join(&shot.name);
         assert_eq!(made, [Made { name: shot.name, size: 300_000, sha256: Sha256::of(&fs::read(&path).unwrap()) }]);
         let modified: DateTime<Utc> = path.metadata().unwrap().modified().unwrap().into();
