@@ -84,8 +84,8 @@ pub(super) struct Bay {
     broke: Option<Instant>,
     /// How long it could not send.
     lost_time: Duration,
-    /// When it was done.
-    pub(super) home: Option<Instant>,
+    /// When it was done; a look at the empty card now and then changes nothing of that.
+    home: Option<Instant>,
 }
 
 impl Bay {
@@ -161,7 +161,7 @@ impl Bay {
     pub(super) fn rate(&self) -> u64 {
         let (Some((from, before)), Some((to, after))) = (self.crossed.front(), self.crossed.back()) else { return 0 };
         let millis = u64::try_from(to.duration_since(*from).as_millis()).unwrap_or(u64::MAX);
-        ((after - before) * 8 * 1_000).checked_div(millis).unwrap_or(0)
+        (after.saturating_sub(*before) * 8 * 1_000).checked_div(millis).unwrap_or(0)
     }
 
     /// Bytes that are to come.
@@ -179,7 +179,7 @@ impl Bay {
     fn under_way(&self) -> Option<(u64, u64)> {
         let Current { name, before, handed_over, crossed_before } = self.current.as_ref()?;
         let one = self.wanted.iter().find(|one| one.name == *name && !one.gone)?;
-        let crossed = self.crossed.back().map_or(0, |(_, bytes)| bytes - crossed_before);
+        let crossed = self.crossed.back().map_or(0, |(_, bytes)| bytes.saturating_sub(*crossed_before));
         Some(((before + crossed).min(*handed_over).min(one.size), one.size))
     }
 
@@ -188,9 +188,18 @@ impl Bay {
         self.wanted.iter().filter(|one| one.gone).count()
     }
 
-    /// Whether all that is to come has come and the camera rests.
+    /// Whether all that is to come has come, and the camera has rested since.
     pub(super) fn is_home(&self) -> bool {
-        self.doing == Doing::Idle && self.safe() == self.wanted.len()
+        self.home.is_some()
+    }
+
+    /// Whether this is so only now.
+    pub(super) fn comes_home(&mut self, now: Instant) -> bool {
+        let news = self.home.is_none() && self.doing == Doing::Idle && self.safe() == self.wanted.len();
+        if news {
+            self.home = Some(now);
+        }
+        news
     }
 
     /// Bits a second from its first byte to its last, without the time in which it could not send; `None` before that.
@@ -233,6 +242,7 @@ impl Bay {
         let of = format!("{} of {}", (self.safe() + 1).min(self.wanted.len()), self.wanted.len());
         match &self.doing {
             Doing::Stopped => "stopped".to_owned(),
+            _ if self.is_home() => "done, 1 not asked for".to_owned(),
             _ if !self.known => "waits to be approved".to_owned(),
             Doing::Starting => "starts".to_owned(),
             Doing::Reading { done, total } => {
@@ -241,7 +251,6 @@ impl Bay {
             Doing::Sending | Doing::Busy if self.plan.days_ahead > 0 => format!("sends {of}, wrong clock"),
             Doing::Sending | Doing::Busy => format!("sends {of}"),
             Doing::Waits => "waits, tries again".to_owned(),
-            Doing::Idle if self.is_home() => "done, 1 not asked for".to_owned(),
             Doing::Idle => "waits".to_owned(),
             Doing::NoPower { until } => format!("no power, back in {} s", left(until)),
             Doing::PulledOut { until } => format!("pulled out, back in {} s", left(until)),
@@ -341,11 +350,14 @@ mod tests {
     fn it_is_home_when_its_recordings_are_gone_and_it_rests() {
         let (mut bay, now) = (bay(MishapKind::PulledOut), Instant::now());
         bay.hear(Said::Idle("waiting: 2 that failed".into()), now);
-        assert!(!bay.is_home(), "two are there still");
+        assert!(!bay.comes_home(now), "two are there still");
         bay.wanted.iter_mut().for_each(|one| one.gone = true);
-        assert!(bay.is_home());
         bay.hear(Said::Did("deleted b".into()), now);
-        assert!(!bay.is_home(), "it is busy");
+        assert!(!bay.comes_home(now), "it is busy");
+        bay.hear(Said::Idle("waiting: 1 not requested".into()), now);
+        assert!(bay.comes_home(now));
+        bay.hear(Said::Ended, now);
+        assert!(bay.is_home() && !bay.comes_home(now), "told once");
     }
 
     #[test]

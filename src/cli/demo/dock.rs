@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use super::super::client::Client;
 use super::part::{Docked, Said};
 use super::plan::{MODEL, Plan};
-use crate::http::operator::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, paths};
+use crate::http::operator::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, RecordingRow, paths};
 
 /// Below the folder of the demo: the server's configuration.
 const CONFIG: &str = "longshore.toml";
@@ -196,8 +196,14 @@ impl Dock {
         Ok(approved)
     }
 
+    /// Whether the server was told of the deletion of everything that it has.
+    pub(super) fn knows_of_deletions(&self) -> anyhow::Result<bool> {
+        let rows: Vec<RecordingRow> = self.client()?.get(paths::RECORDINGS)?;
+        Ok(rows.iter().all(|row| row.deleted_on_device_at.is_some()))
+    }
+
     /// The end of the cameras' log, for who asks why one stopped.
-    pub(super) fn cameras_said(&self) -> String {
+    pub(super) fn cameras_wrote(&self) -> String {
         tail(&self.folder.join(CAMERAS_LOG))
     }
 }

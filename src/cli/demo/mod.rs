@@ -40,9 +40,10 @@ const EVENTS: usize = 256;
 /// Room for journal, index and logs, in bytes.
 const BESIDE: u64 = 100_000_000;
 
-/// See it work: a server and eight simulated cameras on this machine, for about half a minute
+/// See it work on this machine: a server, eight simulated cameras, and some trouble
 ///
-/// Everything is in a temporary folder, which is removed at the end, and on free ports of this machine alone.
+/// Takes less than half a minute. Everything is in a temporary folder, which is removed at the end, and on free ports of
+/// this machine alone.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// End after the reconciliation, with status 0 only if nothing is lost
@@ -55,9 +56,10 @@ impl Demo {
         let (events, incoming) = sync_channel(EVENTS);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let stopped = stop_signals(&runtime, &events)?;
-        let folder = tempfile::Builder::new()
-            .prefix("longshore-demo-")
-            .tempdir_in(std::path::absolute(std::env::temp_dir())?)?;
+        let temporary = std::path::absolute(std::env::temp_dir())?;
+        let folder = tempfile::Builder::new().prefix("longshore-demo-").tempdir_in(&temporary);
+        let folder = folder
+            .with_context(|| format!("no folder can be made in {}; set TMPDIR to another one", temporary.display()))?;
         let mut show = Show { runtime, events, incoming, stopped, folder: folder.path().to_owned() };
         let done = show.run(self.exit);
         drop(show);
@@ -127,7 +129,7 @@ impl Show {
         Ok(())
     }
 
-    /// Fills the cards, one after the other on each of a few threads.
+    /// Fills the cards, each on a thread of its own.
     fn fill(&self, shots: &[Vec<Shot>], screen: &Screen) -> anyhow::Result<Vec<Vec<Made>>> {
         let bar = screen.filling(shots.iter().flatten().map(|shot| shot.size).sum());
         let (bar_of_all, folder, stopped) = (&bar, self.folder.as_path(), &*self.stopped);
@@ -165,8 +167,7 @@ impl Show {
                     let (tone, text) = happens(turn);
                     screen.news(tone, Some(bay), text);
                 }
-                if bay.is_home() && bay.home.is_none() {
-                    bay.home = Some(now);
+                if bay.comes_home(now) {
                     screen.news(Tone::Good, Some(bay), &came_home(bay));
                 }
             }
@@ -184,15 +185,12 @@ impl Show {
             if crossed > moved.1 {
                 moved = (now, crossed);
             }
-            if bays.iter().all(Bay::is_home) {
+            if bays.iter().all(Bay::is_home) && dock.knows_of_deletions()? {
                 return Ok(());
             }
             if now.duration_since(moved.0) > STANDS_STILL {
-                screen.news(
-                    Tone::Trouble,
-                    None,
-                    &format!("nothing moves any more; the cameras' log ends:\n{}", dock.cameras_said()),
-                );
+                screen.news(Tone::Trouble, None, "nothing moves any more; the last that the cameras wrote:");
+                dock.cameras_wrote().lines().for_each(|line| screen.news(Tone::Plain, None, line));
                 return Ok(());
             }
         }

@@ -10,6 +10,8 @@ use super::bay::{Bay, Doing, STATE_CHARS};
 
 /// Where nobody watches, how often the totals are told.
 const TOTALS_EVERY: Duration = Duration::from_secs(5);
+/// Longest text of a piece of news; with time and bay before it, a line has at most 100 characters.
+const NEWS_CHARS: usize = 83;
 const BAR: &str = "━╸─";
 const FILLING: &str = "Filling eight cards {wide_bar:.cyan/black.bright} {decimal_bytes}/{decimal_total_bytes}";
 
@@ -62,7 +64,7 @@ impl Screen {
             Tone::Trouble => Style::new().yellow(),
             Tone::Good => Style::new().green(),
         };
-        self.line(&format!("{time}  {place:<5}  {}", colour.apply_to(text)));
+        self.line(&format!("{time}  {place:<5}  {}", colour.apply_to(cut(text))));
     }
 
     fn line(&self, text: &str) {
@@ -105,6 +107,14 @@ impl Drop for Screen {
         if let Some(live) = &self.live {
             let _no_terminal = live.all.clear();
         }
+    }
+}
+
+/// What a camera says of an error may be long.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(NEWS_CHARS) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or(text)),
+        None => text.to_owned(),
     }
 }
 
@@ -194,6 +204,13 @@ mod tests {
                 assert!(bay.in_words(now).chars().count() <= STATE_CHARS, "{message}");
             }
         }
+    }
+
+    #[test]
+    fn long_news_are_cut() {
+        assert_eq!(cut("é"), "é");
+        assert_eq!(cut(&"é".repeat(NEWS_CHARS)), "é".repeat(NEWS_CHARS));
+        assert_eq!(cut(&"é".repeat(NEWS_CHARS + 1)), format!("{}…", "é".repeat(NEWS_CHARS)));
     }
 
     #[test]
