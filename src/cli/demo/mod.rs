@@ -9,7 +9,9 @@ mod plan;
 mod reconcile;
 mod screen;
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,7 +59,9 @@ impl Demo {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let stopped = stop_signals(&runtime, &events)?;
         let temporary = std::path::absolute(std::env::temp_dir())?;
-        let folder = tempfile::Builder::new().prefix("longshore-demo-").tempdir_in(&temporary);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("longshore-demo-").permissions(Permissions::from_mode(0o700));
+        let folder = builder.tempdir_in(&temporary);
         let folder = folder
             .with_context(|| format!("no folder can be made in {}; set TMPDIR to another one", temporary.display()))?;
         let mut show = Show { runtime, events, incoming, stopped, folder: folder.path().to_owned() };

@@ -13,7 +13,7 @@ const TOTALS_EVERY: Duration = Duration::from_secs(5);
 /// Longest text of a piece of news; with time and bay before it, a line has at most 100 characters.
 const NEWS_CHARS: usize = 83;
 const BAR: &str = "━╸─";
-const FILLING: &str = "Filling eight cards {wide_bar:.cyan/black.bright} {decimal_bytes}/{decimal_total_bytes}";
+const FILLING: &str = "\nFilling eight cards {wide_bar:.cyan/black.bright} {decimal_bytes}/{decimal_total_bytes}";
 
 /// How a piece of news is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
