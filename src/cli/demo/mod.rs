@@ -113,7 +113,7 @@ impl Show {
             let wanted = wanted.map(|made| Wanted { name: made.name.clone(), size: made.size, gone: false });
             bays.push(Bay::new(*plan, wanted.collect()));
         }
-        screen.news(Tone::Plain, None, &format!("the server {} is up, eight cameras are docked", dock.url));
+        screen.news(Tone::Plain, None, &format!("the server {} is up, eight cameras docked", dock.url));
         self.watch(&mut dock, &mut bays, &mut screen)?;
         drop(screen);
         let well = ending::reconcile(&dock, &recorded)?;
