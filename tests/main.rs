@@ -8,6 +8,7 @@ mod campaign;
 mod command_line;
 mod configuration;
 mod demo;
+mod documents;
 mod enrolment;
 mod interruption;
 mod limits;

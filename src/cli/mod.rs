@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use longshore_store::files;
 
 use crate::config::Inputs;
@@ -114,6 +114,11 @@ fn check_storage(data: &Path, storage: &Path) -> anyhow::Result<()> {
     // Before the first start there is none.
     let known = data::storage_id(data)?;
     Ok(known.map_or(Ok(()), |known| files::expect(storage, known))?)
+}
+
+/// Every command with its options, for what reads or checks command lines without running them.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command that the process was given.
