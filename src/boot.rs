@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::certificate::Certificates;
 use crate::config::{Config, Loaded};
 use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
@@ -130,7 +131,8 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
 
     // 7. The edge: the port and the local socket.
     let (drain, draining) = watch::channel(false);
-    let tls_config = tls::server_config(&identity)?;
+    let certificates = Arc::new(Certificates::new(&identity, &config.tls)?);
+    let tls_config = tls::server_config(&identity, Arc::clone(&certificates))?;
     let fingerprint = identity.fingerprint();
     let server = Data::new(Server {
         engine: engine.clone(),
@@ -148,7 +150,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         start_socket(&server, &data)?,
     ];
     announce(&server, &fingerprint, &data);
-    actix_web::rt::spawn(reload.run());
+    actix_web::rt::spawn(reload.run(certificates));
     Ok(Running { drain, edge, engine, writer, _data: data })
 }
 

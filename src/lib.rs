@@ -2,6 +2,7 @@
 //! `longshore-actors`.
 
 mod boot;
+mod certificate;
 pub mod cli;
 pub mod config;
 mod data;

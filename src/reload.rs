@@ -1,8 +1,11 @@
 //! SIGHUP: the configuration is read again. What can change while the server runs does; the rest is named in the log.
 
+use std::sync::Arc;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::certificate::Certificates;
 use crate::config::{Config, Loaded};
 use crate::telemetry::Logging;
 
@@ -27,13 +30,13 @@ impl Reload {
     }
 
     /// Reloads at each SIGHUP, as long as the server runs.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self, certificates: Arc<Certificates>) {
         while self.hangups.recv().await.is_some() {
             let loaded = self.loaded.clone();
             // A file on a network share may hang.
             let Ok(again) = tokio::task::spawn_blocking(move || loaded.again()).await else { continue };
             match again {
-                Ok(new) => self.take(new),
+                Ok(new) => self.take(new, &certificates),
                 Err(mistakes) => {
                     for mistake in mistakes.0 {
                         tracing::error!(%mistake, "the configuration is wrong");
@@ -44,7 +47,11 @@ impl Reload {
         }
     }
 
-    fn take(&mut self, new: Loaded) {
+    fn take(&mut self, new: Loaded, certificates: &Certificates) {
+        // Read even if the setting is the same: that is how a renewed one is taken up.
+        if let Err(error) = certificates.reload(&new.config.tls) {
+            tracing::error!("the certificate was not reloaded; the one before still counts: {error:#}");
+        }
         for warning in new.warnings() {
             tracing::warn!(warning, "the configuration");
         }

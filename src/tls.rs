@@ -7,11 +7,12 @@ use std::sync::Arc;
 use longshore_model::Sha256;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 
+use crate::certificate::Certificates;
 use crate::identity::Identity;
 
 /// The key that a client proved to hold.
@@ -32,14 +33,17 @@ impl ClientKey {
 }
 
 /// What the port speaks: TLS 1.2 and 1.3.
-pub(crate) fn server_config(identity: &Identity) -> Result<ServerConfig, rustls::Error> {
+pub(crate) fn server_config(
+    identity: &Identity,
+    certificates: Arc<Certificates>,
+) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(ring::default_provider());
     let verifier = PossessionVerifier { provider: Arc::clone(&provider), names: identity.authority_names.clone() };
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.tls_key.serialize_der()));
-    ServerConfig::builder_with_provider(provider)
+    let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(vec![identity.tls_certificate.clone()], key)
+        .with_cert_resolver(certificates);
+    Ok(config)
 }
 
 /// Checks the handshake's signature and accepts any certificate: names and dates are not looked at, since a wrong clock

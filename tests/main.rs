@@ -5,6 +5,7 @@ mod arrows;
 mod bad_input;
 mod bare_clients;
 mod campaign;
+mod certificate;
 mod command_line;
 mod configuration;
 mod demo;

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{ConfigFile, table};
+use crate::certificate;
 use crate::config::{COMMENTED, Loaded};
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +46,7 @@ impl Config {
 }
 
 fn check(loaded: &Loaded) -> anyhow::Result<()> {
+    certificate::read(&loaded.config.tls)?;
     let mut out = io::stdout().lock();
     for warning in loaded.warnings() {
         writeln!(out, "warning: {warning}")?;

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::certificate;
+
 pub use load::{Inputs, Loaded, Mistakes, Source};
 use value::{Account, Filter, Floor, Mode, ServerUrl, Size};
 
@@ -27,6 +29,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where devices and people connect.
     pub server: Server,
+    /// A certificate of the agency's own, for people and other programs.
+    pub tls: Tls,
     /// Where recordings go, and who may read them there.
     pub storage: Storage,
     /// The index of the journal.
@@ -44,6 +48,18 @@ pub struct Server {
     pub listen: SocketAddr,
     /// What devices are given; `None` is an address of this machine.
     pub url: Option<ServerUrl>,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate and those between it and its authority.
+    #[serde(deserialize_with = "value::optional_path")]
+    pub cert: Option<PathBuf>,
+    /// PEM file with its private key.
+    #[serde(deserialize_with = "value::optional_path")]
+    pub key: Option<PathBuf>,
 }
 
 /// `[storage]`
@@ -102,6 +118,7 @@ impl Default for Config {
         Self {
             data: "longshore-data".into(),
             server: Server::default(),
+            tls: Tls::default(),
             storage: Storage::default(),
             index: Index::default(),
             log: Log::default(),
@@ -159,6 +176,7 @@ impl Config {
     pub fn reloaded(&self, new: &Self) -> Self {
         Self {
             server: Server { url: new.server.url.clone(), ..self.server.clone() },
+            tls: new.tls.clone(),
             log: Log { filter: new.log.filter.clone(), ..self.log.clone() },
             ..self.clone()
         }
@@ -173,6 +191,14 @@ impl Config {
                 warn(
                     "server.url",
                     format!("{url} reaches this machine only from itself; give the address or name that devices use"),
+                );
+            }
+            if let Some(name) = url.name().filter(|name| certificate::covers(&self.tls, name)) {
+                warn(
+                    "server.url",
+                    format!(
+                        "devices that send the name {name} see tls.cert there and not the key that they pin; give them an address, or another name"
+                    ),
                 );
             }
             let listening = self.server.listen.port();

@@ -191,6 +191,11 @@ impl ServerUrl {
         self.0.port_or_known_default().unwrap_or_default()
     }
 
+    /// The name in it, if it is not an address.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.0.domain()
+    }
+
     /// Whether it means the machine itself, wherever it is read.
     pub(super) fn is_local(&self) -> bool {
         match self.0.host() {

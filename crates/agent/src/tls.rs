@@ -91,11 +91,14 @@ pub fn client_config(
     let provider = Arc::new(ring::default_provider());
     let verifier = PinVerifier { provider: provider.clone(), pins };
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Ok(ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_auth_cert(chain, key)?)
+        .with_client_auth_cert(chain, key)?;
+    // Under a name the server may show a certificate of the agency's own instead of the key that is pinned.
+    config.enable_sni = false;
+    Ok(config)
 }
 
 #[derive(Debug)]

@@ -1,0 +1,88 @@
+//! Which certificate the port shows: the key that devices pin, or, to whom asks for it by name, one of the agency's own.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::{Context as _, bail};
+use rustls::client::verify_server_name;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::config::Tls;
+use crate::identity::Identity;
+
+/// The certificates of the port.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    pinned: Arc<CertifiedKey>,
+    own: RwLock<Option<Arc<CertifiedKey>>>,
+}
+
+impl Certificates {
+    pub(crate) fn new(identity: &Identity, config: &Tls) -> anyhow::Result<Self> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.tls_key.serialize_der()));
+        let pinned = CertifiedKey::new(vec![identity.tls_certificate.clone()], any_supported_type(&key)?);
+        Ok(Self { pinned: Arc::new(pinned), own: RwLock::new(read(config)?.map(Arc::new)) })
+    }
+
+    /// Reads the agency's certificate again; whoever is connected keeps the old one.
+    pub(crate) fn reload(&self, config: &Tls) -> anyhow::Result<()> {
+        let own = read(config)?.map(Arc::new);
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = own;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked = |own: &Arc<CertifiedKey>| hello.server_name().is_some_and(|name| is_for(own, name));
+        own.filter(asked).or_else(|| Some(Arc::clone(&self.pinned)))
+    }
+}
+
+fn is_for(certificate: &CertifiedKey, name: &str) -> bool {
+    let parsed = certificate.end_entity_cert().and_then(ParsedCertificate::try_from);
+    let name = ServerName::try_from(name);
+    parsed.ok().zip(name.ok()).is_some_and(|(parsed, name)| verify_server_name(&parsed, &name).is_ok())
+}
+
+/// Whether the agency's certificate, if there is one, is for this name: then devices that send the name do not see the
+/// key that they pin.
+pub(crate) fn covers(config: &Tls, name: &str) -> bool {
+    read(config).ok().flatten().is_some_and(|own| is_for(&own, name))
+}
+
+/// The agency's certificate and key; `None`: it has none.
+pub(crate) fn read(config: &Tls) -> anyhow::Result<Option<CertifiedKey>> {
+    let (cert, key) = match (&config.cert, &config.key) {
+        (None, None) => return Ok(None),
+        (Some(cert), Some(key)) => (cert, key),
+        (Some(_), None) => bail!("tls.cert is set and tls.key is not; name the file with its private key"),
+        (None, Some(_)) => bail!("tls.key is set and tls.cert is not; name the file with its certificate"),
+    };
+    let chain = certificates(cert)?;
+    let private = PrivateKeyDer::from_pem_file(key);
+    let private =
+        private.with_context(|| format!("tls.key: {} holds no private key that can be read", key.display()))?;
+    let signing = any_supported_type(&private);
+    let signing = signing.with_context(|| format!("tls.key: {} is of a kind that is not known", key.display()))?;
+    let certified = CertifiedKey::new(chain, signing);
+    match certified.keys_match() {
+        // Some keys cannot be asked; the first connection tells.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(Some(certified)),
+        Err(_) => bail!("tls.key: {} is not the key of {}", key.display(), cert.display()),
+    }
+}
+
+fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let wrong = || format!("tls.cert: {} holds no certificates that can be read", path.display());
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).with_context(wrong)?.collect();
+    let chain = chain.with_context(wrong)?;
+    let first = chain.first().with_context(wrong)?;
+    ParsedCertificate::try_from(first).with_context(wrong)?;
+    Ok(chain)
+}
