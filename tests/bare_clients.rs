@@ -22,7 +22,8 @@ impl Client {
         Self { camera: Camera::new(world), authorization: format!("Authorization: Bearer {token}") }
     }
 
-    fn request(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Reply {
+    fn request(&self, method: &str, url: &str, headers: &[&str], body: &[u8]) -> Reply {
+        let path = url.strip_prefix("https://longshore").unwrap_or(url);
         self.camera.request(method, path, &[&[TUS, &self.authorization], headers].concat(), body)
     }
 

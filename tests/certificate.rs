@@ -4,41 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-
-use crate::support::{World, bytes, eventually, recording};
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "An agency");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// Writes a certificate for `localhost` with this serial number, and its key.
-    fn issue(&self, folder: &Path, serial: u64) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "localhost");
-        params.serial_number = Some(serial.into());
-        fs::write(folder.join("cert.pem"), params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
-        fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
-        fs::write(folder.join("ca.pem"), &self.pem).unwrap();
-    }
-}
-
-fn config(folder: &Path) -> String {
-    let folder = folder.display();
-    format!("[tls]\ncert = '{folder}/cert.pem'\nkey = '{folder}/key.pem'\n")
-}
+use crate::support::{Authority, World, bytes, eventually, recording};
 
 fn curl(world: &World, folder: &Path, host: &str) -> Output {
     let url = format!("https://{host}:{}/healthz", world.address.port());
@@ -60,7 +26,7 @@ fn it_is_shown_to_whom_asks_for_its_name_and_devices_see_the_key_that_they_pin()
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     authority.issue(folder.path(), 0x4711);
-    let world = World::configured(&config(folder.path()));
+    let world = World::configured(&Authority::config(folder.path()));
     let answer = curl(&world, folder.path(), "localhost");
     assert_eq!(String::from_utf8(answer.stdout).unwrap(), "ok\n", "{}", String::from_utf8_lossy(&answer.stderr));
     assert!(!curl(&world, folder.path(), "127.0.0.1").status.success(), "by address it is the device key");
@@ -87,7 +53,7 @@ fn an_agent_that_calls_by_that_name_sees_the_key_that_it_pins() {
     let mut world = World::at_rest();
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     world.address = address;
-    let url = format!("{}[server]\nurl = 'https://localhost:{}'\n", config(folder.path()), address.port());
+    let url = format!("{}[server]\nurl = 'https://localhost:{}'\n", Authority::config(folder.path()), address.port());
     fs::write(world.path().join("longshore.toml"), url).unwrap();
     world.start();
     assert!(world.log().contains("devices that send the name localhost see tls.cert"), "{}", world.log());
@@ -112,7 +78,7 @@ fn what_is_wrong_with_it_is_told_before_the_server_listens() {
         assert!(world.log().contains(checked.trim()), "{checked} is not in {}", world.log());
         checked
     };
-    let whole = config(folder.path());
+    let whole = Authority::config(folder.path());
     let (cert, key) = (folder.path().join("cert.pem"), other.path().join("key.pem"));
     assert!(refusal(&whole.replace("cert.pem", "typo.pem")).contains("typo.pem holds no certificates"));
     assert!(refusal(&whole.replace("/key.pem", "/cert.pem")).contains("holds no private key"));

@@ -62,7 +62,10 @@ pub(crate) async fn create(
             ended = transfer::look(&server, device.id, upload).await?.ended;
         }
         let mut response = HttpResponse::Created();
-        response.insert_header((LOCATION, format!("{}/{upload}", paths::UPLOADS)));
+        let path = format!("{}/{upload}", paths::UPLOADS);
+        // Some of the clients that know tus alone cannot resolve a path.
+        let location = if by_token { format!("https://{}{path}", request.connection_info().host()) } else { path };
+        response.insert_header((LOCATION, location));
         Ok(progress(response, &ended))
     })
     .await

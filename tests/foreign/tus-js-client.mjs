@@ -1,0 +1,50 @@
+// Uploads a file with tus-js-client: node tus-js-client.mjs URL TOKEN FILE WAY
+import fs from "node:fs";
+import * as tus from "tus-js-client";
+
+const [url, token, path, way] = process.argv.slice(2);
+const MIB = 1024 * 1024;
+
+const common = {
+  endpoint: url,
+  headers: { Authorization: `Bearer ${token}` },
+  metadata: { filename: `${way}.mp4`, filetype: "video/mp4", start: "2026-11-20T14:03:22+01:00" },
+  uploadSize: fs.statSync(path).size,
+  retryDelays: null,
+};
+
+const ways = {
+  whole: {},
+  chunked: { chunkSize: MIB },
+  "with-creation": { uploadDataDuringCreation: true },
+  "with-creation-chunked": { uploadDataDuringCreation: true, chunkSize: MIB },
+  overridden: { overridePatchMethod: true },
+};
+
+// Resolves when the upload is done; with `cutAfter`, when it was aborted after so many bytes.
+function upload(options, cutAfter) {
+  return new Promise((resolve, reject) => {
+    const upload = new tus.Upload(fs.createReadStream(path), {
+      ...common,
+      ...options,
+      onError: reject,
+      onSuccess: () => resolve(upload),
+      onProgress: (sent) => {
+        if (cutAfter !== undefined && sent >= cutAfter) {
+          upload.abort(false).then(() => resolve(upload), reject);
+        }
+      },
+    });
+    upload.start();
+  });
+}
+
+if (way === "resumed") {
+  const cut = await upload({}, 2 * MIB);
+  await upload({ uploadUrl: cut.url });
+} else if (way === "terminated") {
+  const cut = await upload({}, 2 * MIB);
+  await cut.abort(true);
+} else {
+  await upload(ways[way]);
+}
