@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::{Authority, World, bytes, eventually, recording};
+use crate::support::{Authority, World, bytes, eventually, longshore, recording};
 
 fn curl(world: &World, folder: &Path, host: &str) -> Output {
     let url = format!("https://{host}:{}/healthz", world.address.port());
@@ -58,7 +58,7 @@ fn an_agent_that_calls_by_that_name_sees_the_key_that_it_pins() {
     world.start();
     assert!(world.log().contains("devices that send the name localhost see tls.cert"), "{}", world.log());
     assert!(world.enrolment_text("USB-1").starts_with("https://localhost:"));
-    world.enrol_agent(&world.path().join("state"));
+    world.enrol_agent(&world.path().join("state"), "USB-1", "Unit 12");
 }
 
 #[test]
@@ -70,11 +70,9 @@ fn what_is_wrong_with_it_is_told_before_the_server_listens() {
     let refusal = |config: &str| {
         let world = World::at_rest();
         fs::write(world.path().join("longshore.toml"), config).unwrap();
-        let mut longshore = Command::new(env!("CARGO_BIN_EXE_longshore"));
-        let checked = longshore.args(["config", "check"]).arg(world.path().join("longshore.toml")).output().unwrap();
-        let (checked, output) =
-            (String::from_utf8(checked.stderr).unwrap(), world.launch(&[]).wait_with_output().unwrap());
-        assert_eq!(output.status.code(), Some(1));
+        let checked = longshore().args(["config", "check"]).arg(world.path().join("longshore.toml")).output().unwrap();
+        let (checked, status) = (String::from_utf8(checked.stderr).unwrap(), world.launch(&[]).ends());
+        assert_eq!(status.code(), Some(1));
         assert!(world.log().contains(checked.trim()), "{checked} is not in {}", world.log());
         checked
     };

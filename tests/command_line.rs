@@ -1,14 +1,14 @@
 //! What a tired operator types, and what the program says.
 
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::{self, Process, World};
 
 fn longshore(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_longshore")).args(arguments).output().unwrap()
+    support::longshore().args(arguments).output().unwrap()
 }
 
 fn refusal(output: &Output) -> String {
@@ -80,17 +80,12 @@ fn the_command_line_reaches_a_server_in_a_very_deep_folder() {
     let folder = tempfile::tempdir().unwrap();
     let deep = folder.path().join("a-folder-with-a-name-of-some-length".repeat(4));
     let data = deep.display().to_string();
-    let mut server = Command::new(env!("CARGO_BIN_EXE_longshore"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--data", &data])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = support::longshore();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data", &data]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = Process::start(&mut command);
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout()), &mut line).unwrap();
     let listed = longshore(&["device", "list", "--json", "--data", &data]);
-    server.kill().unwrap();
-    server.wait().unwrap();
     assert_eq!(listed.stdout, b"[]\n", "{listed:?}");
 }
 
@@ -109,7 +104,7 @@ fn only_devices_that_wait_can_be_approved() {
 #[test]
 fn a_profile_that_does_not_exist_is_refused() {
     let world = World::new();
-    let camera = crate::support::Camera::new(&world);
+    let camera = support::Camera::new(&world);
     camera.ask_to_be_known(&world.enrolment_text("B4-1")).json(202);
     let said = refusal(&world.cli(&["device", "approve", "B4-1", "--assignee", "J. Smith", "--profile", "nigth"]));
     assert!(said.contains("nigth") && said.contains("default"), "{said}");

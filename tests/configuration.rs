@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::{World, eventually};
+use crate::support::{World, eventually, longshore};
 
 /// The program in a folder of its own, in which there may be a `longshore.toml`.
 struct Somewhere(tempfile::TempDir);
@@ -25,8 +25,7 @@ impl Somewhere {
     }
 
     fn longshore(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
-        command.current_dir(self.path()).args(arguments).envs(variables.iter().copied()).output().unwrap()
+        longshore().current_dir(self.path()).args(arguments).envs(variables.iter().copied()).output().unwrap()
     }
 
     /// What it says when it refuses.

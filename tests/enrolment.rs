@@ -50,6 +50,7 @@ fn a_waiting_poll_is_answered_as_soon_as_the_admin_approves() {
     let asked = camera.ask_to_be_known(&world.enrolment_text("B4-1")).json(202);
     let path = format!("/device/v1/enrolments/{}", asked["id"].as_str().unwrap());
     let mut poll = camera.begin("GET", &path, &["Prefer: wait=50"]);
+    poll.arrived();
     world.approve("B4-1", "J. Smith");
     let began = std::time::Instant::now();
     assert_eq!(poll.reply("GET").json(200)["state"], "approved");

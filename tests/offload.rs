@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use longshore_model::Sha256;
 use serde_json::Value;
 
-use crate::support::{World, agent, bytes, checksum, eventually, files_below};
+use crate::support::{World, agent, bytes, checksum, eventually, files_below, offload};
 
 /// Larger than 1 GiB, so that a kill finds it in the middle.
 const LARGE: usize = 1100;
@@ -86,13 +86,6 @@ fn ago(age: Duration) -> SystemTime {
     SystemTime::now() - age
 }
 
-pub(crate) fn offload(card: &Path, state: &Path, log: &Path) -> Child {
-    let log = File::options().create(true).append(true).open(log).unwrap();
-    let mut command = agent();
-    command.arg("offload").arg(card).arg("--state").arg(state).arg("--once");
-    command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
-}
-
 /// Whatever is gone from the card must be in the store, whole, with its manifest: looked at from outside, at any time.
 fn nothing_is_missing(world: &World, card: &Path, checksums: &BTreeMap<&str, Sha256>, known: &mut BTreeSet<PathBuf>) {
     let gone: Vec<&str> = checksums.keys().copied().filter(|name| !card.join(name).exists()).collect();
@@ -122,7 +115,7 @@ fn a_card_comes_home_oldest_first_though_both_sides_are_killed_in_the_middle() {
     let mut world = World::new();
     let (card, state, log) = (world.path().join("card"), world.path().join("state"), world.path().join("agent.log"));
     let checksums = make_card(&card);
-    world.enrol_agent(&state);
+    world.enrol_agent(&state, "USB-1", "Unit 12");
     let mut known = BTreeSet::new();
 
     let mut agent = offload(&card, &state, &log);
@@ -138,12 +131,10 @@ fn a_card_comes_home_oldest_first_though_both_sides_are_killed_in_the_middle() {
     let resumed_at = largest_incoming(&world);
     assert!(resumed_at >= 150 * MIB as u64, "the large recording goes on at {resumed_at}");
     wait_for(&world, 600 * MIB);
-    agent.kill().unwrap();
-    agent.wait().unwrap();
+    agent.kill();
     let mut agent = offload(&card, &state, &log);
     let told = || fs::read_to_string(&log).unwrap();
-    eventually("the agent is done", || agent.try_wait().unwrap().is_some());
-    assert!(agent.wait().unwrap().success(), "{}", told());
+    assert!(agent.ends().success(), "{}", told());
     nothing_is_missing(&world, &card, &checksums, &mut known);
 
     // Each event is there bit for bit and once; the others stayed where they were.
@@ -184,7 +175,7 @@ fn with_keep_the_card_stays_as_it_was_and_nothing_is_sent_twice() {
     fs::create_dir_all(card.join("EVENT")).unwrap();
     fs::write(card.join("EVENT/a.ts"), bytes(1, 100_000)).unwrap();
     fs::write(card.join("EVENT/a.txt"), b"no recording").unwrap();
-    world.enrol_agent(&state);
+    world.enrol_agent(&state, "USB-1", "Unit 12");
     for _ in 0..2 {
         let output =
             agent().arg("offload").arg(&card).arg("--state").arg(&state).args(["--once", "--keep"]).output().unwrap();
@@ -194,6 +185,6 @@ fn with_keep_the_card_stays_as_it_was_and_nothing_is_sent_twice() {
     assert!(card.join("EVENT/a.ts").exists());
     assert_eq!(journal_of(&world, "stored").len(), 1);
     // Later, without it, the receipt is enough.
-    assert!(offload(&card, &state, &log).wait().unwrap().success());
+    assert!(offload(&card, &state, &log).ends().success());
     assert!(!card.join("EVENT/a.ts").exists() && card.join("EVENT/a.txt").exists());
 }

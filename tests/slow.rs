@@ -104,7 +104,7 @@ fn a_tls_handshake_that_never_ends_is_ended_after_10_seconds() {
         socket.write_all(opening).unwrap();
         let began = Instant::now();
         let _alert_or_reset = socket.read_to_end(&mut Vec::new());
-        assert!((8..20).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+        assert!(began.elapsed() >= 8 * SECOND, "{:?}", began.elapsed());
     }
 }
 
@@ -117,7 +117,7 @@ fn a_request_head_that_never_ends_is_ended_after_10_seconds() {
     let mut dripping = stranger.connect();
     dripping.send(b"GET /device/v1/hello HTTP/1.1\r\nHost: x\r\n").unwrap();
     let took = drip(&mut dripping, b"X-More: 1\r\n", 30);
-    assert!((8..20).contains(&took.as_secs()), "{took:?}");
+    assert!(took >= 8 * SECOND, "{took:?}");
     assert_eq!(dripping.reply("GET").status, 408);
     assert_eq!(silent.reply("GET").status, 408);
 }
@@ -149,7 +149,7 @@ fn a_crowd_that_only_holds_on_does_not_keep_a_bay_from_uploading() {
     eventually("the request has reached its transfer", || world.works_on(&upload));
 
     // Half of them before TLS, half of them in a request's head, all from the bay's own address.
-    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(world.address).unwrap()).collect();
+    let mut silent: Vec<_> = (0..100).map(|_| TcpStream::connect(world.address).unwrap()).collect();
     let mut in_head: Vec<_> = (0..100)
         .map(|_| {
             let mut exchange = stranger.connect();
@@ -163,15 +163,18 @@ fn a_crowd_that_only_holds_on_does_not_keep_a_bay_from_uploading() {
     assert_eq!(camera.offer(&[recording(1, &content)])[0]["answer"], "have", "and a new one gets in");
     assert!(began.elapsed() < 8 * SECOND, "not only because the crowd's time is over: {:?}", began.elapsed());
 
-    let ended = |mut socket: TcpStream| {
+    let ended = |socket: &mut TcpStream| {
         socket.set_nonblocking(true).unwrap();
         !socket.read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     };
-    let silent_ended = silent.into_iter().map(ended).filter(|ended| *ended).count();
-    let head_ended =
-        in_head.iter_mut().filter_map(|exchange| exchange.ends_within(SECOND / 1000).then_some(())).count();
-    assert_eq!(silent_ended, 100, "the first had to go");
-    assert!((36..45).contains(&head_ended), "{head_ended}: 64 may stay");
+    eventually("the first have gone", || silent.iter_mut().all(ended));
+    let mut head_ended = 0;
+    eventually("all have gone but 64, which may stay", || {
+        head_ended =
+            in_head.iter_mut().map(|exchange| exchange.ends_within(SECOND / 1000)).filter(|ended| *ended).count();
+        head_ended >= 36
+    });
+    assert!(head_ended < 45, "{head_ended}: 64 may stay");
 }
 
 #[test]

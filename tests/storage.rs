@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use longshore_model::Sha256;
 use rustix::process::Signal;
 
-use crate::offload::offload;
-use crate::support::{Share, World, bytes, checksum, eventually, files_below, send_signal};
+use crate::support::{
+    Process, Share, World, bytes, checksum, eventually, files_below, longshore, offload, send_signal, skip,
+};
 
 const MIB: usize = 1024 * 1024;
 /// Large enough that a kill, or an unmount, finds it in the middle.
@@ -38,13 +39,12 @@ fn a_card_comes_home(share: &Share, rename: &str) {
     assert!(log.contains("storage: fuse,") && log.contains("O_DIRECT: no") && log.contains(rename), "{log}");
     let (card, state, log) = (world.path().join("card"), world.path().join("state"), world.path().join("agent.log"));
     let sent = make_card(&card);
-    world.enrol_agent(&state);
+    world.enrol_agent(&state, "USB-1", "Unit 12");
     let mut agent = offload(&card, &state, &log);
     eventually("the large recording is in the middle", || large_incoming(&world) > LARGE as u64 / 4);
     world.kill();
     world.start();
-    eventually("the agent is done", || agent.try_wait().unwrap().is_some());
-    assert!(agent.wait().unwrap().success(), "{}", fs::read_to_string(&log).unwrap());
+    assert!(agent.ends().success(), "{}", fs::read_to_string(&log).unwrap());
     assert_eq!(files_below(&card), Vec::<std::path::PathBuf>::new());
     assert_eq!(world.stored().into_values().collect::<BTreeSet<_>>(), sent);
     // Nothing else is left, seen from the other side of the share either.
@@ -55,14 +55,14 @@ fn a_card_comes_home(share: &Share, rename: &str) {
 
 #[test]
 fn a_share_without_direct_writes_and_exclusive_renames_takes_a_card() {
-    if let Some(share) = Share::refusing(false) {
+    if let Some(share) = Share::with_links() {
         a_card_comes_home(&share, "rename: by link");
     }
 }
 
 #[test]
 fn a_share_without_links_either_takes_a_card() {
-    if let Some(share) = Share::refusing(true) {
+    if let Some(share) = Share::without_links() {
         a_card_comes_home(&share, "rename: over a placeholder");
     }
 }
@@ -84,8 +84,7 @@ fn run(program: &str, arguments: &[&str]) {
 #[test]
 fn a_storage_that_is_unmounted_in_the_middle_goes_on_when_it_is_back() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root may mount");
-        return;
+        return skip("only root may mount");
     }
     let folder = tempfile::tempdir().unwrap();
     let (medium, point) = (folder.path().join("medium"), folder.path().join("point"));
@@ -99,7 +98,7 @@ fn a_storage_that_is_unmounted_in_the_middle_goes_on_when_it_is_back() {
         let (card, state, log) =
             (world.path().join("card"), world.path().join("state"), world.path().join("agent.log"));
         let sent = make_card(&card);
-        world.enrol_agent(&state);
+        world.enrol_agent(&state, "USB-1", "Unit 12");
         let mut agent = offload(&card, &state, &log);
         eventually("the large recording is in the middle", || large_incoming(&world) > LARGE as u64 / 4);
         send_signal(agent.id(), Signal::STOP);
@@ -112,8 +111,7 @@ fn a_storage_that_is_unmounted_in_the_middle_goes_on_when_it_is_back() {
         eventually("the agent was told to come back", || fs::read_to_string(&log).unwrap().contains("not there"));
         assert_eq!(fs::read_dir(&point).unwrap().count(), 0, "the disk below the mount point was written");
         run("mount", &["--bind", medium, shown]);
-        eventually("the agent is done", || agent.try_wait().unwrap().is_some());
-        assert!(agent.wait().unwrap().success(), "{}", fs::read_to_string(&log).unwrap());
+        assert!(agent.ends().success(), "{}", fs::read_to_string(&log).unwrap());
         assert_eq!(world.stored().into_values().collect::<BTreeSet<_>>(), sent);
         assert!(world.incoming().is_empty() && world.log().contains("the storage was mounted anew"));
     }
@@ -127,18 +125,17 @@ fn a_second_server_is_kept_off_a_storage_that_is_in_use_and_takes_it_when_the_fi
     let mut first = World::on(share.path());
     let second = World::at_rest();
     let serve = || {
-        let mut server = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        let mut server = longshore();
         server.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(second.data());
         server.env("LONGSHORE__STORAGE__PATH", share.path()).env("LONGSHORE__STORAGE__FLOOR", "0");
-        server.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        server.stdout(Stdio::piped()).stderr(Stdio::piped());
+        server
     };
-    let refused = serve().wait_with_output().unwrap();
+    let refused = serve().output().unwrap();
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(1) && said.contains("another Longshore"), "{said}");
     first.kill();
-    let mut server = serve();
-    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let mut server = Process::start(&mut serve());
+    let mut lines = BufReader::new(server.stdout()).lines();
     assert!(lines.any(|line| line.unwrap().contains("ready")), "a kill frees it");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

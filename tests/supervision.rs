@@ -29,8 +29,7 @@ fn a_server_that_hangs_at_the_start_leaves_when_it_is_told_to() {
         let mut server = world.launch(&[]);
         eventually("it has come so far", || world.log().contains(last_word));
         send_signal(server.id(), Signal::TERM);
-        eventually("it has left", || server.try_wait().unwrap().is_some());
-        assert_eq!(server.wait().unwrap().code(), Some(0), "{}", world.log());
+        assert_eq!(server.ends().code(), Some(0), "{}", world.log());
         assert!(world.log().contains("stopped before the server was ready"), "{}", world.log());
         world.fail_points.clear();
         world.start();
@@ -40,7 +39,7 @@ fn a_server_that_hangs_at_the_start_leaves_when_it_is_told_to() {
 fn unload(world: &World, bays: &[Bay; 3]) {
     let agents = bays.each_ref().map(Bay::offload);
     for (mut agent, bay) in agents.into_iter().zip(bays) {
-        assert!(agent.wait().unwrap().success(), "{}", bay.log());
+        assert!(agent.ends().success(), "{}", bay.log());
         assert!(bay.is_home(world), "{}", bay.log());
     }
     assert!(world.incoming().is_empty());
@@ -67,7 +66,7 @@ fn a_transfer_that_panics_goes_on_from_its_last_commit_and_no_other_notices() {
         })
     });
     for (mut agent, bay) in agents.into_iter().zip(&bays) {
-        assert!(agent.wait().unwrap().success(), "{}", bay.log());
+        assert!(agent.ends().success(), "{}", bay.log());
         assert!(bay.is_home(&world), "{}", bay.log());
     }
     assert!(world.incoming().is_empty());
@@ -117,7 +116,7 @@ fn enrolment_is_restarted_while_a_device_asks_to_be_known() {
     let world = World::with_fail_points("enrolment-request=1*panic->off");
     let mut bay = Bay::new(&world, "B-1", "Unit 1");
     bay.put("a.mp4", 1000);
-    assert!(bay.offload().wait().unwrap().success(), "{}", bay.log());
+    assert!(bay.offload().ends().success(), "{}", bay.log());
     assert!(bay.is_home(&world));
     let row = actor(&world, "enrolment").unwrap();
     assert_eq!((row["state"].as_str(), row["failures"].as_u64()), (Some("running"), Some(1)), "{row}");

@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::{World, bytes, files_below, recording};
+use crate::support::{self, World, bytes, files_below, recording};
 
 /// A server with so many recordings, and the paths of their videos.
 fn world(recordings: u32) -> (World, Vec<PathBuf>) {
@@ -204,7 +204,7 @@ fn another_storage_than_the_servers_is_not_taken_for_a_damaged_one() {
     stop(&mut world);
     for (storage, says) in [(other.storage(), "is another storage"), (world.path().join("none"), "is not there")] {
         for command in [&["verify", "store"][..], &["catalogue", "rebuild", "--from-manifests"]] {
-            let mut longshore = std::process::Command::new(env!("CARGO_BIN_EXE_longshore"));
+            let mut longshore = support::longshore();
             longshore.args(command).arg("--data").arg(world.data()).env("LONGSHORE__STORAGE__PATH", &storage);
             let output = longshore.output().unwrap();
             assert_eq!(output.status.code(), Some(1));
@@ -217,7 +217,7 @@ fn another_storage_than_the_servers_is_not_taken_for_a_damaged_one() {
 fn a_reader_who_has_seen_enough_is_no_error() {
     let (world, _) = world(1);
     for command in [&["verify", "store"][..], &["recordings", "list"], &["device", "show", "B4-1"]] {
-        let mut longshore = std::process::Command::new(env!("CARGO_BIN_EXE_longshore"));
+        let mut longshore = support::longshore();
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = longshore.args(command).arg("--data").arg(world.data()).stdout(writer).output().unwrap();
@@ -260,7 +260,7 @@ fn a_folder_that_is_none_is_named_and_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("typo");
     for command in [["verify", "store"], ["catalogue", "rebuild"]] {
-        let mut longshore = std::process::Command::new(env!("CARGO_BIN_EXE_longshore"));
+        let mut longshore = support::longshore();
         let output = longshore.args(command).arg("--data").arg(&data).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains("typo is no data folder of Longshore"), "{}", said(&output));

@@ -1,9 +1,6 @@
 //! Disks that are really full: a tmpfs that is made small and large again under the running server. Here writes are
 //! short before they fail.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use longshore_model::Sha256;
@@ -11,52 +8,9 @@ use serde_json::Value;
 
 use super::rig::{RECOVERY, Rig};
 use super::{nap, seed};
-use crate::support::{Camera, Reply, World, bytes, eventually, files_below, recording};
+use crate::support::{Camera, Reply, Tmpfs, World, bytes, eventually, files_below, recording};
 
 const MIB: usize = 1024 * 1024;
-/// Bytes of a file system with room; nothing of it is used before it is written.
-const ROOM: u64 = 4 << 30;
-
-/// A file system in memory, gone with this value.
-struct Tmpfs(PathBuf);
-
-impl Tmpfs {
-    /// `None`, and why, where this process may not mount.
-    fn mount(at: &Path) -> Option<Self> {
-        fs::create_dir_all(at).unwrap();
-        let output =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={ROOM}"), "tmpfs"]).arg(at).output();
-        let output = output.unwrap();
-        if output.status.success() {
-            return Some(Self(at.to_owned()));
-        }
-        println!("skipped, no tmpfs can be mounted: {}", String::from_utf8_lossy(&output.stderr).trim());
-        None
-    }
-
-    fn resize(&self, bytes: u64) {
-        let status =
-            Command::new("mount").args(["-o", &format!("remount,size={bytes}")]).arg(&self.0).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// Leaves this many bytes free.
-    fn leave(&self, bytes: u64) {
-        let stat = rustix::fs::statvfs(&self.0).unwrap();
-        self.resize((stat.f_blocks - stat.f_bfree) * stat.f_frsize + bytes);
-    }
-
-    fn make_room(&self) {
-        self.resize(ROOM);
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _left_to_the_next_boot = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 fn is_full(reply: &Reply) {
     reply.is_problem(507, "insufficient-storage");
     assert!(reply.headers["retry-after"].parse::<u64>().unwrap() > 0);

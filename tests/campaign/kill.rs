@@ -161,8 +161,7 @@ fn kill_server(rig: &mut Rig, chance: &mut Chance) {
     if chance.one_in(4) {
         let mut server = rig.world.launch(&[]);
         nap(chance.millis(120));
-        server.kill().unwrap();
-        server.wait().unwrap();
+        server.kill();
     }
     rig.world.start();
 }

@@ -1,14 +1,13 @@
 //! What the other bays feel when an actor panics: measured and printed, since a rate is no matter for an assertion.
 
 use std::fs;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::nap;
 use super::relay::Relay;
-use crate::support::{Bay, World};
+use crate::support::{Bay, Process, World};
 
 /// What a docked body camera sends: 64 Mbit/s.
 const BYTES_PER_SECOND: u64 = 8_000_000;
@@ -57,10 +56,10 @@ fn worst_seconds(fail_points: &str) -> ([u64; BAYS], usize) {
         fs::write(&identity, known.to_string()).unwrap();
         relay
     });
-    let mut agents: Vec<Child> = bays.iter().map(Bay::offload).collect();
+    let mut agents: Vec<Process> = bays.iter().map(Bay::offload).collect();
     let mut crossed: [Vec<u64>; BAYS] = std::array::from_fn(|_| Vec::new());
     let mut next = Instant::now();
-    while agents.iter_mut().any(|agent| agent.try_wait().unwrap().is_none()) {
+    while agents.iter_mut().any(|agent| agent.ended().is_none()) {
         for (relay, crossed) in relays.iter().zip(&mut crossed) {
             crossed.push(relay.crossed());
         }

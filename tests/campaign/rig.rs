@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::card::Card;
 use super::nap;
 use super::observer::Observer;
 use super::relay::Relay;
-use crate::support::{Camera, World, agent, checksum, eventually, files_below};
+use crate::support::{Camera, Process, World, checksum, eventually, files_below, offload};
 
 /// Recordings that the server takes at a time; of those that come later, nothing is under way.
 const UNDER_WAY: usize = 16;
@@ -31,7 +31,7 @@ pub(super) struct Rig {
     pub(super) card: Card,
     pub(super) observer: Observer,
     state: PathBuf,
-    agent: Option<Child>,
+    agent: Option<Process>,
     checked: BTreeSet<String>,
     /// The durable offsets that the server told last.
     told: BTreeMap<String, u64>,
@@ -45,7 +45,7 @@ impl Rig {
     /// In a world whose server runs.
     pub(super) fn in_world(world: World, seed: u64, bytes_per_second: u64) -> Self {
         let state = world.path().join("state");
-        world.enrol_agent(&state);
+        world.enrol_agent(&state, "USB-1", "Unit 12");
         let relay = Relay::to(world.address, bytes_per_second);
         // The agent goes by the addresses of its identity; there is no other way for it than the relay.
         let identity = state.join("identity.json");
@@ -68,22 +68,18 @@ impl Rig {
 
     /// An agent that is to end when the card is empty.
     pub(super) fn start_agent(&mut self) {
-        let log = File::options().create(true).append(true).open(self.agent_log()).unwrap();
-        let mut command = agent();
-        command.arg("offload").arg(self.card.folder()).arg("--state").arg(&self.state).arg("--once");
-        self.agent = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        self.agent = Some(offload(self.card.folder(), &self.state, &self.agent_log()));
     }
 
     pub(super) fn kill_agent(&mut self) {
         if let Some(mut agent) = self.agent.take() {
-            agent.kill().unwrap();
-            agent.wait().unwrap();
+            agent.kill();
         }
     }
 
     /// How the agent ended, if it did.
     pub(super) fn agent_ended(&mut self) -> Option<ExitStatus> {
-        let ended = self.agent.as_mut()?.try_wait().unwrap()?;
+        let ended = self.agent.as_mut()?.ended()?;
         self.agent = None;
         Some(ended)
     }

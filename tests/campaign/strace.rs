@@ -1,10 +1,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{World, eventually};
+use crate::support::{Process, World, eventually, skip};
 
 /// What happens to a system call of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) struct Injection {
 
 /// strace, at work on a server.
 pub(super) struct Strace {
-    tracer: Option<Child>,
+    tracer: Option<Process>,
     log: PathBuf,
     data: PathBuf,
     injection: Injection,
@@ -85,7 +85,7 @@ pub(super) fn may_trace() -> bool {
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     let may = rustix::process::geteuid().is_root() || matches!(scope.trim(), "" | "0");
     if !may {
-        println!("skipped, strace may not attach: run as root, or set kernel.yama.ptrace_scope to 0");
+        skip("strace may not attach: run as root, or set kernel.yama.ptrace_scope to 0");
     }
     may
 }
@@ -95,16 +95,12 @@ impl Strace {
     pub(super) fn attach(world: &World, injection: Injection) -> Self {
         let log = world.path().join("strace.log");
         let said = File::create(world.path().join("strace.err")).unwrap();
-        let tracer = Command::new("strace")
-            .args(injection.arguments(world, &log))
-            .args(["-p", &world.pid().to_string()])
-            .stdout(Stdio::null())
-            .stderr(said)
-            .spawn()
-            .unwrap_or_else(|error| panic!("no strace ({error}): `cargo xtask test` installs it"));
+        let mut command = Command::new("strace");
+        command.args(injection.arguments(world, &log)).args(["-p", &world.pid().to_string()]);
+        let tracer = Process::start(command.stdout(Stdio::null()).stderr(said));
         let mut strace = Self { tracer: Some(tracer), log, data: world.data(), injection };
         eventually("strace holds every thread of the server", || {
-            let ended = strace.tracer.as_mut().unwrap().try_wait().unwrap();
+            let ended = strace.tracer.as_mut().unwrap().ended();
             let said = || fs::read_to_string(world.path().join("strace.err")).unwrap();
             assert!(ended.is_none(), "strace ended: {}", said());
             let threads = fs::read_dir(format!("/proc/{}/task", world.pid())).unwrap();
@@ -139,8 +135,9 @@ impl Strace {
         if let Some(mut tracer) = self.tracer.take() {
             // Of a call that it delays, strace does not let go by itself.
             let signal = if self.injection.fault == Fault::Hang { Signal::KILL } else { Signal::TERM };
-            let _gone = kill_process(Pid::from_child(&tracer), signal);
-            tracer.wait().unwrap();
+            let pid = Pid::from_raw(i32::try_from(tracer.id()).unwrap()).unwrap();
+            let _gone = kill_process(pid, signal);
+            tracer.ends();
         }
     }
 

@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::fs;
+use std::path::PathBuf;
 
 use longshore_model::Sha256;
 
 use super::camera::bytes;
-use super::world::{World, agent, checksum, eventually};
+use super::process::{Process, offload};
+use super::world::{World, checksum};
 
 /// An enrolled agent with a card.
 pub(crate) struct Bay {
@@ -28,21 +28,8 @@ impl Bay {
             checksums: BTreeMap::new(),
         };
         fs::create_dir_all(&bay.card).unwrap();
-        let mut enrolling = bay.asks_to_be_known(world, serial);
-        eventually("the device waits", || {
-            let devices = world.cli_json(&["device", "list"]);
-            devices.as_array().unwrap().iter().any(|row| row["serial"] == serial && row["state"] == "pending")
-        });
-        world.approve(serial, assignee);
-        assert!(enrolling.wait().unwrap().success(), "{}", bay.log());
+        world.enrol_agent(&bay.state, serial, assignee);
         bay
-    }
-
-    fn asks_to_be_known(&self, world: &World, serial: &str) -> Child {
-        let mut command = agent();
-        command.args(["enrol", "--url", &world.enrolment_text(serial), "--state"]).arg(&self.state);
-        let log = self.log_file();
-        command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
     }
 
     /// Puts an event recording on the card, whose bytes follow from its name.
@@ -55,11 +42,8 @@ impl Bay {
     }
 
     /// Starts the agent; it ends when everything is sent.
-    pub(crate) fn offload(&self) -> Child {
-        let log = self.log_file();
-        let mut command = agent();
-        command.arg("offload").arg(&self.card).arg("--state").arg(&self.state).arg("--once");
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    pub(crate) fn offload(&self) -> Process {
+        offload(&self.card, &self.state, &self.log)
     }
 
     /// Whether all that was put on the card is in the store and gone from the card.
@@ -70,10 +54,6 @@ impl Bay {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(Path::new(&self.log)).unwrap()
-    }
-
-    fn log_file(&self) -> File {
-        File::options().create(true).append(true).open(&self.log).unwrap()
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

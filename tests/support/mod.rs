@@ -4,10 +4,25 @@ mod authority;
 mod bay;
 mod camera;
 mod fuse;
+mod process;
+mod tmpfs;
 mod world;
+
+use std::env;
 
 pub(crate) use authority::Authority;
 pub(crate) use bay::Bay;
 pub(crate) use camera::{Camera, Exchange, Reply, bytes, recording, rid};
 pub(crate) use fuse::Share;
-pub(crate) use world::{World, agent, checksum, eventually, files_below, send_signal};
+pub(crate) use process::{Process, agent, longshore, offload};
+pub(crate) use tmpfs::Tmpfs;
+pub(crate) use world::{World, checksum, eventually, files_below, send_signal};
+
+/// Set where nothing that a test needs may be missing: `cargo xtask test` does so as root.
+const NO_SKIP: &str = "LONGSHORE_TEST_NO_SKIP";
+
+/// Says why a test is skipped; where none may be, it fails.
+pub(crate) fn skip(why: &str) {
+    assert!(env::var_os(NO_SKIP).is_none(), "{NO_SKIP} is set, and the test cannot run: {why}");
+    eprintln!("skipped: {why}");
+}

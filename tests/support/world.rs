@@ -3,7 +3,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use longshore_model::{RunningHash, Sha256};
@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::camera::{Camera, decode32};
+use super::process::{Process, agent, longshore, program};
 
 /// Nothing on a busy two-core machine takes longer.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -22,7 +23,7 @@ const CONFIG: &str = "longshore.toml";
 /// A running server in a folder of its own.
 pub(crate) struct World {
     folder: TempDir,
-    server: Option<Child>,
+    server: Option<Process>,
     /// Where the server is to panic, as the crate `fail` reads it.
     pub(crate) fail_points: String,
     /// Free space of the storage below which the server takes nothing; 0, since the machine's disk may be nearly full.
@@ -74,10 +75,11 @@ impl World {
     }
 
     /// The server's process, before it is heard of; `tracer` is a program that runs it, and its arguments.
-    pub(crate) fn launch(&self, tracer: &[&str]) -> Child {
+    pub(crate) fn launch(&self, tracer: &[&str]) -> Process {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let words = [tracer, &[env!("CARGO_BIN_EXE_longshore")]].concat();
-        Command::new(words[0])
+        let mut command = program(words[0]);
+        command
             .args(&words[1..])
             .args(["serve", "--listen", &self.address.to_string(), "--data"])
             .arg(self.data())
@@ -86,9 +88,8 @@ impl World {
             .arg("--config")
             .arg(self.path().join(CONFIG))
             .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap()
+            .stderr(log);
+        Process::start(&mut command)
     }
 
     /// Starts the server again, on the port that it had.
@@ -99,7 +100,7 @@ impl World {
     /// Whether it comes up; otherwise it has ended.
     pub(crate) fn try_start(&mut self, tracer: &[&str]) -> bool {
         let mut server = self.launch(tracer);
-        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(server.stdout()).lines();
         self.server = Some(server);
         let mut word = |label: &str| {
             let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains(label))?;
@@ -116,9 +117,7 @@ impl World {
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        let mut server = self.server.take().unwrap();
-        server.kill().unwrap();
-        server.wait().unwrap();
+        self.server.take().unwrap().kill();
     }
 
     /// SIGTERM; the exit status is to be waited for with [`Self::stopped`].
@@ -154,7 +153,7 @@ impl World {
 
     /// Whether the server runs; a fault may have ended it.
     pub(crate) fn lives(&mut self) -> bool {
-        self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_none())
+        self.server.as_mut().is_some_and(|server| server.ended().is_none())
     }
 
     /// Whether the server has the file of this upload open: then a request on it has reached the transfer.
@@ -166,8 +165,9 @@ impl World {
         files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|path| path == data)
     }
 
+    /// Waits for the server's end: its exit status.
     pub(crate) fn stopped(&mut self) -> Option<i32> {
-        self.server.take().unwrap().wait().unwrap().code()
+        self.server.take().unwrap().ends().code()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -197,8 +197,7 @@ impl World {
 
     /// Runs `longshore` against this server.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
-        command.args(arguments).arg("--data").arg(self.data()).output().unwrap()
+        longshore().args(arguments).arg("--data").arg(self.data()).output().unwrap()
     }
 
     /// The same with `--json`.
@@ -214,17 +213,17 @@ impl World {
         issued["text"].as_str().unwrap().to_owned()
     }
 
-    /// Enrols an agent with this state folder; it is known as USB-1 and belongs to Unit 12.
-    pub(crate) fn enrol_agent(&self, state: &Path) {
-        let mut enrolling = agent()
-            .args(["enrol", "--url", &self.enrolment_text("USB-1"), "--state"])
-            .arg(state)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        eventually("the device waits", || self.cli_json(&["device", "list"]).as_array().unwrap().len() == 1);
-        self.approve("USB-1", "Unit 12");
-        assert!(enrolling.wait().unwrap().success());
+    /// Enrols an agent with this state folder; it is known under this serial and belongs to somebody.
+    pub(crate) fn enrol_agent(&self, state: &Path, serial: &str, assignee: &str) {
+        let mut command = agent();
+        command.args(["enrol", "--url", &self.enrolment_text(serial), "--state"]).arg(state).stdout(Stdio::null());
+        let mut enrolling = Process::start(&mut command);
+        eventually("the device waits", || {
+            let devices = self.cli_json(&["device", "list"]);
+            devices.as_array().unwrap().iter().any(|row| row["serial"] == serial && row["state"] == "pending")
+        });
+        self.approve(serial, assignee);
+        assert!(enrolling.ends().success());
     }
 
     pub(crate) fn approve(&self, serial: &str, assignee: &str) {
@@ -262,21 +261,12 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            let _already_gone = server.kill();
-            let _already_waited = server.wait();
-        }
+        // Before its folder goes.
+        self.server = None;
         if std::thread::panicking() {
             eprintln!("--- the server's log:\n{}", self.log());
         }
     }
-}
-
-/// The agent's binary, which `cargo xtask test` builds beside the server's.
-pub(crate) fn agent() -> Command {
-    let path = Path::new(env!("CARGO_BIN_EXE_longshore")).with_file_name("longshore-agent");
-    assert!(path.exists(), "{} is missing: `cargo xtask test` builds it", path.display());
-    Command::new(path)
 }
 
 pub(crate) fn send_signal(process: u32, signal: Signal) {

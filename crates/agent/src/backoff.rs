@@ -81,10 +81,21 @@ impl Backoff {
 
     /// The next wait with full jitter: `random` chooses evenly between nothing and the ceiling, so that a dock full
     /// of cameras does not come back in one moment.
-    pub fn jittered(&mut self, random: u64) -> Duration {
+    fn jittered(&mut self, random: u64) -> Duration {
         let ceiling = u64::try_from(self.step().as_nanos()).unwrap_or(u64::MAX);
         let share = (u128::from(ceiling) * u128::from(random)) >> u64::BITS;
         Duration::from_nanos(u64::try_from(share).unwrap_or(ceiling))
+    }
+
+    /// How long to wait after a failure; `asked` is what the server said in `Retry-After`.
+    pub fn wait(&mut self, asked: Option<Duration>, random: u64) -> Duration {
+        let own = self.jittered(random);
+        asked.map_or(own, |asked| asked.min(self.longest))
+    }
+
+    /// Whether there was a wait since the beginning, or since the last progress.
+    pub fn has_waited(&self) -> bool {
+        self.failures > 0
     }
 
     /// Begins again at the first wait; called after progress.
@@ -97,7 +108,6 @@ impl Backoff {
 #[derive(Debug)]
 pub struct Patience {
     backoff: Backoff,
-    longest: Duration,
     give_up: Option<Duration>,
     /// The first failure since the last progress. A transfer may well take longer than the run may fail, so the time
     /// begins with the failure and not with the progress before it.
@@ -107,7 +117,7 @@ pub struct Patience {
 impl Patience {
     /// `give_up` is `None` for a run that never ends by itself.
     pub fn new(pace: &Pace, give_up: Option<Duration>) -> Self {
-        Self { backoff: Backoff::new(pace.first, pace.longest), longest: pace.longest, give_up, failing_since: None }
+        Self { backoff: Backoff::new(pace.first, pace.longest), give_up, failing_since: None }
     }
 
     /// Something got done: bytes became durable, a receipt came, a file was deleted.
@@ -116,10 +126,19 @@ impl Patience {
         self.failing_since = None;
     }
 
+    /// The server answered, and there is nothing to do for it now: if it did not answer before, that is over. Without a
+    /// failure before it this is no progress, or a run that is to end would wait for ever for a server that only asks to
+    /// wait.
+    pub fn answered(&mut self) {
+        if self.backoff.has_waited() {
+            self.progressed();
+        }
+    }
+
     /// How long to wait after a failure; `asked` is what the server said in `Retry-After`. `None`: no more waiting.
     pub fn after_failure(&mut self, now: Instant, asked: Option<Duration>, random: u64) -> Option<Duration> {
-        let own = self.backoff.jittered(random);
-        self.bounded(now, asked.map_or(own, |asked| asked.min(self.longest)))
+        let wait = self.backoff.wait(asked, random);
+        self.bounded(now, wait)
     }
 
     /// `wait`, shortened to what is left before the run gives up. `None`: nothing is left.
@@ -134,7 +153,7 @@ impl Patience {
 
     /// The longest wait between two tries.
     pub fn longest(&self) -> Duration {
-        self.longest
+        self.backoff.longest
     }
 
     /// How long the run may go without progress; `None`: for ever.
@@ -192,6 +211,18 @@ mod tests {
         assert_eq!(patience.after_failure(start + GIVE_UP, wait, 0), None);
         patience.progressed();
         assert_eq!(patience.after_failure(start + 2 * GIVE_UP, wait, 0), wait, "however long ago the progress was");
+    }
+
+    #[test]
+    fn an_answer_ends_an_outage_and_is_no_progress_without_one() {
+        let start = Instant::now();
+        let mut patience = Patience::new(&Pace::default(), Some(GIVE_UP));
+        let late = start + GIVE_UP;
+        assert!(patience.after_failure(start, None, 0).is_some());
+        patience.answered();
+        assert_eq!(patience.bounded(late, SECOND), Some(SECOND), "the outage is over");
+        patience.answered();
+        assert_eq!(patience.bounded(late + GIVE_UP, SECOND), None, "and there was nothing but waiting since");
     }
 
     #[test]

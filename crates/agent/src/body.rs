@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream;
 use reqwest::Body;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::lock::lock;
 use crate::source::{self, FileState};
 
 /// Bytes of one piece: large enough for fast disks, small enough that a body camera's memory does not notice.
@@ -21,7 +22,7 @@ const PIECES_AHEAD: usize = 4;
 
 /// Why a file cannot be sent.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
+pub(crate) enum SourceError {
     /// It is not the file that was hashed.
     #[error("it changed after its checksum was computed")]
     Changed,
@@ -32,7 +33,7 @@ pub enum SourceError {
 
 /// The sending of one body. Dropping it ends the body, and with it the request, if that is not through yet.
 #[derive(Debug)]
-pub struct Sending {
+pub(crate) struct Sending {
     shared: Arc<Shared>,
     _end: oneshot::Sender<()>,
 }
@@ -45,13 +46,13 @@ struct Shared {
 
 impl Sending {
     /// Bytes that the connection has taken so far.
-    pub fn handed_over(&self) -> u64 {
+    pub(crate) fn handed_over(&self) -> u64 {
         self.shared.handed_over.load(Ordering::Relaxed)
     }
 
     /// Why the body ended before the file did; told once.
-    pub fn source_error(&self) -> Option<SourceError> {
-        self.shared.source_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn source_error(&self) -> Option<SourceError> {
+        lock(&self.shared.source_error).take()
     }
 }
 
@@ -61,7 +62,7 @@ impl Sending {
 ///
 /// # Errors
 /// [`SourceError`] if size and date of the file are not those of `expected`, or it cannot be opened.
-pub fn open(
+pub(crate) fn open(
     path: &Path,
     expected: FileState,
     offset: u64,
@@ -121,7 +122,7 @@ fn read(mut file: File, expected: FileState, offset: u64, pieces: &mpsc::Sender<
             }
             Err(error) => {
                 let told = io::Error::other(error.to_string());
-                *shared.source_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *lock(&shared.source_error) = Some(error);
                 // Nobody waits for it if the request has ended in the meantime.
                 let _ = pieces.blocking_send(Err(told));
                 return;

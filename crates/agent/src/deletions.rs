@@ -3,9 +3,8 @@
 //! The intent, with the receipt, is on the disk before the file is unlinked, and stays there until the server has
 //! recorded the deletion. So a crash leaves either the file, or a deletion that is reported later; never neither.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset};
@@ -15,9 +14,10 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
+use crate::place::Place;
 use crate::receipt::Expected;
 use crate::recording::Recording;
-use crate::source::{self, FileState, HashError, Sitting};
+use crate::source::{self, FileState, HashError, MountId};
 
 /// A deletion that was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +31,11 @@ pub struct Intent {
     /// Its checksum, as in the receipt.
     pub sha256: Sha256,
     /// Where it was hashed.
-    pub sitting: Sitting,
-    /// Number of the file system that the file was in.
-    pub file_system: u64,
+    #[serde(rename = "sitting")]
+    pub mount: MountId,
+    /// Where it was when its deletion was begun.
+    #[serde(flatten)]
+    pub place: Place,
     /// The receipt that allows it.
     pub receipt: String,
     /// When the file was unlinked; absent while it may still be there.
@@ -45,15 +47,18 @@ impl Intent {
     /// The intent to delete `recording` on `receipt`.
     ///
     /// # Errors
-    /// What the operating system says of the folder that the file is in.
+    /// What the operating system says of the file. One that is missing is deleted by somebody else, or on a card that
+    /// was pulled out; either way its deletion is not this agent's to report.
     pub fn new(recording: &Recording, receipt: String) -> io::Result<Self> {
+        // Through the file itself: the folder may be that of the next card already.
+        let (file, _) = source::open(&recording.path)?;
         Ok(Self {
             rid: recording.rid,
             path: recording.path.clone(),
             state: recording.state,
             sha256: recording.sha256,
-            sitting: recording.sitting.clone(),
-            file_system: file_system(&recording.path)?,
+            mount: recording.mount.clone(),
+            place: Place::of(&file)?,
             receipt,
             deleted_at: None,
         })
@@ -69,7 +74,7 @@ impl Intent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Carried {
     /// The file is gone; the intent, now with the time, is to be reported.
-    Deleted(Intent),
+    Deleted(Box<Intent>),
     /// The file is not the one that the receipt is for; it is kept, and the intent is withdrawn.
     Kept(&'static str),
     /// The card is not there: neither the file nor its absence can be seen. The intent stays.
@@ -135,7 +140,7 @@ impl Journal {
     /// Writes the intent down, then carries it out. Blocks, and may read the whole file.
     ///
     /// # Errors
-    /// What the operating system says; the intent then stays, and is continued at the next start.
+    /// What the operating system says; the intent then stays, and is continued at the next look.
     pub fn delete(&self, intent: Intent, now: DateTime<FixedOffset>) -> io::Result<Carried> {
         // A card that lets nothing be deleted is tried for as long as it is in; the agent's own disk must not wear out.
         if self.is_written(&intent) {
@@ -162,10 +167,10 @@ impl Journal {
     /// whole file.
     ///
     /// # Errors
-    /// What the operating system says; the intent then stays, and is continued at the next start.
+    /// What the operating system says; the intent then stays, and is continued at the next look.
     pub fn carry_out(&self, mut intent: Intent, now: DateTime<FixedOffset>) -> io::Result<Carried> {
         if intent.deleted_at.is_some() {
-            return Ok(Carried::Deleted(intent));
+            return Ok(Carried::Deleted(Box::new(intent)));
         }
         match is_same_file(&intent) {
             Ok(true) => disk::remove_durably(&intent.path)?,
@@ -174,9 +179,9 @@ impl Journal {
                 return Ok(Carried::Kept("it changed after it was sent"));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // An empty mount point looks like a folder whose files are deleted. Only where the file was can its
-                // absence mean that an earlier run deleted it.
-                if file_system(&intent.path).ok() != Some(intent.file_system) {
+                // An empty mount point looks like a folder whose files are deleted, and so does another card. Only where
+                // the file was can its absence mean that it was deleted.
+                if !is_where_it_was(&intent) {
                     return Ok(Carried::OutOfSight);
                 }
                 // The unlinking may not have been made durable before the crash.
@@ -186,7 +191,7 @@ impl Journal {
         }
         intent.deleted_at = Some(now);
         self.put(&intent)?;
-        Ok(Carried::Deleted(intent))
+        Ok(Carried::Deleted(Box::new(intent)))
     }
 
     fn is_written(&self, intent: &Intent) -> bool {
@@ -199,10 +204,10 @@ impl Journal {
     }
 }
 
-/// The file system of the folder that holds `path`.
-fn file_system(path: &Path) -> io::Result<u64> {
-    let folder = path.parent().unwrap_or(path);
-    Ok(fs::metadata(folder)?.dev())
+/// Whether the folder that held the file is still the one on its card.
+fn is_where_it_was(intent: &Intent) -> bool {
+    let folder = intent.path.parent().unwrap_or(&intent.path);
+    File::open(folder).and_then(|folder| Place::of(&folder)).is_ok_and(|now| intent.place.is(&now))
 }
 
 /// Whether the file system that `path` is in takes no changes now. Where that cannot be told, the unlinking will tell.
@@ -211,12 +216,12 @@ fn is_read_only(path: &Path) -> bool {
     statvfs(folder).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
-/// Whether the file still has the bytes that the receipt is for. Outside the sitting in which it was hashed, its state
+/// Whether the file still has the bytes that the receipt is for. Outside the mount in which it was hashed, its state
 /// proves nothing when it is equal (two cards of cameras whose clocks were never set look alike). And wherever it is not
 /// equal, it proves nothing either (inodes of FAT are made up anew, a changed mode moves the ctime): the bytes decide.
 fn is_same_file(intent: &Intent) -> io::Result<bool> {
     let (file, state) = source::open(&intent.path)?;
-    if state == intent.state && Sitting::of(&file)? == intent.sitting {
+    if state == intent.state && MountId::of(&file)? == intent.mount {
         return Ok(true);
     }
     match source::hash(&intent.path, |_| true) {

@@ -1,6 +1,7 @@
 //! What this device's clock shows.
 
 use std::fs;
+use std::io;
 use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
@@ -17,8 +18,7 @@ pub struct DeviceClock {
 impl DeviceClock {
     /// Reads the time from `clock`, and the name of this boot from the kernel.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Self { clock, boot: boot.trim().to_owned() }
+        Self { clock, boot: boot_id().unwrap_or_default() }
     }
 
     /// The time now.
@@ -36,6 +36,14 @@ impl DeviceClock {
         let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
         WireClock { wall: self.local(), uptime_ms: uptime_ms(&uptime), boot: self.boot.clone(), synced: true }
     }
+}
+
+/// Names this start of the computer (random(4)).
+///
+/// # Errors
+/// What the operating system says.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// `moment` with the offset that the local zone has at that moment.

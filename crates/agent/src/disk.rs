@@ -14,7 +14,7 @@ const PRIVATE_FOLDER: u32 = 0o700;
 ///
 /// # Errors
 /// What the operating system says.
-pub fn make_private_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_private_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)
 }
 
@@ -22,7 +22,7 @@ pub fn make_private_folder(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the operating system says; the old file is then untouched.
-pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     let (folder, name) = path
         .parent()
         .zip(path.file_name())
@@ -41,7 +41,7 @@ pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn remove_durably(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_durably(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -53,7 +53,7 @@ pub fn remove_durably(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -61,7 +61,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn open_to_append(path: &Path) -> io::Result<File> {
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)
 }
 

@@ -99,7 +99,7 @@ pub async fn enrol(
         clock: Some(clock.for_wire()),
         unsent: None,
     };
-    let mut waiting = Waiting { backoff: Backoff::new(pace.first, pace.longest), longest: pace.longest, observer };
+    let mut waiting = Waiting { backoff: Backoff::new(pace.first, pace.longest), observer };
     let mut answer = loop {
         match client.enrol(text, &request).await {
             Ok(answer) => break answer,
@@ -143,7 +143,6 @@ fn invitation(text: &EnrolmentText, answer: &EnrolmentAnswer) -> String {
 
 struct Waiting<'a> {
     backoff: Backoff,
-    longest: Duration,
     observer: &'a dyn Observer,
 }
 
@@ -151,9 +150,8 @@ impl Waiting<'_> {
     /// Waits before the next try, unless another try would end the same way.
     async fn after(&mut self, error: CallError) -> Result<(), EnrolError> {
         let error = worth_another_try(error)?;
-        let own = self.backoff.jittered(random());
-        let wait = error.retry_after().map_or(own, |asked| asked.min(self.longest));
-        self.observer.warn(&format!("{error}; trying again in {} s", wait.as_secs()));
+        let wait = self.backoff.wait(error.retry_after(), random());
+        self.observer.warn(&format!("{error}; trying again in {:.1} s", wait.as_secs_f32()));
         sleep(wait).await;
         Ok(())
     }

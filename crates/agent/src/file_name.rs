@@ -8,7 +8,7 @@ const PARTS: [usize; 6] = [4, 2, 2, 2, 2, 2];
 /// The first date and time in the last part of `path`: `20261121_140322`, `2026-11-21_14-03-22`, `20261121140322`,
 /// `2026_1121_140322` and the like. Between two parts there may be one of `-`, `_`, `.`, `T` and blank. More or fewer
 /// digits beside each other are another number, not a time.
-pub fn time(path: &str) -> Option<NaiveDateTime> {
+pub(crate) fn time(path: &str) -> Option<NaiveDateTime> {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name).as_bytes();
     let begins = |at: usize| at.checked_sub(1).and_then(|before| name.get(before)).is_none_or(|b| !b.is_ascii_digit());
     (0..name.len()).filter(|at| begins(*at)).find_map(|at| read(name.get(at..)?))

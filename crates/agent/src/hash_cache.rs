@@ -130,13 +130,13 @@ mod tests {
 
     use super::*;
     use crate::clip::Clip;
-    use crate::source::Sitting;
+    use crate::source::MountId;
 
     const STATE: FileState = FileState { size: 3, mtime_ns: 5, ctime_ns: 5, inode: 7 };
 
     fn content() -> Content {
         let clip = Clip { created: None, length_ms: Some(378_200) };
-        Content { state: STATE, sitting: Sitting::at(Path::new("/")).unwrap(), sha256: Sha256::of(b"abc"), clip }
+        Content { state: STATE, mount: MountId::at(Path::new("/")).unwrap(), sha256: Sha256::of(b"abc"), clip }
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn main() -> ExitCode {
             result
         });
     result.unwrap_or_else(|error| {
-        eprintln!("{error:#}");
+        progress::print_error(&format!("{error:#}"));
         if is_service && needs_a_person(&error) { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
     })
 }

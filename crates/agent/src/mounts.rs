@@ -12,7 +12,7 @@ const MOUNTINFO: &str = "/proc/self/mountinfo";
 ///
 /// # Errors
 /// What the operating system says.
-pub fn mount_points() -> io::Result<Vec<PathBuf>> {
+pub(crate) fn mount_points() -> io::Result<Vec<PathBuf>> {
     let mut points = read(&fs::read(MOUNTINFO)?);
     points.sort_unstable();
     points.dedup();

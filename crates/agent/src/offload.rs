@@ -20,12 +20,12 @@ use crate::client::{CallError, Client};
 use crate::deletions::{Intent, Journal};
 use crate::device_clock::DeviceClock;
 use crate::hash_cache::HashCache;
-use crate::hold::{Hold, Stop};
 use crate::progress::Observer;
 use crate::receipt::Checker;
 use crate::rest::Rests;
+use crate::retry::{Retry, Stop};
 use crate::scan::{Classifier, DEFAULT_EVENTS, PatternError};
-use crate::source::Sitting;
+use crate::source::MountId;
 use crate::state::{Identity, State, StateError};
 use crate::stock::Stocktaker;
 use crate::tls::{self, TlsError};
@@ -68,7 +68,7 @@ pub struct Summary {
     /// A person has to look.
     pub failed: usize,
     /// Folders and names that could not be looked at.
-    pub passed_over: usize,
+    pub skipped: usize,
     /// Deleted, in this run or an earlier one, and the server has not taken the report yet.
     pub unreported: usize,
 }
@@ -88,7 +88,7 @@ impl fmt::Display for Summary {
             "found {} ({} events): sent {}, already there {}, deleted {}, waiting not requested {}, failed {}",
             self.found, self.events, self.sent, self.already_there, self.deleted, self.not_requested, self.failed
         )?;
-        for (n, what) in [(self.passed_over, "not readable"), (self.unreported, "deleted and not reported")] {
+        for (n, what) in [(self.skipped, "not readable"), (self.unreported, "deleted and not reported")] {
             if n > 0 {
                 write!(f, ", {what} {n}")?;
             }
@@ -142,11 +142,11 @@ pub enum OffloadError {
     Mounts(io::Error),
     /// The card was pulled out in the middle of a run that is to end.
     #[error(
-        "{folder} is gone, with {left} recordings that are not done with; put it in again and run the same command"
+        "{what}; {left} recordings on the card that was in are not done with; put it in again and run the same command"
     )]
     Gone {
-        /// Where it was.
-        folder: String,
+        /// What became of it.
+        what: String,
         /// How many recordings were left.
         left: usize,
     },
@@ -166,7 +166,7 @@ pub struct Offload {
     journal: Journal,
     clock: DeviceClock,
     pace: Pace,
-    hold: Hold,
+    retry: Retry,
     observer: Arc<dyn Observer>,
     list: Worklist,
     /// Deletions that the server does not know of yet.
@@ -185,7 +185,7 @@ pub struct Offload {
     /// What was to be looked through the last time.
     roots: Vec<PathBuf>,
     /// What of it could be looked through, and what sat there.
-    here: BTreeMap<PathBuf, Sitting>,
+    here: BTreeMap<PathBuf, MountId>,
     /// When to take stock next; `None`: not again.
     next_look: Option<Instant>,
     /// Whether a person was told that recordings wait for uploads that were begun.
@@ -230,7 +230,7 @@ impl Offload {
             client: Client::new(tls, servers)?,
             cache: Arc::new(Mutex::new(cache)),
             clock: DeviceClock::new(clock),
-            hold: Hold::new(Patience::new(&pace, give_up), observer.clone()),
+            retry: Retry::new(Patience::new(&pace, give_up), observer.clone()),
             list: Worklist::new(&pace),
             unreported: Vec::new(),
             next_report: Instant::now(),
@@ -289,7 +289,7 @@ impl Offload {
                     Some(moment) => {
                         let reason = self.what_waits();
                         tokio::select! {
-                            waited = self.hold.until(moment, &reason) => waited?,
+                            waited = self.retry.until(moment, &reason) => waited?,
                             changed = self.options.watch.changed(&self.roots) => {
                                 changed.map_err(OffloadError::Mounts)?;
                                 self.next_look = Some(Instant::now());

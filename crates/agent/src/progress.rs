@@ -1,10 +1,12 @@
 //! What the person in front of the agent sees.
 
-use std::io::{self, IsTerminal};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::lock::lock;
 
 /// A long job over many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,16 @@ pub fn for_output() -> Arc<dyn Observer> {
     } else {
         Arc::new(Lines::default())
     }
+}
+
+/// Writes a line to the output. That nobody listens any more, as behind `head`, is no reason to stop working.
+pub fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Writes a line to the error output, in the same way.
+pub fn print_error(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// How often a job that takes long tells how far it is.
@@ -84,11 +96,11 @@ fn name(job: Job<'_>) -> String {
 
 impl Observer for Lines {
     fn say(&self, line: &str) {
-        println!("{line}");
+        print(line);
     }
 
     fn warn(&self, line: &str) {
-        eprintln!("{line}");
+        print_error(line);
     }
 
     fn begin(&self, job: Job<'_>, done: u64, total: u64) {
@@ -122,10 +134,6 @@ impl Observer for Lines {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A bar with bytes, rate and remaining time.
 #[derive(Debug, Default)]
 pub struct Bars {
@@ -140,21 +148,21 @@ impl Bars {
         }
     }
 
-    fn print(&self, print: impl FnOnce()) {
+    fn suspend(&self, work: impl FnOnce()) {
         match &*lock(&self.current) {
-            Some(bar) => bar.suspend(print),
-            None => print(),
+            Some(bar) => bar.suspend(work),
+            None => work(),
         }
     }
 }
 
 impl Observer for Bars {
     fn say(&self, line: &str) {
-        self.print(|| println!("{line}"));
+        self.suspend(|| print(line));
     }
 
     fn warn(&self, line: &str) {
-        self.print(|| eprintln!("{line}"));
+        self.suspend(|| print_error(line));
     }
 
     fn begin(&self, job: Job<'_>, done: u64, total: u64) {

@@ -18,7 +18,7 @@ pub struct Expected {
 
 /// What a receipt that is right allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Allowance {
+pub(crate) enum Allowance {
     /// The file may go.
     Delete,
     /// The server has the file, but wants the device to keep it until then.
@@ -27,7 +27,7 @@ pub enum Allowance {
 
 /// Why a receipt counts for nothing; the file is kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoReceipt {
+pub(crate) enum NoReceipt {
     /// It is not signed by the server.
     #[error("the receipt is not valid: {0}")]
     Invalid(#[from] ReceiptError),
@@ -54,7 +54,7 @@ pub enum NoReceipt {
 }
 
 /// Checks receipts for one device.
-pub struct Checker {
+pub(crate) struct Checker {
     verifier: ReceiptVerifier,
     server: String,
     device: DeviceId,
@@ -65,7 +65,7 @@ impl Checker {
     ///
     /// # Errors
     /// [`ReceiptError::BadKey`] if the server's keys cannot be read.
-    pub fn new(identity: &Identity) -> Result<Self, ReceiptError> {
+    pub(crate) fn new(identity: &Identity) -> Result<Self, ReceiptError> {
         Ok(Self {
             verifier: ReceiptVerifier::new(&identity.server.receipt_keys)?,
             server: identity.server.id.clone(),
@@ -77,7 +77,7 @@ impl Checker {
     ///
     /// # Errors
     /// [`NoReceipt`]: the file must be kept.
-    pub fn check(&self, receipt: &str, expected: &Expected, now: DateTime<Utc>) -> Result<Allowance, NoReceipt> {
+    pub(crate) fn check(&self, receipt: &str, expected: &Expected, now: DateTime<Utc>) -> Result<Allowance, NoReceipt> {
         let claims = self.verifier.verify(receipt)?;
         if claims.server != self.server {
             return Err(NoReceipt::OtherServer(claims.server));

@@ -9,7 +9,7 @@ use sha2::Digest;
 
 use crate::file_name;
 use crate::scan::Found;
-use crate::source::{Content, FileState, Sitting};
+use crate::source::{Content, FileState, MountId};
 use crate::when::When;
 
 /// A file whose checksum is known.
@@ -30,7 +30,7 @@ pub struct Recording {
     /// As it was when it was hashed.
     pub state: FileState,
     /// Where it was hashed.
-    pub sitting: Sitting,
+    pub mount: MountId,
     /// Checksum of its bytes.
     pub sha256: Sha256,
 }
@@ -49,7 +49,7 @@ impl Recording {
             start,
             end,
             state,
-            sitting: content.sitting.clone(),
+            mount: content.mount.clone(),
             sha256,
         }
     }
@@ -107,8 +107,8 @@ mod tests {
     fn of(serial: &str, name: &str, mtime_ns: i64, size: u64, content: &[u8]) -> Recording {
         let state = FileState { size, mtime_ns, ctime_ns: mtime_ns, inode: 1 };
         let found = Found { name: name.into(), path: name.into(), kind: Kind::Event, state };
-        let sitting = Sitting::at(Path::new("/")).unwrap();
-        let content = Content { state, sitting, sha256: Sha256::of(content), clip: Clip::default() };
+        let mount = MountId::at(Path::new("/")).unwrap();
+        let content = Content { state, mount, sha256: Sha256::of(content), clip: Clip::default() };
         Recording::new(serial, &found, &content)
     }
 

@@ -97,7 +97,7 @@ pub struct Found {
 
 /// Something that could not be looked at.
 #[derive(Debug)]
-pub struct Passed {
+pub struct Skipped {
     /// Where.
     pub path: PathBuf,
     /// Why.
@@ -110,11 +110,12 @@ pub struct Scan {
     /// The recordings, in no order.
     pub found: Vec<Found>,
     /// What was passed over, since it could not be read.
-    pub passed: Vec<Passed>,
+    pub skipped: Vec<Skipped>,
 }
 
-/// Walks through `root`. Symbolic links are not followed: they could lead out of the card. Hidden folders hold
-/// waste bins and the like.
+/// Walks through `root`. Symbolic links are not followed: they could lead out of the card. No camera hides what it
+/// records: hidden folders are waste bins and the like, and hidden files what other computers left (`._a.mp4`) or were to
+/// throw away (`.trashed-1790000000-a.mp4`).
 ///
 /// # Errors
 /// What the operating system says about `root` itself.
@@ -129,30 +130,33 @@ pub fn scan(root: &Path, classifier: &Classifier) -> io::Result<Scan> {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    scan.pass(&folder, &error);
+                    scan.skip(&folder, &error);
                     continue;
                 }
             };
             let path = entry.path();
-            let Ok(kind) = entry.file_type().inspect_err(|error| scan.pass(&path, error)) else {
+            let Ok(kind) = entry.file_type().inspect_err(|error| scan.skip(&path, error)) else {
                 continue;
             };
             let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
             let Some(name) = name.to_str() else {
                 if kind.is_file() || kind.is_dir() {
-                    scan.pass(&path, &"its name is not UTF-8; rename it");
+                    scan.skip(&path, &"its name is not UTF-8; rename it");
                 }
                 continue;
             };
             let relative = format!("{prefix}{name}");
-            if kind.is_dir() && !name.starts_with('.') {
+            if kind.is_dir() {
                 folders.push((path, format!("{relative}/")));
             } else if kind.is_file()
                 && let Some(kind) = classifier.kind(&relative)
             {
                 match FileState::at(&path) {
                     Ok(state) => scan.found.push(Found { name: relative, path, kind, state }),
-                    Err(error) => scan.pass(&path, &error),
+                    Err(error) => scan.skip(&path, &error),
                 }
             }
         }
@@ -162,7 +166,7 @@ pub fn scan(root: &Path, classifier: &Classifier) -> io::Result<Scan> {
             };
             match read_folder(&folder) {
                 Ok(entries) => break (folder, prefix, entries),
-                Err(error) => scan.pass(&folder, &error),
+                Err(error) => scan.skip(&folder, &error),
             }
         };
     }
@@ -177,8 +181,8 @@ fn read_folder(folder: &Path) -> io::Result<fs::ReadDir> {
 }
 
 impl Scan {
-    fn pass(&mut self, path: &Path, reason: &dyn ToString) {
-        self.passed.push(Passed { path: path.to_owned(), reason: reason.to_string() });
+    fn skip(&mut self, path: &Path, reason: &dyn ToString) {
+        self.skipped.push(Skipped { path: path.to_owned(), reason: reason.to_string() });
     }
 }
 
@@ -229,14 +233,15 @@ mod tests {
     }
 
     #[test]
-    fn links_hidden_folders_and_other_files_are_passed_by() {
+    fn links_and_what_is_hidden_are_passed_by_like_other_files() {
         let folder = tempfile::tempdir().unwrap();
         let put = |path: &str| {
             let path = folder.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, b"x").unwrap();
         };
-        for path in ["a.mp4", "EVENT/deep/b.mp4", ".Trash/c.mp4", "notes.txt"] {
+        let hidden = [".Trash/c.mp4", "EVENT/._a.mp4", ".trashed-1790000000-a.mp4"];
+        for path in ["a.mp4", "EVENT/deep/b.mp4", "notes.txt"].into_iter().chain(hidden) {
             put(path);
         }
         std::os::unix::fs::symlink(folder.path().join("a.mp4"), folder.path().join("link.mp4")).unwrap();
@@ -245,7 +250,7 @@ mod tests {
         let mut names: Vec<_> = scan.found.iter().map(|found| found.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["EVENT/deep/b.mp4", "a.mp4"]);
-        assert!(scan.passed.is_empty());
+        assert!(scan.skipped.is_empty());
     }
 
     #[test]
@@ -253,7 +258,7 @@ mod tests {
         const LIMITED: &str = "LONGSHORE_TEST_LIMITED_SCAN";
         if let Some(folder) = std::env::var_os(LIMITED) {
             let scan = scan(Path::new(&folder), &defaults()).unwrap();
-            assert_eq!((scan.found.len(), scan.passed.len()), (200, 0), "{:?}", scan.passed.first());
+            assert_eq!((scan.found.len(), scan.skipped.len()), (200, 0), "{:?}", scan.skipped.first());
             return;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -290,7 +295,7 @@ mod tests {
         fs::write(folder.path().join("a.mp4"), b"x").unwrap();
         fs::write(folder.path().join(OsStr::from_bytes(b"\xff.mp4")), b"x").unwrap();
         let scan = scan(folder.path(), &defaults()).unwrap();
-        assert_eq!((scan.found.len(), scan.passed.len()), (1, 1));
+        assert_eq!((scan.found.len(), scan.skipped.len()), (1, 1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files as they lie on the card: what tells one state of a file from another, and its checksum.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 use crate::clip::Clip;
+use crate::device_clock::boot_id;
 
 /// Bytes that are read and hashed at a time; large enough to make the cost of a call vanish.
 const READ_BYTES: usize = 1024 * 1024;
 
 /// What is equal as long as nobody touched a file.
 ///
-/// Only within one [`Sitting`], and even there FAT and exFAT make an inode up again once the kernel forgot the file. So
+/// Only within one mount ([`MountId`]), and even there FAT and exFAT make an inode up again once the kernel forgot the file. So
 /// a state that is not equal proves no change: whoever needs to know reads the file, or asks
 /// [`FileState::looks_like`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,28 +73,33 @@ fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
-/// One stay of a file system at its place. Another card at the same mount point is another sitting, and so is the same
-/// card put in again: FAT and FUSE make their inodes up at every mount, so only within one sitting does an equal
+/// Names a mount: one stay of a file system at its place. Another card at the same mount point is another mount, and so is
+/// the same card put in again: FAT and FUSE make their inodes up at every mount, so only within one mount does an equal
 /// [`FileState`] prove that nobody touched the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sitting(String);
+pub struct MountId(String);
 
 /// `STATX_MNT_ID_UNIQUE`: a number of the mount that no other mount of this boot has or had (Linux 6.8; older kernels
 /// pass over the flag and answer a number that is given again when a mount has gone).
 const UNIQUE_MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
-impl Sitting {
-    /// The sitting in which `file`, a file or a folder, is open.
+impl MountId {
+    /// The mount in which `file`, a file or a folder, is open.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn of(file: &File) -> io::Result<Self> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let boot = boot_id()?;
         let mount = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | UNIQUE_MOUNT)?;
-        Ok(Self(format!("{}/{}:{}/{}", boot.trim(), mount.stx_dev_major, mount.stx_dev_minor, mount.stx_mnt_id)))
+        Ok(Self(format!("{}/{}:{}/{}", boot, mount.stx_dev_major, mount.stx_dev_minor, mount.stx_mnt_id)))
     }
 
-    /// The sitting of the folder at `path`.
+    /// Which start of the computer it is of.
+    pub fn boot(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// The mount of the folder at `path`.
     ///
     /// # Errors
     /// What the operating system says.
@@ -109,7 +115,8 @@ pub struct Content {
     #[serde(flatten)]
     pub state: FileState,
     /// Where it was read.
-    pub sitting: Sitting,
+    #[serde(rename = "sitting")]
+    pub mount: MountId,
     /// Checksum of its bytes.
     pub sha256: Sha256,
     /// The times in its head.
@@ -151,7 +158,7 @@ pub enum HashError {
 /// [`HashError`], by what came between.
 pub fn hash(path: &Path, mut on_read: impl FnMut(usize) -> bool) -> Result<Content, HashError> {
     let (mut file, state) = open(path)?;
-    let sitting = Sitting::of(&file)?;
+    let mount = MountId::of(&file)?;
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut total = 0_u64;
@@ -172,11 +179,12 @@ pub fn hash(path: &Path, mut on_read: impl FnMut(usize) -> bool) -> Result<Conte
     if FileState::of(&file.metadata()?) != state || total != state.size {
         return Err(HashError::Changed);
     }
-    Ok(Content { state, sitting, sha256: Sha256::from_bytes(hasher.finalize().into()), clip })
+    Ok(Content { state, mount, sha256: Sha256::from_bytes(hasher.finalize().into()), clip })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
     use super::*;
@@ -195,7 +203,7 @@ mod tests {
         .unwrap();
         assert_eq!((found.sha256, seen), (Sha256::of(&content), content.len()));
         assert_eq!(found.state, FileState::at(&path).unwrap());
-        assert_eq!(found.sitting, Sitting::at(folder.path()).unwrap());
+        assert_eq!(found.mount, MountId::at(folder.path()).unwrap());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,11 +12,12 @@ use longshore_model::Kind;
 use tokio::time::Instant;
 
 use crate::hash_cache::HashCache;
+use crate::lock::lock;
 use crate::progress::{Job, Observer};
 use crate::recording::Recording;
 use crate::rest::{Resting, Rests};
-use crate::scan::{Classifier, Found, Passed, scan};
-use crate::source::{self, HashError, Sitting};
+use crate::scan::{Classifier, Found, Scan, Skipped, scan};
+use crate::source::{self, HashError, MountId};
 use crate::unreadable::Unreadable;
 
 /// What a card holds.
@@ -25,17 +26,19 @@ pub struct Stock {
     /// The folder that was looked through.
     pub root: PathBuf,
     /// Where its file system sat when the look began.
-    pub sitting: Sitting,
+    pub mount: MountId,
     /// The recordings.
     pub recordings: Vec<Recording>,
     /// Recordings that are still being written to, as it seems.
     pub growing: Vec<Growing>,
     /// Recordings that cannot be read, with the reason; they are kept and count as failed.
-    pub unreadable: Vec<Passed>,
+    pub unreadable: Vec<Skipped>,
     /// Folders and names that could not be looked at.
-    pub passed: Vec<Passed>,
+    pub skipped: Vec<Skipped>,
     /// How many of all recordings are events.
     pub events: usize,
+    /// How many recordings were read for it.
+    pub read: usize,
     /// Whether there are recordings that nobody has read yet, since the time was up.
     pub unread: bool,
 }
@@ -79,48 +82,67 @@ impl Stocktaker<'_> {
     /// # Errors
     /// What the operating system says about `root` itself.
     pub fn take(&self, root: &Path, classifier: &Classifier) -> io::Result<Stock> {
-        let sitting = Sitting::at(root)?;
-        let scan = scan(root, classifier)?;
-        if scan.passed.is_empty() {
-            let present: HashSet<_> = scan.found.iter().map(|found| found.path.as_path()).collect();
-            lock(self.rests).keep_only(root, &present);
-            lock(self.unreadable).keep_only(root, &present);
-            // What cannot be tidied is only a cache that grows.
-            let _ = lock(self.cache).tidy(root, &present);
+        let mount = MountId::at(root)?;
+        let Scan { found, skipped } = scan(root, classifier)?;
+        if skipped.is_empty() {
+            self.keep_only(root, &found);
         }
         let mut stock = Stock {
             root: root.to_owned(),
-            sitting,
-            events: scan.found.iter().filter(|found| found.kind == Kind::Event).count(),
+            mount,
+            events: found.iter().filter(|found| found.kind == Kind::Event).count(),
             recordings: Vec::new(),
             growing: Vec::new(),
             unreadable: Vec::new(),
-            passed: scan.passed,
+            skipped,
+            read: 0,
             unread: false,
         };
+        let unknown = self.sort(&found, &mut stock);
+        if !unknown.is_empty() {
+            let bytes = unknown.iter().map(|found| found.state.size).sum();
+            self.observer.begin(Job::Hashing, 0, bytes);
+            let read = self.read(unknown, &mut stock);
+            self.observer.end();
+            read?;
+        }
+        Ok(stock)
+    }
+
+    /// Forgets what was known of files below `root` that are not among those that were `found`.
+    fn keep_only(&self, root: &Path, found: &[Found]) {
+        let present: HashSet<_> = found.iter().map(|found| found.path.as_path()).collect();
+        lock(self.rests).keep_only(root, &present);
+        lock(self.unreadable).keep_only(root, &present);
+        // What cannot be tidied is only a cache that grows.
+        let _ = lock(self.cache).tidy(root, &present);
+    }
+
+    /// Puts into the stock what is known without reading, and returns what is to be read, in its order.
+    fn sort<'f>(&self, found: &'f [Found], stock: &mut Stock) -> Vec<&'f Found> {
         let mut unknown = Vec::new();
-        for found in &scan.found {
+        for found in found {
             let resting = lock(self.rests).look(&found.path, found.state, self.rest, self.wall, Instant::now());
             if let Some(content) = lock(self.cache).get(&found.path, found.state) {
                 stock.recordings.push(Recording::new(self.serial, found, content));
             } else if let Resting::NotYet { left, moves } = resting {
                 stock.growing.push(Growing { path: found.path.clone(), left, moves });
             } else if let Some(reason) = lock(self.unreadable).too_early(&found.path, found.state, Instant::now()) {
-                stock.unreadable.push(Passed { path: found.path.clone(), reason: reason.to_owned() });
+                stock.unreadable.push(Skipped { path: found.path.clone(), reason: reason.to_owned() });
             } else {
                 unknown.push(found);
             }
-        }
-        if unknown.is_empty() {
-            return Ok(stock);
         }
         // Events are wanted in any case. What could not be read before is likely to cost much time again, for nothing.
         unknown.sort_by_cached_key(|found| {
             let failed = lock(self.unreadable).contains(&found.path, found.state);
             (failed, found.kind != Kind::Event, found.state.mtime_ns)
         });
-        let bytes = unknown.iter().map(|found| found.state.size).sum();
-        self.observer.begin(Job::Hashing, 0, bytes);
+        unknown
+    }
+
+    /// Reads what is `unknown` into the stock, for as long as the slice lasts. An error is that of a card that is gone.
+    fn read(&self, unknown: Vec<&Found>, stock: &mut Stock) -> io::Result<()> {
         let began = Instant::now();
         for (at, found) in unknown.into_iter().enumerate() {
             if at > 0 && began.elapsed() >= self.slice {
@@ -131,6 +153,7 @@ impl Stocktaker<'_> {
                 Ok(recording) => {
                     lock(self.unreadable).read(&found.path);
                     stock.recordings.push(recording);
+                    stock.read += 1;
                 }
                 Err(HashError::Interrupted) => break,
                 // The next look sees the change, and waits until it rests.
@@ -138,8 +161,7 @@ impl Stocktaker<'_> {
                     stock.growing.push(Growing { path: found.path.clone(), left: self.rest, moves: 0 });
                 }
                 // The whole card was pulled out: what there is to say is said once.
-                Err(HashError::Io(error)) if Sitting::at(root).ok().as_ref() != Some(&stock.sitting) => {
-                    self.observer.end();
+                Err(HashError::Io(error)) if MountId::at(&stock.root).ok().as_ref() != Some(&stock.mount) => {
                     return Err(error);
                 }
                 // Deleted since the scan: no recording any more.
@@ -147,12 +169,11 @@ impl Stocktaker<'_> {
                 Err(error) => {
                     let reason = error.to_string();
                     lock(self.unreadable).failed(&found.path, found.state, reason.clone(), Instant::now());
-                    stock.unreadable.push(Passed { path: found.path.clone(), reason });
+                    stock.unreadable.push(Skipped { path: found.path.clone(), reason });
                 }
             }
         }
-        self.observer.end();
-        Ok(stock)
+        Ok(())
     }
 
     /// Forgets the checksum of one file and computes it again.
@@ -160,7 +181,8 @@ impl Stocktaker<'_> {
     /// # Errors
     /// [`HashError`] if the file cannot be read.
     pub fn again(&self, recording: &Recording) -> Result<Recording, HashError> {
-        lock(self.cache).forget(&recording.path)?;
+        // What cannot be forgotten for good is forgotten in this run; the next one would be told again to read the file.
+        let _ = lock(self.cache).forget(&recording.path);
         let found = Found {
             name: recording.name.clone(),
             path: recording.path.clone(),
@@ -182,10 +204,6 @@ impl Stocktaker<'_> {
         let _ = lock(self.cache).put(&found.path, &content);
         Ok(Recording::new(self.serial, found, &content))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -267,6 +285,30 @@ mod tests {
     }
 
     #[test]
+    fn a_state_disk_that_takes_nothing_is_no_error_of_the_card() {
+        let folder = card();
+        let (first, _) = take(folder.path());
+        let cache = Mutex::new(HashCache::open(&folder.path().join("hashes")).unwrap());
+        // Nothing can be written in the place of this folder.
+        fs::create_dir(folder.path().join("hashes.tmp")).unwrap();
+        let observer = Counting::default();
+        let taker = Stocktaker {
+            serial: "S",
+            cache: &cache,
+            rests: &Mutex::default(),
+            unreadable: &Mutex::default(),
+            rest: Duration::ZERO,
+            slice: Duration::MAX,
+            wall: SystemClock.now(),
+            observer: &observer,
+            stop: &AtomicBool::new(false),
+        };
+        let before = &first.recordings[0];
+        assert_eq!(taker.again(before).unwrap().rid, before.rid);
+        assert_eq!(observer.0.load(Ordering::Relaxed), before.state.size, "it is read again");
+    }
+
+    #[test]
     fn a_changed_file_is_another_recording() {
         let folder = card();
         take(folder.path());
@@ -294,9 +336,9 @@ mod tests {
         let slices = [(); 4].map(|()| {
             let (stock, _) = take_after(folder.path(), Duration::ZERO, Duration::ZERO);
             let events = stock.recordings.iter().filter(|one| one.kind == Kind::Event).count();
-            (stock.recordings.len(), events, stock.unread)
+            (stock.recordings.len(), events, stock.unread, stock.read)
         });
-        assert_eq!(slices, [(1, 1, true), (2, 2, true), (3, 2, false), (3, 2, false)]);
+        assert_eq!(slices, [(1, 1, true, 1), (2, 2, true, 1), (3, 2, false, 1), (3, 2, false, 0)]);
     }
 
     #[test]

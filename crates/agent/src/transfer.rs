@@ -7,14 +7,14 @@ use tokio::time::sleep;
 
 use crate::body::{self, SourceError};
 use crate::client::{CallError, Client, Position};
-use crate::hold::{Hold, Stop};
 use crate::progress::{Job, Observer};
 use crate::recording::Recording;
+use crate::retry::{Retry, Stop};
 use crate::verdict::Verdict;
 
 /// Where a transfer begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begin {
+pub(crate) enum Begin {
     /// With a new upload.
     New,
     /// With the upload at this URL.
@@ -23,7 +23,7 @@ pub enum Begin {
 
 /// How a transfer ended.
 #[derive(Debug)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// The server has every byte; the receipt, if it was ready.
     Complete(Option<String>),
     /// The upload is of no use any more, or another recording should go first: offer it again, after this time.
@@ -37,7 +37,7 @@ pub enum Ending {
 }
 
 /// One recording on its way.
-pub struct Transfer<'a> {
+pub(crate) struct Transfer<'a> {
     /// The server.
     pub client: &'a Client,
     /// What is sent.
@@ -58,7 +58,7 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// [`Stop`] if the whole agent is to stop.
-    pub async fn run(&self, begin: Begin, hold: &mut Hold) -> Result<Ending, Stop> {
+    pub(crate) async fn run(&self, begin: Begin, retry: &mut Retry) -> Result<Ending, Stop> {
         let size = self.recording.state.size;
         let mut path = match begin {
             Begin::New => None,
@@ -84,16 +84,16 @@ impl Transfer<'_> {
                     )));
                 }
                 Ok(position) if position.offset == size => {
-                    hold.progressed();
+                    retry.progressed();
                     return Ok(Ending::Complete(position.receipt));
                 }
                 Ok(position) => {
                     // The first position only says what was there before.
                     if furthest.is_some_and(|furthest| position.offset > furthest) {
-                        hold.progressed();
+                        retry.progressed();
                     } else if appended {
                         let reason = format!("{}: no byte became durable", self.recording.name);
-                        hold.wait(None, &reason).await?;
+                        retry.wait(None, &reason).await?;
                     }
                     furthest = furthest.max(Some(position.offset));
                     from = Some(position.offset);
@@ -102,14 +102,14 @@ impl Transfer<'_> {
                 Err(Trouble::Source(error)) => return Ok(Ending::Source(error)),
                 Err(Trouble::Call(error)) => error,
             };
-            if let Some(ending) = self.judge(error, path.is_some(), hold).await? {
+            if let Some(ending) = self.judge(error, path.is_some(), retry).await? {
                 return Ok(ending);
             }
         }
     }
 
     /// What to do after `error`; `None`: the wait is over, ask for the position and continue.
-    async fn judge(&self, error: CallError, created: bool, hold: &mut Hold) -> Result<Option<Ending>, Stop> {
+    async fn judge(&self, error: CallError, created: bool, retry: &mut Retry) -> Result<Option<Ending>, Stop> {
         let verdict = match &error {
             CallError::Problem { problem, .. } => Verdict::on(problem),
             CallError::Protocol(_) => Verdict::Refused,
@@ -124,7 +124,7 @@ impl Transfer<'_> {
             Verdict::Rehash => Ok(Some(Ending::Rehash(error.to_string()))),
             Verdict::Refused => Ok(Some(Ending::Failed(error.to_string()))),
             Verdict::Stop | Verdict::Reposition | Verdict::WaitForServer => {
-                hold.after(error).await?;
+                retry.after(error).await?;
                 // The server may have created the upload before the connection broke; an offer brings its address.
                 Ok((!created).then_some(Ending::OfferAgain(Some(Duration::ZERO))))
             }

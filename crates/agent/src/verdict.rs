@@ -4,7 +4,7 @@ use longshore_protocol::{Problem, ProblemType};
 
 /// What a problem document means for the transfer in which it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// This device may not do business: stop.
     Stop,
     /// Ask where the upload stands and continue there.
@@ -23,7 +23,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// The verdict on `problem`.
-    pub fn on(problem: &Problem) -> Self {
+    pub(crate) fn on(problem: &Problem) -> Self {
         let is = |kind| problem.is(kind);
         match problem.status {
             460 => Self::Reposition,

@@ -76,10 +76,18 @@ impl Watch {
         if self.mounts.is_empty() {
             return std::future::pending().await;
         }
-        while self.roots()? == known {
+        while !self.has_changed(known)? {
             sleep(NOTICE).await;
         }
         Ok(())
+    }
+
+    /// Whether the folders to look through are others than `known`.
+    ///
+    /// # Errors
+    /// What the operating system says when it is asked for the mount points.
+    pub fn has_changed(&self, known: &[PathBuf]) -> io::Result<bool> {
+        Ok(self.roots()? != known)
     }
 }
 

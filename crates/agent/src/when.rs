@@ -13,7 +13,7 @@ const FARTHEST: i64 = 14 * 3_600;
 
 /// When a recording begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct When {
+pub(crate) struct When {
     /// Its first moment, in the camera's zone if that is known, else in this computer's.
     pub start: DateTime<FixedOffset>,
     /// Its last moment, if its length is known.
@@ -27,7 +27,7 @@ impl When {
     /// UTC, and then tells the camera's zone; if it shows the same time as the name, it is local time, and the zone is
     /// taken to be this computer's. Without a time in the name, the head is UTC unless the time of change says that it
     /// is local time. The time of change alone is the end of the recording.
-    pub fn new(name: Option<NaiveDateTime>, clip: Clip, changed: DateTime<Utc>, zone: &impl TimeZone) -> Self {
+    pub(crate) fn new(name: Option<NaiveDateTime>, clip: Clip, changed: DateTime<Utc>, zone: &impl TimeZone) -> Self {
         let length = clip.length().unwrap_or_default();
         let start = match (name, clip.created) {
             (Some(wall), Some(created)) => match zone_of(wall, created, length, zone) {

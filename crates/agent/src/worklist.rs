@@ -23,7 +23,7 @@ const LONGEST_FOR_FAILED: Duration = Duration::from_secs(3_600);
 
 /// Where a recording stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// To be offered, at this time or after.
     Due(Instant),
     /// Nobody asked for it; it is offered again when stock is taken at this time or after.
@@ -41,7 +41,7 @@ pub enum Standing {
 
 /// What an answer of the server asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// Create an upload and send the file.
     Create,
     /// Continue the upload at this URL.
@@ -66,7 +66,7 @@ struct Item {
 
 /// The recordings of a card that are not done with.
 #[derive(Debug)]
-pub struct Worklist {
+pub(crate) struct Worklist {
     items: BTreeMap<RecordingId, Item>,
     rehashes: HashMap<PathBuf, u32>,
     waits: Backoff,
@@ -75,7 +75,7 @@ pub struct Worklist {
 
 impl Worklist {
     /// An empty list.
-    pub fn new(pace: &Pace) -> Self {
+    pub(crate) fn new(pace: &Pace) -> Self {
         Self {
             items: BTreeMap::new(),
             rehashes: HashMap::new(),
@@ -86,7 +86,7 @@ impl Worklist {
 
     /// Takes over what is on the card now. What is gone is forgotten; what failed or was not requested is offered again
     /// after a while, since a person may have acted in the meantime.
-    pub fn update(&mut self, present: Vec<Recording>, now: Instant) {
+    pub(crate) fn update(&mut self, present: Vec<Recording>, now: Instant) {
         let ids: HashSet<_> = present.iter().map(|recording| recording.rid).collect();
         self.items.retain(|rid, _| ids.contains(rid));
         for recording in present {
@@ -118,17 +118,17 @@ impl Worklist {
     }
 
     /// The recording `rid`, if it is not done with.
-    pub fn get(&self, rid: RecordingId) -> Option<&Recording> {
+    pub(crate) fn get(&self, rid: RecordingId) -> Option<&Recording> {
         self.items.get(&rid).map(|item| &item.recording)
     }
 
     /// Whether `rid` was sent in this run, so that the server did not have it before.
-    pub fn was_sent(&self, rid: RecordingId) -> bool {
+    pub(crate) fn was_sent(&self, rid: RecordingId) -> bool {
         self.items.get(&rid).is_some_and(|item| item.sent)
     }
 
     /// What is to be offered now, oldest first.
-    pub fn due(&self, now: Instant) -> Vec<OfferItem> {
+    pub(crate) fn due(&self, now: Instant) -> Vec<OfferItem> {
         let is_due = |item: &&Item| matches!(item.standing, Standing::Due(at) if at <= now);
         let mut due: Vec<_> = self.items.values().filter(is_due).map(|item| &item.recording).collect();
         due.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name)));
@@ -136,7 +136,7 @@ impl Worklist {
     }
 
     /// When something is to be offered next; `None`: nothing waits.
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         let due = |item: &Item| match item.standing {
             Standing::Due(at) => Some(at),
             _ => None,
@@ -145,7 +145,7 @@ impl Worklist {
     }
 
     /// Notes the server's answer about `rid`, and returns what there is to do, with its place in the order.
-    pub fn answered(
+    pub(crate) fn answered(
         &mut self,
         rid: RecordingId,
         answer: Answer,
@@ -177,7 +177,7 @@ impl Worklist {
     }
 
     /// Offers `rid` again after a short wait that doubles, or after the wait that the server asked for.
-    pub fn again(&mut self, rid: RecordingId, now: Instant, asked: Option<Duration>) {
+    pub(crate) fn again(&mut self, rid: RecordingId, now: Instant, asked: Option<Duration>) {
         if let Some(item) = self.items.get_mut(&rid) {
             let own = item.waits.step();
             item.standing = Standing::Due(now + asked.unwrap_or(own));
@@ -185,7 +185,7 @@ impl Worklist {
     }
 
     /// All bytes of `rid` are on the server. Returns whether that is news.
-    pub fn sent(&mut self, rid: RecordingId) -> bool {
+    pub(crate) fn sent(&mut self, rid: RecordingId) -> bool {
         self.items.get_mut(&rid).is_some_and(|item| {
             item.waits.reset();
             !std::mem::replace(&mut item.sent, true)
@@ -193,7 +193,7 @@ impl Worklist {
     }
 
     /// The server has `rid`, and the file stays here. Returns whether that is news.
-    pub fn stored(&mut self, rid: RecordingId, receipt: String, until: Option<DateTime<Utc>>) -> bool {
+    pub(crate) fn stored(&mut self, rid: RecordingId, receipt: String, until: Option<DateTime<Utc>>) -> bool {
         self.items.get_mut(&rid).is_some_and(|item| {
             let known = matches!(item.standing, Standing::Stored { .. });
             item.standing = Standing::Stored { receipt, until };
@@ -202,7 +202,7 @@ impl Worklist {
     }
 
     /// A person has to look at `rid`. Returns whether this complaint is news.
-    pub fn failed(&mut self, rid: RecordingId, complaint: &str, now: Instant) -> bool {
+    pub(crate) fn failed(&mut self, rid: RecordingId, complaint: &str, now: Instant) -> bool {
         self.items.get_mut(&rid).is_some_and(|item| {
             item.held_up = false;
             item.standing = Standing::Failed(now + item.failures.step());
@@ -211,19 +211,19 @@ impl Worklist {
     }
 
     /// `rid` is not to be done anything about until the next look finds it again.
-    pub fn forget(&mut self, rid: RecordingId) {
+    pub(crate) fn forget(&mut self, rid: RecordingId) {
         self.items.remove(&rid);
     }
 
     /// The file of `rid` is deleted or gone.
-    pub fn remove(&mut self, rid: RecordingId) {
+    pub(crate) fn remove(&mut self, rid: RecordingId) {
         if let Some(item) = self.items.remove(&rid) {
             self.rehashes.remove(&item.recording.path);
         }
     }
 
     /// Whether the checksum of `rid` may be computed anew; counts.
-    pub fn may_rehash(&mut self, rid: RecordingId) -> bool {
+    pub(crate) fn may_rehash(&mut self, rid: RecordingId) -> bool {
         self.items.get(&rid).is_some_and(|item| {
             let count = self.rehashes.entry(item.recording.path.clone()).or_default();
             *count += 1;
@@ -232,7 +232,7 @@ impl Worklist {
     }
 
     /// Puts the recording with its new checksum in the place of `rid`.
-    pub fn replace(&mut self, rid: RecordingId, recording: Recording, now: Instant) {
+    pub(crate) fn replace(&mut self, rid: RecordingId, recording: Recording, now: Instant) {
         match self.items.get_mut(&rid) {
             Some(item) if recording.rid == rid => {
                 item.recording = recording;
@@ -246,7 +246,7 @@ impl Worklist {
     }
 
     /// Recordings that are stored and whose files may go at the time `wall`, with their receipts.
-    pub fn releasable(&self, wall: DateTime<Utc>) -> Vec<(RecordingId, String)> {
+    pub(crate) fn releasable(&self, wall: DateTime<Utc>) -> Vec<(RecordingId, String)> {
         let releasable = |(rid, item): (&RecordingId, &Item)| match &item.standing {
             Standing::Stored { receipt, until: Some(until) } if *until <= wall => Some((*rid, receipt.clone())),
             _ => None,
@@ -255,7 +255,7 @@ impl Worklist {
     }
 
     /// How many recordings below `root` are not done with: still to be sent, or to be deleted one day.
-    pub fn unfinished_below(&self, root: &Path) -> usize {
+    pub(crate) fn unfinished_below(&self, root: &Path) -> usize {
         let unfinished = |item: &&Item| {
             let done = match item.standing {
                 Standing::NotRequested(_) | Standing::Stored { until: None, .. } => true,
@@ -267,22 +267,22 @@ impl Worklist {
     }
 
     /// How many recordings wait for the time at which the server wants them offered again.
-    pub fn asked_to_wait(&self) -> usize {
+    pub(crate) fn asked_to_wait(&self) -> usize {
         self.items.values().filter(|item| matches!(item.standing, Standing::Due(_))).count()
     }
 
     /// How many recordings wait because too many uploads of this device are begun and not complete.
-    pub fn held_up(&self) -> usize {
+    pub(crate) fn held_up(&self) -> usize {
         self.items.values().filter(|item| item.held_up).count()
     }
 
     /// How many recordings the server has whose files stay here.
-    pub fn stored_and_kept(&self) -> usize {
+    pub(crate) fn stored_and_kept(&self) -> usize {
         self.items.values().filter(|item| matches!(item.standing, Standing::Stored { .. })).count()
     }
 
     /// How many recordings nobody asked for, and how many failed.
-    pub fn count(&self) -> (usize, usize) {
+    pub(crate) fn count(&self) -> (usize, usize) {
         self.items.values().fold((0, 0), |(not_requested, failed), item| match item.standing {
             Standing::NotRequested(_) => (not_requested + 1, failed),
             Standing::Failed(_) => (not_requested, failed + 1),
@@ -292,7 +292,7 @@ impl Worklist {
 }
 
 /// Cuts offers into requests of at most `most` items and `bytes` bytes of JSON. One item alone is always let through.
-pub fn batches(items: Vec<OfferItem>, most: usize, bytes: usize) -> Vec<Vec<OfferItem>> {
+pub(crate) fn batches(items: Vec<OfferItem>, most: usize, bytes: usize) -> Vec<Vec<OfferItem>> {
     let mut batches: Vec<Vec<OfferItem>> = Vec::new();
     let mut room = 0;
     for item in items {
@@ -313,7 +313,7 @@ pub fn batches(items: Vec<OfferItem>, most: usize, bytes: usize) -> Vec<Vec<Offe
 
 /// When a task comes its turn, lower first: the server counts places anew in each answer, so those of an earlier request,
 /// whose recordings are older, come first. What has no place comes before all.
-pub fn turn(request: usize, place: u32) -> (usize, u32) {
+pub(crate) fn turn(request: usize, place: u32) -> (usize, u32) {
     match place {
         0 => (0, 0),
         place => (request, place),

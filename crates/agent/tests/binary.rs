@@ -23,12 +23,39 @@ static NOBODY: LazyLock<TcpSocket> = LazyLock::new(|| {
     socket
 });
 
-fn start(command: &mut Command) -> Child {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+/// Nothing here takes longer, even on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// An agent that runs; killed when this value goes, so that it does not outlive a test that fails.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Waits for its end: the exit status.
+    fn ends(&mut self) -> Option<i32> {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < end, "it does not end");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _already_gone = self.0.kill();
+        let _already_waited = self.0.wait();
+    }
 }
 
 fn output(command: &mut Command) -> Output {
-    start(command).wait_with_output().unwrap()
+    command.output().unwrap()
 }
 
 fn agent() -> Command {
@@ -122,6 +149,21 @@ fn an_empty_card_is_done_at_once() {
 }
 
 #[test]
+fn nobody_who_listens_is_no_reason_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    enrol(&folder.path().join("state"));
+    let mut command = offload(folder.path(), &folder.path().join("state"));
+    let mut agent = Running::start(command.arg("--once"));
+    // As when `head` has read enough.
+    drop((agent.0.stdout.take(), agent.0.stderr.take()));
+    assert_eq!(agent.ends(), Some(0));
+    // What it ends with has no listener either.
+    let mut agent = Running::start(&mut offload(&folder.path().join("missing"), &folder.path().join("state")));
+    drop((agent.0.stdout.take(), agent.0.stderr.take()));
+    assert_eq!(agent.ends(), Some(1));
+}
+
+#[test]
 fn both_signals_end_an_endless_run_cleanly_and_one_that_was_to_end_as_a_failure() {
     for (signal, once, code) in [(Signal::INT, false, 0), (Signal::TERM, false, 0), (Signal::TERM, true, 1)] {
         let folder = tempfile::tempdir().unwrap();
@@ -129,13 +171,13 @@ fn both_signals_end_an_endless_run_cleanly_and_one_that_was_to_end_as_a_failure(
         recording_of_long_ago(&folder.path().join("Event1.mp4"));
         let mut command = offload(folder.path(), &folder.path().join("state"));
         command.args(once.then_some("--once"));
-        let mut child = start(&mut command);
+        let mut agent = Running::start(&mut command);
         let mut line = String::new();
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut errors = BufReader::new(agent.0.stderr.take().unwrap());
         errors.read_line(&mut line).unwrap();
         assert!(line.contains("does not answer"), "{line}");
-        kill_process(Pid::from_child(&child), signal).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(code));
+        kill_process(Pid::from_child(&agent.0), signal).unwrap();
+        assert_eq!(agent.ends(), Some(code));
     }
 }
 
@@ -177,12 +219,12 @@ fn a_service_waits_for_its_card_and_server_ends_at_once_when_told_and_stays_the_
     let settings = format!("folders = [{card:?}]\nlook_every_s = 3600\nrest_s = 4");
     // First the card is missing, then the server.
     for expected in ["card: No such file", "does not answer"] {
-        let mut child = start(&mut run(folder.path(), &settings));
-        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut agent = Running::start(&mut run(folder.path(), &settings));
+        let mut errors = BufReader::new(agent.0.stderr.take().unwrap()).lines();
         assert!(errors.any(|line| line.unwrap().contains(expected)), "{expected}");
         let told = Instant::now();
-        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0));
+        kill_process(Pid::from_child(&agent.0), Signal::TERM).unwrap();
+        assert_eq!(agent.ends(), Some(0));
         // Far less than what it waits for, and more than a busy machine takes.
         assert!(told.elapsed() < Duration::from_secs(30), "{:?}", told.elapsed());
         std::fs::create_dir_all(card.join("EVENT")).unwrap();

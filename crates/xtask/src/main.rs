@@ -1,16 +1,25 @@
 //! `cargo xtask test`: installs what the tests need, then runs every check and every test. `cargo xtask campaign` runs
 //! those that take long.
 
+mod clients;
+
 use std::env;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 
 /// Programs that the tests call, and the Debian packages that hold them.
-const TOOLS: [(&str, &str); 5] =
-    [("ffmpeg", "ffmpeg"), ("curl", "curl"), ("openssl", "openssl"), ("strace", "strace"), ("mkfs.ext4", "e2fsprogs")];
+const TOOLS: [(&str, &str); 7] = [
+    ("ffmpeg", "ffmpeg"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
+    ("strace", "strace"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
 
 /// Fault campaigns, and the test of each.
 const CAMPAIGNS: [(&str, &str); 5] = [
@@ -26,8 +35,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test   install what the tests need (Debian packages), then check and test everything
   deny   check licences and sources of all dependencies (installs cargo-deny if need be)
   campaign NAME [--rounds N] [--seed N]
-         run a long fault campaign: kill-server, kill-agent, faults, panics or full-disk (docs/TESTING.md)
-";
+         run a long fault campaign (docs/TESTING.md), of this NAME:";
+
+/// Tells the tests that none may be skipped: a campaign that looks at nothing is of no use.
+const NO_SKIP: (&str, &str) = ("LONGSHORE_TEST_NO_SKIP", "1");
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -50,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprint!("{USAGE}");
+    eprintln!("{USAGE} {}", CAMPAIGNS.map(|(name, _)| name).join(", "));
     ExitCode::from(2)
 }
 
@@ -58,6 +69,7 @@ fn test() -> anyhow::Result<()> {
     install_tools()?;
     cargo(["fmt", "--all", "--check"])?;
     cargo(["clippy", "--workspace", "--all-targets", "--features", "failpoints", "--", "-D", "warnings"])?;
+    clients::install(&root())?;
     // The whole workspace at once: so the agent's binary is there, beside the server's, when the black-box tests begin.
     cargo(["test", "--workspace", "--features", "failpoints"])
 }
@@ -87,14 +99,25 @@ fn campaign(test: &str, variables: &[(&str, String)]) -> anyhow::Result<()> {
     install_tools()?;
     // The test finds the agent's binary beside the server's.
     cargo(["build", "--workspace", "--bins", "--features", "failpoints"])?;
-    let test_words = ["test", "--workspace", "--features", "failpoints", "--test", "longshore"];
-    let which = ["--", "--ignored", "--nocapture", "--exact", test];
-    run(cargo_command().args(test_words).args(which).envs(variables.iter().map(|(name, value)| (name, value))))
+    let test_words = ["test", "--workspace", "--features", "failpoints", "--test", "longshore", "--"];
+    let which = ["--ignored", "--exact", test];
+    // Without a test of that name nothing would run, and nothing fail.
+    let listed =
+        cargo_command().args(test_words).args(which).arg("--list").output().context("cannot list the tests")?;
+    if !String::from_utf8_lossy(&listed.stdout).lines().any(|line| line == format!("{test}: test")) {
+        bail!("there is no test {test}: {}", String::from_utf8_lossy(&listed.stderr));
+    }
+    let mut command = cargo_command();
+    command.args(test_words).args(which).arg("--nocapture").envs([NO_SKIP]);
+    run(command.envs(variables.iter().map(|(name, value)| (name, value))))
 }
 
 fn install_tools() -> anyhow::Result<()> {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         TOOLS.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect();
+    if !clients::python_makes_environments() {
+        missing.push("python3-venv");
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -116,10 +139,13 @@ fn cargo<const N: usize>(arguments: [&str; N]) -> anyhow::Result<()> {
     run(cargo_command().args(arguments))
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
 fn cargo_command() -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut command = Command::new(env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")));
-    command.current_dir(root);
+    command.current_dir(root());
     command
 }
 

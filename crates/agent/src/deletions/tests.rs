@@ -52,7 +52,7 @@ impl Card {
 fn a_deleted_file_is_gone_and_its_deletion_stays_to_be_reported() {
     let card = card();
     let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
-    assert_eq!(carried, Carried::Deleted(card.deleted()));
+    assert_eq!(carried, Carried::Deleted(card.deleted().into()));
     assert!(!card.intent.path.exists());
     assert_eq!(card.entries(), [card.deleted()]);
     card.journal.close(card.intent.rid).unwrap();
@@ -73,14 +73,14 @@ fn a_crash_while_the_intent_is_written_leaves_the_file_and_nothing_to_report() {
     fs::write(torn, b"{\"rid\":").unwrap();
     assert!(card.entries().is_empty());
     let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
-    assert_eq!(carried, Carried::Deleted(card.deleted()));
+    assert_eq!(carried, Carried::Deleted(card.deleted().into()));
 }
 
 #[test]
 fn a_crash_before_the_unlinking_is_continued_with_it() {
     let card = card();
     card.journal.put(&card.intent).unwrap();
-    assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted()));
+    assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted().into()));
     assert!(!card.intent.path.exists());
 }
 
@@ -89,7 +89,7 @@ fn a_crash_after_the_unlinking_still_reports_it() {
     let card = card();
     card.journal.put(&card.intent).unwrap();
     fs::remove_file(&card.intent.path).unwrap();
-    assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted()));
+    assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted().into()));
     assert_eq!(card.entries(), [card.deleted()]);
 }
 
@@ -99,7 +99,7 @@ fn a_crash_before_the_report_reports_the_time_of_the_deletion() {
     card.journal.delete(card.intent.clone(), now()).unwrap();
     let later = now() + chrono::TimeDelta::hours(5);
     let carried = card.journal.carry_out(card.deleted(), later).unwrap();
-    assert_eq!(carried, Carried::Deleted(card.deleted()));
+    assert_eq!(carried, Carried::Deleted(card.deleted().into()));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_crash_after_the_report_reports_it_again_and_touches_no_new_file() {
     let card = card();
     card.journal.delete(card.intent.clone(), now()).unwrap();
     fs::write(&card.intent.path, b"a new recording of the same name").unwrap();
-    assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted()));
+    assert_eq!(card.continue_after_crash(), Carried::Deleted(card.deleted().into()));
     assert!(card.intent.path.exists());
 }
 
@@ -140,18 +140,18 @@ fn a_touched_file_with_the_same_bytes_is_deleted() {
     touch(&card.intent.path);
     assert_ne!(FileState::at(&card.intent.path).unwrap(), card.intent.state);
     let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
-    assert_eq!(carried, Carried::Deleted(card.deleted()));
+    assert_eq!(carried, Carried::Deleted(card.deleted().into()));
 }
 
 #[test]
 fn a_file_that_looks_the_same_on_another_card_is_read_before_it_is_deleted() {
     let mut card = card();
-    card.intent.sitting = serde_json::from_str("\"another card\"").unwrap();
+    card.intent.mount = serde_json::from_str("\"another card\"").unwrap();
     let intent = Intent { sha256: Sha256::of(b"what was on the other card"), ..card.intent.clone() };
     assert!(matches!(card.journal.delete(intent, now()).unwrap(), Carried::Kept(_)));
     assert!(card.intent.path.exists());
     let carried = card.journal.delete(card.intent.clone(), now()).unwrap();
-    assert_eq!(carried, Carried::Deleted(card.deleted()));
+    assert_eq!(carried, Carried::Deleted(card.deleted().into()));
 }
 
 #[test]
@@ -166,10 +166,21 @@ fn a_card_that_is_not_there_is_not_taken_for_a_deleted_file() {
 #[test]
 fn an_empty_mount_point_is_not_taken_for_a_deleted_file() {
     let mut card = card();
-    card.intent.file_system += 1;
+    card.intent.place = Place { file_system: card.intent.place.file_system + 1, mount: None, volume: None };
     card.journal.put(&card.intent).unwrap();
     fs::remove_file(&card.intent.path).unwrap();
     assert_eq!(card.continue_after_crash(), Carried::OutOfSight);
+}
+
+#[test]
+fn a_file_that_is_gone_already_is_nothing_that_the_agent_deletes() {
+    let card = card();
+    let path = card.intent.path;
+    let content = source::hash(&path, |_| true).unwrap();
+    let found = Found { name: "EVENT/a.mp4".into(), path: path.clone(), kind: Kind::Event, state: content.state };
+    fs::remove_file(&path).unwrap();
+    let refused = Intent::new(&Recording::new("S", &found, &content), "receipt".into()).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::NotFound);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use longshore_model::RecordingId;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 use super::{Offload, OffloadError};
 use crate::client::CallError;
 use crate::deletions::{Carried, Intent};
+use crate::lock::lock;
 use crate::receipt::{Allowance, Expected};
 
 /// Deletions of one report; with receipts of about 1 KiB this stays far below the limit of a JSON body.
@@ -22,7 +22,8 @@ const REPORT_ITEMS: usize = 200;
 const REPORTS_ALONE: Duration = Duration::from_secs(60);
 
 impl Offload {
-    /// Continues what was begun and could not be finished: by an earlier run, or on a card that was pulled out.
+    /// Continues what was begun and could not be finished: by an earlier run, or on a card that was pulled out or lets
+    /// nothing be deleted.
     /// Returns what there is to complain of.
     pub(super) async fn continue_deletions(&mut self) -> Result<BTreeSet<String>, OffloadError> {
         let mut complaints = BTreeSet::new();
@@ -41,7 +42,7 @@ impl Offload {
             } else if self.may_continue(&intent)? {
                 let name = intent.path.display().to_string();
                 match self.on_disk(move |journal, now| journal.resume(intent, now)).await? {
-                    Ok(Carried::Deleted(intent)) => self.deleted(intent, &name),
+                    Ok(Carried::Deleted(intent)) => self.deleted(*intent, &name),
                     Ok(Carried::Kept(why)) => self.observer.warn(&format!("kept {name}: {why}")),
                     Ok(Carried::OutOfSight) => {
                         let what = "its deletion was begun; put that card in again to finish it";
@@ -87,7 +88,7 @@ impl Offload {
             Ok(Allowance::Delete) => None,
             Ok(Allowance::KeepUntil(until)) => Some(until),
         };
-        self.hold.progressed();
+        self.retry.progressed();
         let news = self.list.stored(rid, receipt.clone(), until);
         if news && !self.list.was_sent(rid) {
             self.summary.already_there += 1;
@@ -105,11 +106,15 @@ impl Offload {
             Ok(intent) => intent,
             Err(error) => {
                 self.fail(rid, &format!("it could not be deleted: {error}"));
+                if error.kind() == io::ErrorKind::NotFound {
+                    // By hand, or with its card; the look tells which.
+                    self.look_soon(Duration::ZERO);
+                }
                 return Ok(());
             }
         };
         match self.on_disk(move |journal, now| journal.delete(intent, now)).await? {
-            Ok(Carried::Deleted(intent)) => self.deleted(intent, &name),
+            Ok(Carried::Deleted(intent)) => self.deleted(*intent, &name),
             Ok(Carried::Kept(why)) => self.rehash(rid, why).await?,
             Ok(Carried::OutOfSight) => self.fail(rid, "the card is not there any more"),
             Err(error) => self.fail(rid, &format!("it could not be deleted: {error}")),
@@ -130,7 +135,7 @@ impl Offload {
 
     fn deleted(&mut self, intent: Intent, name: &str) {
         self.list.remove(intent.rid);
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).deleted(&intent.path);
+        lock(&self.cache).deleted(&intent.path);
         self.summary.deleted += 1;
         self.unreported.push(intent);
         self.observer.say(&format!("deleted {name}"));
@@ -173,7 +178,7 @@ impl Offload {
                 if let Some(at) = self.unreported.iter().position(|intent| intent.rid == rid) {
                     self.journal.close(rid).map_err(|error| self.journal_error(error))?;
                     self.unreported.remove(at);
-                    self.hold.progressed();
+                    self.retry.progressed();
                     self.report_waits.reset();
                     self.reports_fail_since = None;
                 }
@@ -188,7 +193,7 @@ impl Offload {
 
     fn report_later(&mut self, error: CallError) -> Result<(), OffloadError> {
         let why = error.to_string();
-        let wait = self.hold.put_off(error, &mut self.report_waits)?;
+        let wait = self.retry.put_off(error, &mut self.report_waits)?;
         let now = Instant::now();
         self.next_report = now + wait;
         self.reports_fail_since.get_or_insert(now);

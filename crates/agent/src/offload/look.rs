@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Offload, OffloadError};
-use crate::source::Sitting;
+use crate::lock::lock;
+use crate::source::MountId;
 use crate::stock::{Growing, Stock, Stocktaker};
 
 /// Looks in which a file may have changed before a run that is to end goes on without it.
@@ -37,7 +37,7 @@ impl Offload {
                 }
             }
         }
-        let here = stocks.iter().map(|stock| (stock.root.clone(), stock.sitting.clone())).collect();
+        let here = stocks.iter().map(|stock| (stock.root.clone(), stock.mount.clone())).collect();
         self.compare(here)?;
         // A card may be pulled out and put in again while the agent runs for ever; a run that is to end needs it now.
         if let Some((root, error)) = first_error.filter(|_| self.options.once) {
@@ -48,44 +48,50 @@ impl Offload {
         Ok(())
     }
 
-    /// Tells of the cards that are gone since the last look.
-    fn compare(&mut self, here: BTreeMap<PathBuf, Sitting>) -> Result<(), OffloadError> {
+    /// Tells of the cards that are gone since the last look, or have another in their place.
+    fn compare(&mut self, here: BTreeMap<PathBuf, MountId>) -> Result<(), OffloadError> {
         let before = std::mem::replace(&mut self.here, here);
-        for (root, sitting) in before {
-            if self.here.get(&root) == Some(&sitting) {
+        for (root, mount) in before {
+            if self.here.get(&root) == Some(&mount) {
                 continue;
             }
             // Whatever comes back there may be another card.
-            self.rests.lock().unwrap_or_else(PoisonError::into_inner).keep_only(&root, &HashSet::new());
-            self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).keep_only(&root, &HashSet::new());
+            lock(&self.rests).keep_only(&root, &HashSet::new());
+            lock(&self.unreadable).keep_only(&root, &HashSet::new());
             let (folder, left) = (root.display().to_string(), self.list.unfinished_below(&root));
+            let (what, it) = match self.here.contains_key(&root) {
+                true => (format!("another card is in {folder}"), "the one before"),
+                false => (format!("{folder} is gone"), "it"),
+            };
             match left {
-                0 => self.observer.say(&format!("{folder} is gone; nothing on it was waiting")),
-                left if self.options.once => return Err(OffloadError::Gone { folder, left }),
-                left => {
-                    let what = "recordings that are not done with; they go on when it is back";
-                    self.observer.warn(&format!("{folder} is gone, with {left} {what}"));
-                }
+                0 => self.observer.say(&format!("{what}; nothing on {it} was waiting")),
+                left if self.options.once => return Err(OffloadError::Gone { what, left }),
+                left => self.observer.warn(&format!(
+                    "{what}; {left} recordings on {it} are not done with, and go on when that card is back"
+                )),
             }
         }
         Ok(())
     }
 
     fn take_over(&mut self, stocks: Vec<Stock>, complaints: &mut BTreeSet<String>) {
-        (self.summary.found, self.summary.events, self.summary.passed_over) = (0, 0, 0);
+        (self.summary.found, self.summary.events, self.summary.skipped) = (0, 0, 0);
         (self.not_read, self.growing) = (0, 0);
         let (mut recordings, mut soonest) = (Vec::new(), None);
         for stock in stocks {
             self.summary.found += stock.recordings.len() + stock.growing.len() + stock.unreadable.len();
             self.summary.events += stock.events;
-            self.summary.passed_over += stock.passed.len();
+            self.summary.skipped += stock.skipped.len();
             self.not_read += stock.unreadable.len();
+            if stock.read > 0 {
+                self.retry.progressed();
+            }
             if stock.unread {
                 // The next slice, after what is known now was offered.
                 soonest = Some(Duration::ZERO);
             }
-            for passed in stock.unreadable.iter().chain(&stock.passed) {
-                complaints.insert(format!("kept {}: {}", passed.path.display(), passed.reason));
+            for skipped in stock.unreadable.iter().chain(&stock.skipped) {
+                complaints.insert(format!("kept {}: {}", skipped.path.display(), skipped.reason));
             }
             for Growing { path, left, moves } in stock.growing {
                 if self.options.once && moves >= PATIENCE_LOOKS {
@@ -113,12 +119,12 @@ impl Offload {
 
     /// Whether the card that `path` is on was pulled out, or changed for another, since the last look.
     pub(super) async fn is_gone(&self, path: &Path) -> Result<bool, OffloadError> {
-        let Some((root, sitting)) = self.here.iter().find(|(root, _)| path.starts_with(root)) else {
+        let Some((root, mount)) = self.here.iter().find(|(root, _)| path.starts_with(root)) else {
             return Ok(true);
         };
-        let (root, sitting) = (root.clone(), sitting.clone());
+        let (root, mount) = (root.clone(), mount.clone());
         // A device that is dying may hold this call up.
-        Ok(tokio::task::spawn_blocking(move || Sitting::at(&root).ok() != Some(sitting)).await?)
+        Ok(tokio::task::spawn_blocking(move || MountId::at(&root).ok() != Some(mount)).await?)
     }
 
     /// Why nothing is done now.

@@ -21,20 +21,27 @@ impl Offload {
     pub(super) async fn round(&mut self) -> Result<(), OffloadError> {
         let mut tasks = match self.offer().await {
             Ok(tasks) => tasks,
-            Err(error) => return Ok(self.hold.after(error).await?),
+            Err(error) => return Ok(self.retry.after(error).await?),
         };
-        if tasks.is_empty() && self.list.next_due().is_some_and(|at| at <= Instant::now()) {
-            let reason = "the server has other recordings to take first";
-            return Ok(self.hold.wait(None, reason).await?);
+        if tasks.is_empty() {
+            if self.list.next_due().is_some_and(|at| at <= Instant::now()) {
+                let reason = "the server has other recordings to take first";
+                return Ok(self.retry.wait(None, reason).await?);
+            }
+            // With tasks, what comes of them counts: a server that takes offers alone is not to be called without pause.
+            self.retry.answered();
+            return Ok(());
         }
         // Stable, so that of equal places the older recording, which was offered first, keeps the first.
         tasks.sort_by_key(|(turn, ..)| *turn);
         for (_, rid, task) in tasks {
             let path = self.list.get(rid).map(|recording| recording.path.clone());
-            if let Some(path) = path
-                && self.is_gone(&path).await?
-            {
-                // What the other tasks are about may be gone with it; the look tells.
+            let gone = match path {
+                Some(path) => self.is_gone(&path).await?,
+                None => false,
+            };
+            if gone || self.options.watch.has_changed(&self.roots).map_err(OffloadError::Mounts)? {
+                // What the other tasks are about may be gone, or have to wait for what is on another card.
                 self.look_soon(Duration::ZERO);
                 break;
             }
@@ -96,7 +103,7 @@ impl Offload {
             observer: &self.observer,
             stalled: self.pace.stalled,
         };
-        match transfer.run(begin, &mut self.hold).await? {
+        match transfer.run(begin, &mut self.retry).await? {
             Ending::Complete(receipt) => {
                 if self.list.sent(rid) {
                     self.summary.sent += 1;

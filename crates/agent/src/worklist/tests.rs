@@ -5,15 +5,15 @@ use longshore_protocol::limits;
 use super::*;
 use crate::clip::Clip;
 use crate::scan::Found;
-use crate::source::{Content, FileState, Sitting};
+use crate::source::{Content, FileState, MountId};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn recording(name: &str, mtime_ns: i64) -> Recording {
     let state = FileState { size: 3, mtime_ns, ctime_ns: mtime_ns, inode: 1 };
     let found = Found { name: name.into(), path: name.into(), kind: Kind::Event, state };
-    let (sitting, sha256) = (Sitting::at(Path::new("/")).unwrap(), Sha256::of(name.as_bytes()));
-    Recording::new("S", &found, &Content { state, sitting, sha256, clip: Clip::default() })
+    let (mount, sha256) = (MountId::at(Path::new("/")).unwrap(), Sha256::of(name.as_bytes()));
+    Recording::new("S", &found, &Content { state, mount, sha256, clip: Clip::default() })
 }
 
 fn wall() -> DateTime<Utc> {

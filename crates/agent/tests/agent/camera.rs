@@ -16,6 +16,7 @@ use longshore_agent::state::{Identity, State};
 use longshore_agent::watch::Watch;
 use longshore_model::SettableClock;
 use longshore_protocol::EnrolmentText;
+use tokio::time::{Instant, sleep};
 
 pub(crate) const MIB: usize = 1024 * 1024;
 
@@ -127,6 +128,15 @@ impl Camera {
 
     pub(crate) fn open_intents(&self) -> Vec<Intent> {
         Journal::open(self.state().deletions()).unwrap().entries().unwrap().0
+    }
+}
+
+/// Asks again and again until the answer is yes; a minute is more than anything here ever needs.
+pub(crate) async fn eventually(what: &str, yes: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !yes() {
+        assert!(Instant::now() < deadline, "still not: {what}");
+        sleep(Duration::from_millis(5)).await;
     }
 }
 

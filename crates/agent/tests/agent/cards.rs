@@ -1,16 +1,15 @@
 //! Cards that come and go: real mounts, which only root may make.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_agent::backoff::Pace;
 use longshore_agent::deletions::{Carried, Intent, Journal};
 use longshore_agent::hash_cache::HashCache;
 use longshore_agent::offload::{Offload, OffloadError, Options};
+use longshore_agent::place::Place;
 use longshore_agent::progress::{Job, Observer};
 use longshore_agent::recording::Recording;
 use longshore_agent::scan::{Classifier, DEFAULT_EVENTS, Found};
@@ -20,105 +19,8 @@ use longshore_agent::watch::Watch;
 use longshore_model::{Clock, Kind, Sha256, SystemClock};
 
 use crate::camera::{Camera, MIB, clock, is_there, pace};
+use crate::card::{Card, may_mount, run, skip, text, until, watching};
 use crate::server::Fault;
-
-/// A card: a file system of its own, in a drawer while it is not in.
-struct Card {
-    drawer: PathBuf,
-    place: PathBuf,
-}
-
-/// Whether this user may mount; if not, says that a test is skipped.
-fn may_mount(camera: &Camera) -> bool {
-    let probe = camera.folder.path().join("probe");
-    fs::create_dir(&probe).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "probe"]).arg(&probe).output();
-    let may = mounted.is_ok_and(|output| output.status.success());
-    match may {
-        true => run("umount", &[probe.to_str().unwrap()]),
-        false => eprintln!("skipped: mounting needs root"),
-    }
-    may
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-impl Card {
-    fn new(camera: &Camera, name: &str) -> Self {
-        let card = Self {
-            drawer: camera.folder.path().join("drawer").join(name),
-            place: camera.folder.path().join("media").join(name),
-        };
-        fs::create_dir_all(&card.drawer).unwrap();
-        fs::create_dir_all(&card.place).unwrap();
-        run("mount", &["-t", "tmpfs", "-o", "size=64m", name, text(&card.drawer)]);
-        run("mount", &["--make-private", text(&card.drawer)]);
-        fs::create_dir(card.drawer.join("EVENT")).unwrap();
-        card
-    }
-
-    fn put(&self, name: &str, bytes: usize) -> Vec<u8> {
-        let content: Vec<u8> = (0..=250_u8).cycle().skip(name.len()).take(bytes).collect();
-        fs::write(self.drawer.join(name), &content).unwrap();
-        content
-    }
-
-    fn put_in(&self) {
-        run("mount", &["--bind", text(&self.drawer), text(&self.place)]);
-    }
-
-    /// As when the cable is pulled: nobody is asked.
-    fn pull_out(&self) {
-        run("umount", &["-l", text(&self.place)]);
-    }
-}
-
-impl Drop for Card {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l", text(&self.place)]).output();
-        let _ = Command::new("umount").args(["-l", text(&self.drawer)]).output();
-    }
-}
-
-/// An agent that watches for mounts below `media`, and never looks again without being told that something was mounted.
-fn watching(camera: &Camera) -> Offload {
-    let pace = Pace { rescan: Duration::from_secs(3_600), ..pace() };
-    let pattern = camera.folder.path().join("media/*");
-    let watch = Watch::new(vec![], &[text(&pattern).to_owned()]).unwrap();
-    let options = Options { watch, once: false, keep: false, events: vec![] };
-    Offload::new(options, camera.state(), clock(), pace, camera.heard.clone()).unwrap()
-}
-
-/// Lets the agent work until `done`; a minute is more than it ever needs.
-async fn until(
-    run: impl Future<Output = Result<longshore_agent::offload::Summary, OffloadError>>,
-    mut steps: Vec<Step<'_>>,
-) {
-    let all = async {
-        for (what, done, act) in &mut steps {
-            let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-            while !done() {
-                assert!(tokio::time::Instant::now() < deadline, "it never came that {what}");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            act();
-        }
-    };
-    tokio::select! {
-        result = run => panic!("the run ended: {result:?}"),
-        () = all => {}
-    }
-}
-
-/// What is waited for, how it is told, and what is done then.
-type Step<'a> = (&'a str, Box<dyn Fn() -> bool + 'a>, Box<dyn FnMut() + 'a>);
 
 #[tokio::test]
 async fn cards_are_offloaded_when_they_are_put_in_and_what_was_left_on_one_goes_on_when_it_is_back() {
@@ -175,7 +77,7 @@ async fn a_card_that_is_pulled_out_while_it_is_sent_loses_nothing_and_is_not_tak
         vec![
             (
                 "the card is missed",
-                Box::new(|| camera.heard().contains("CAM is gone, with")),
+                Box::new(|| camera.heard().contains("CAM is gone; 2 recordings on it are not done with")),
                 Box::new(|| {
                     assert!(is_there(&card.drawer.join("EVENT/a.mp4")) && is_there(&card.drawer.join("EVENT/b.mp4")));
                     assert!(camera.reported().is_empty(), "an empty mount point is no deletion");
@@ -284,7 +186,8 @@ async fn a_card_that_is_read_only_is_not_read_for_a_deletion_that_it_refuses() {
     run("mount", &["-o", "remount,bind,rw", text(&card.place)]);
     assert!(matches!(journal.resume(intent.clone(), now).unwrap(), Carried::Kept(_)), "it is read before it goes");
     assert!(is_there(&path));
-    // What an earlier run deleted is reported, however the card is mounted now.
+    // What an earlier run deleted is reported, though nothing can be deleted any more.
+    let intent = Intent { place: Place::of(&fs::File::open(&path).unwrap()).unwrap(), ..intent };
     journal.put(&intent).unwrap();
     fs::remove_file(&path).unwrap();
     run("mount", &["-o", "remount,bind,ro", text(&card.place)]);
@@ -304,8 +207,7 @@ async fn what_a_dying_device_cannot_read_stays_and_fails_in_plain_words() {
     let mount = || run("mount", &["-o", "loop", text(&image), text(&place)]);
     let probe = Command::new("mount").args(["-o", "loop", text(&image), text(&place)]).output().unwrap();
     if !probe.status.success() {
-        eprintln!("skipped: no loop mounts here: {}", String::from_utf8_lossy(&probe.stderr));
-        return;
+        return skip(&format!("no loop mounts here: {}", String::from_utf8_lossy(&probe.stderr)));
     }
     fs::create_dir(place.join("EVENT")).unwrap();
     let content: Vec<u8> = (0..=250_u8).cycle().take(8 * MIB).collect();

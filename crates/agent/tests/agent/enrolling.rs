@@ -3,7 +3,7 @@
 use longshore_agent::enrol::EnrolError;
 use longshore_model::{DeviceId, TokenId};
 
-use crate::camera::Camera;
+use crate::camera::{Camera, eventually};
 use crate::server::{self, Server};
 
 #[tokio::test]
@@ -56,11 +56,7 @@ async fn a_new_text_of_the_same_server_enrols_a_retired_device_again_with_its_ke
         world.polls_before_approval = usize::MAX;
     }
     // Given up before the admin approves: it is still who it was.
-    let asked = async {
-        while camera.server.world.lock().unwrap().count("GET") < 2 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
+    let asked = eventually("it polls", || camera.server.world.lock().unwrap().count("GET") >= 2);
     tokio::select! {
         end = camera.enrol(&text) => panic!("{end:?}"),
         () = asked => {}

@@ -11,7 +11,7 @@ use longshore_agent::offload::{Offload, Options};
 use longshore_agent::watch::Watch;
 use longshore_model::SystemClock;
 
-use crate::camera::{Camera, is_there, pace};
+use crate::camera::{Camera, eventually, is_there, pace};
 
 /// How long a file has to rest here: longer than a busy machine holds the camera of these tests up.
 const REST: Duration = Duration::from_secs(2);
@@ -41,9 +41,7 @@ async fn a_recording_that_is_being_written_is_offered_when_it_rests_whole_and_on
             content.extend([round; 5_000]);
             assert_eq!(camera.server.world.lock().unwrap().offers_of("EVENT/a.mp4"), 0);
         }
-        while camera.reported().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually("it is home", || !camera.reported().is_empty()).await;
     };
     tokio::select! {
         result = offload(&camera, false).run() => panic!("{result:?}"),

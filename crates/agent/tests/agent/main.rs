@@ -6,9 +6,11 @@
 )]
 
 mod camera;
+mod card;
 mod cards;
 mod enrolling;
 mod growing;
 mod offloading;
 mod server;
+mod swapped;
 mod times;

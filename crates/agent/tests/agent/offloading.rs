@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use longshore_agent::backoff::Pace;
-use longshore_agent::hold::Stop;
 use longshore_agent::offload::{Offload, OffloadError, Options, Summary};
+use longshore_agent::retry::Stop;
 use longshore_agent::state::Identity;
 use longshore_agent::watch::Watch;
 use longshore_model::ReceiptKey;
@@ -14,7 +14,7 @@ use longshore_protocol::ProblemType;
 use rcgen::KeyPair;
 use tokio::net::TcpSocket;
 
-use crate::camera::{Camera, MIB, clock, is_there, pace};
+use crate::camera::{Camera, MIB, clock, eventually, is_there, pace};
 use crate::server::{Fault, Server};
 
 #[tokio::test]
@@ -140,11 +140,7 @@ async fn a_server_that_refuses_the_device_ends_a_run_by_hand_and_is_waited_for_b
     assert!(matches!(error, OffloadError::Stopped(Stop::Refused(_))), "{error}");
     camera.fault([ProblemType::UnknownDevice, ProblemType::Unauthenticated].map(Fault::Answer));
     let run = camera.without_end();
-    let reported = async {
-        while camera.reported().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
+    let reported = eventually("it is home", || !camera.reported().is_empty());
     tokio::select! {
         result = run.run() => panic!("{result:?}"),
         () = reported => {}
@@ -169,6 +165,52 @@ async fn a_report_that_fails_is_repeated() {
     camera.once().await;
     assert_eq!(camera.reported(), ["EVENT/a.mp4"]);
     assert!(camera.open_intents().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_report_between_two_recorded_ones_stays_for_the_next_start() {
+    let camera = Camera::enrolled().await;
+    for name in ["a", "b", "c"] {
+        camera.put(&format!("EVENT/{name}.mp4"), 10);
+    }
+    // The server has all three first, so that one report tells of all of them.
+    camera.offload(true).unwrap().run().await.unwrap();
+    camera.server.world.lock().unwrap().refuses = vec!["EVENT/b.mp4".into()];
+    let summary = camera.once().await;
+    assert_eq!((summary.deleted, summary.unreported, summary.failed), (3, 0, 1), "{}", camera.heard());
+    assert_eq!(camera.reported(), ["EVENT/a.mp4", "EVENT/c.mp4"]);
+    assert_eq!(camera.server.world.lock().unwrap().count("POST /device/v1/deletions"), 1);
+    let words = "EVENT/b.mp4 was deleted: as the test wants it; it is reported again at the next start";
+    assert!(camera.heard().contains(words), "{}", camera.heard());
+    let paths: Vec<_> = camera.open_intents().into_iter().map(|intent| intent.path).collect();
+    assert_eq!(paths, [camera.card("EVENT/b.mp4")]);
+    camera.server.world.lock().unwrap().refuses.clear();
+    camera.once().await;
+    assert_eq!(camera.reported(), ["EVENT/a.mp4", "EVENT/c.mp4", "EVENT/b.mp4"]);
+    assert!(camera.open_intents().is_empty());
+}
+
+#[tokio::test]
+async fn every_outage_of_the_server_begins_with_short_waits_even_if_nothing_is_sent_in_between() {
+    let camera = Camera::enrolled().await;
+    let usual = Pace { longest: Duration::from_secs(3_600), ..pace() };
+    let watch = Watch::folder(&camera.card("")).unwrap();
+    let options = Options { watch, once: false, keep: false, events: vec![] };
+    let offload = Offload::new(options, camera.state(), clock(), usual, camera.heard.clone()).unwrap();
+    let outages = async {
+        for n in 0..4 {
+            // Nobody requests what is offered here. The ceilings of eight waits are 255 ms together, those of four
+            // times eight of which none is forgotten are weeks.
+            camera.server.world.lock().unwrap().failing_offers = 8;
+            let name = format!("{n}.mp4");
+            camera.put(&name, 10 + n);
+            eventually("it is offered", || camera.server.world.lock().unwrap().offers_of(&name) > 0).await;
+        }
+    };
+    tokio::select! {
+        end = offload.run() => panic!("{end:?}"),
+        () = outages => {}
+    }
 }
 
 #[tokio::test]
@@ -226,14 +268,10 @@ async fn a_report_that_the_server_does_not_take_holds_up_no_transfer() {
     let watch = Watch::folder(&camera.card("")).unwrap();
     let options = Options { watch, once: false, keep: false, events: vec![] };
     let offload = Offload::new(options, camera.state(), clock(), slow, camera.heard.clone()).unwrap();
-    let all_deleted = async {
-        while fs::read_dir(camera.card("EVENT")).unwrap().count() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
+    let all_deleted = eventually("all are deleted", || fs::read_dir(camera.card("EVENT")).unwrap().count() == 0);
     tokio::select! {
         end = offload.run() => panic!("{end:?}"),
-        deleted = tokio::time::timeout(Duration::from_secs(20), all_deleted) => deleted.unwrap(),
+        () = all_deleted => {}
     }
     assert!(camera.reported().is_empty());
     assert_eq!(camera.open_intents().len(), 3);
@@ -246,11 +284,8 @@ async fn a_deletion_that_a_crash_cut_short_is_reported_at_the_next_start() {
     // The server never records the deletion; dropping the run then is what a crash does.
     camera.server.world.lock().unwrap().failing_reports = usize::MAX;
     let run = camera.offload(false).unwrap().run();
-    let unreported = async {
-        while camera.server.world.lock().unwrap().count("POST /device/v1/deletions") == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
+    let reports = || camera.server.world.lock().unwrap().count("POST /device/v1/deletions");
+    let unreported = eventually("it reports", || reports() > 0);
     tokio::select! {
         result = run => panic!("{result:?}"),
         () = unreported => {}
@@ -271,9 +306,7 @@ async fn without_once_new_files_are_found_by_themselves() {
     let reported = async {
         for name in ["EVENT/a.mp4", "EVENT/b.mp4"] {
             camera.put(name, MIB);
-            while !camera.reported().contains(&name.to_owned()) {
-                tokio::task::yield_now().await;
-            }
+            eventually("it is home", || camera.reported().contains(&name.to_owned())).await;
         }
     };
     tokio::select! {

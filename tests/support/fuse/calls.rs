@@ -1,184 +1,21 @@
-//! A share that refuses what a local disk offers: a folder passed through FUSE.
+//! What the kernel asks of the share.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
-    INodeNo, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
+    ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
-use rustix::fs::OFlags;
-use tempfile::TempDir;
+
+use super::nodes::{Answer, PassThrough, attributes};
 
 /// The kernel asks again each time: what is done beside the mount is seen at once.
 const NO_TIME: Duration = Duration::ZERO;
-
-/// A mounted share; unmounted when it is dropped.
-pub(crate) struct Share {
-    session: Option<BackgroundSession>,
-    folder: TempDir,
-}
-
-impl Share {
-    /// Mounts a share that refuses `O_DIRECT`, exclusive renames and, if so wanted, links. `None`, with the reason printed,
-    /// where FUSE cannot be mounted.
-    pub(crate) fn refusing(links: bool) -> Option<Self> {
-        if !Path::new("/dev/fuse").exists() || !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: a FUSE mount needs /dev/fuse and root");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let (below, point) = (folder.path().join("below"), folder.path().join("point"));
-        fs::create_dir(&below).unwrap();
-        fs::create_dir(&point).unwrap();
-        let passed = Passed {
-            links,
-            state: Mutex::new(State {
-                nodes: HashMap::from([(below.metadata().unwrap().ino(), 1)]),
-                paths: HashMap::from([(1, vec![below])]),
-                last: 1,
-                ..State::default()
-            }),
-        };
-        let session = fuser::spawn_mount(passed, &point, &Config::default()).unwrap();
-        Some(Self { session: Some(session), folder })
-    }
-
-    pub(crate) fn point(&self) -> PathBuf {
-        self.folder.path().join("point")
-    }
-
-    /// The same folder, not through FUSE.
-    pub(crate) fn below(&self) -> PathBuf {
-        self.folder.path().join("below")
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let ended = self.session.take().map(BackgroundSession::umount_and_join);
-        if let Some(Err(error)) = ended {
-            eprintln!("the share was not unmounted: {error}");
-        }
-    }
-}
-
-struct Passed {
-    /// Whether links are refused.
-    links: bool,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Names of each node that the kernel has heard of; 1 is the root.
-    paths: HashMap<u64, Vec<PathBuf>>,
-    /// The node of each inode below. The disk gives a deleted file's number to the next one, and the kernel must not take
-    /// that for the same.
-    nodes: HashMap<u64, u64>,
-    open: HashMap<u64, Arc<File>>,
-    last: u64,
-}
-
-type Answer<T> = Result<T, Errno>;
-
-impl Passed {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
-    }
-
-    fn path(&self, ino: INodeNo) -> Answer<PathBuf> {
-        let state = self.state();
-        let mut paths = state.paths.get(&ino.0).into_iter().flatten();
-        let is_it =
-            |path: &&PathBuf| path.symlink_metadata().is_ok_and(|found| state.nodes.get(&found.ino()) == Some(&ino.0));
-        paths.find(is_it).cloned().ok_or(Errno::ENOENT)
-    }
-
-    fn child(&self, parent: INodeNo, name: &OsStr) -> Answer<PathBuf> {
-        Ok(self.path(parent)?.join(name))
-    }
-
-    /// Looks at a path and notes its node.
-    fn note(&self, path: PathBuf) -> Answer<FileAttr> {
-        let found = path.symlink_metadata()?;
-        let mut state = self.state();
-        let State { paths, nodes, last, .. } = &mut *state;
-        let node = *nodes.entry(found.ino()).or_insert_with(|| {
-            *last += 1;
-            *last
-        });
-        let paths = paths.entry(node).or_default();
-        if !paths.contains(&path) {
-            paths.push(path);
-        }
-        Ok(FileAttr { ino: INodeNo(node), ..attributes(&found) })
-    }
-
-    /// Before the last name of a file, or a folder, goes.
-    fn forget_last(&self, path: &Path) {
-        if let Ok(found) = path.symlink_metadata()
-            && (found.is_dir() || found.nlink() == 1)
-        {
-            self.state().nodes.remove(&found.ino());
-        }
-    }
-
-    fn keep(&self, file: File) -> FileHandle {
-        let mut state = self.state();
-        state.last += 1;
-        let number = state.last;
-        state.open.insert(number, Arc::new(file));
-        FileHandle(number)
-    }
-
-    fn file(&self, handle: FileHandle) -> Answer<Arc<File>> {
-        self.state().open.get(&handle.0).cloned().ok_or(Errno::EBADF)
-    }
-
-    fn attributes_of(&self, ino: INodeNo, handle: Option<FileHandle>) -> Answer<FileAttr> {
-        let found = match handle {
-            Some(handle) => self.file(handle)?.metadata()?,
-            None => self.path(ino)?.symlink_metadata()?,
-        };
-        Ok(FileAttr { ino, ..attributes(&found) })
-    }
-
-    fn open_file(&self, path: &Path, flags: i32, options: &mut OpenOptions) -> Answer<FileHandle> {
-        if flags & OFlags::DIRECT.bits().cast_signed() != 0 {
-            return Err(Errno::EINVAL);
-        }
-        Ok(self.keep(options.read(true).open(path)?))
-    }
-}
-
-fn attributes(found: &Metadata) -> FileAttr {
-    let kind = if found.is_dir() { FileType::Directory } else { FileType::RegularFile };
-    FileAttr {
-        ino: INodeNo(found.ino()),
-        size: found.len(),
-        blocks: found.blocks(),
-        atime: SystemTime::UNIX_EPOCH,
-        mtime: found.modified().unwrap(),
-        ctime: found.modified().unwrap(),
-        crtime: SystemTime::UNIX_EPOCH,
-        kind,
-        perm: u16::try_from(found.mode() & 0o7777).unwrap(),
-        nlink: u32::try_from(found.nlink()).unwrap(),
-        uid: found.uid(),
-        gid: found.gid(),
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
-    }
-}
 
 /// Answers with what came out, or with its error.
 macro_rules! answer {
@@ -191,7 +28,7 @@ macro_rules! answer {
     };
 }
 
-impl Filesystem for Passed {
+impl Filesystem for PassThrough {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         answer!(reply, self.note(self.child(parent, name)?), |found| reply.entry(&NO_TIME, &found, Generation(0)));
     }
@@ -289,7 +126,7 @@ impl Filesystem for Passed {
 
     fn link(&self, _: &Request, ino: INodeNo, new_parent: INodeNo, new_name: &OsStr, reply: ReplyEntry) {
         let work = || {
-            if self.links {
+            if self.refuses_links {
                 return Err(Errno::EPERM);
             }
             let to = self.child(new_parent, new_name)?;

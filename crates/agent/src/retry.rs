@@ -33,13 +33,13 @@ pub enum Stop {
     },
 }
 
-/// The patience of one run, and the person who is told of it.
-pub struct Hold {
+/// When the calls of one run are tried again, and the person who is told of it.
+pub struct Retry {
     patience: Patience,
     observer: Arc<dyn Observer>,
 }
 
-impl Hold {
+impl Retry {
     /// Waits as long as `patience` allows.
     pub fn new(patience: Patience, observer: Arc<dyn Observer>) -> Self {
         Self { patience, observer }
@@ -50,26 +50,19 @@ impl Hold {
         self.patience.progressed();
     }
 
+    /// The server answered, and there is nothing to do for it now.
+    pub fn answered(&mut self) {
+        self.patience.answered();
+    }
+
     /// Waits before the next try after `error`.
     ///
     /// # Errors
     /// [`Stop`] if there is to be no next try.
     pub async fn after(&mut self, error: CallError) -> Result<(), Stop> {
-        if let CallError::Problem { problem, .. } = &error
-            && Verdict::on(problem) == Verdict::Stop
-        {
-            if self.patience.give_up().is_some() {
-                return Err(Stop::Refused(problem.clone()));
-            }
-            // An agent that is left alone for years waits until the administrator has changed their mind.
-            let longest = Some(self.patience.longest());
-            return self.wait(longest, &error.to_string()).await;
-        }
-        // A run that is to end tells its user at once. One that goes on for ever may be docked elsewhere next time.
-        if self.patience.give_up().is_some() && is_hopeless(&error) {
-            return Err(Stop::Hopeless(error));
-        }
-        self.wait(error.retry_after(), &error.to_string()).await
+        let reason = error.to_string();
+        let asked = self.asked(error)?;
+        self.wait(asked, &reason).await
     }
 
     /// How long to put off what failed with `error` and does not keep the rest from going on. `waits` are its own, since
@@ -78,17 +71,20 @@ impl Hold {
     /// # Errors
     /// [`Stop`] if the run is to end instead.
     pub fn put_off(&self, error: CallError, waits: &mut Backoff) -> Result<Duration, Stop> {
-        let own = waits.jittered(random());
-        let longest = self.patience.longest();
-        let stop = match &error {
-            CallError::Problem { problem, .. } if Verdict::on(problem) == Verdict::Stop => Some(problem.clone()),
-            _ => None,
-        };
-        match stop {
-            Some(problem) if self.patience.give_up().is_some() => Err(Stop::Refused(problem)),
-            Some(_) => Ok(longest),
-            None if self.patience.give_up().is_some() && is_hopeless(&error) => Err(Stop::Hopeless(error)),
-            None => Ok(error.retry_after().map_or(own, |asked| asked.min(longest))),
+        Ok(waits.wait(self.asked(error)?, random()))
+    }
+
+    /// The wait that is asked for after `error`, if any. A run that is to end tells its user at once of what it would wait
+    /// for in vain. One that goes on for ever may be docked elsewhere next time, or its administrator changes their mind.
+    fn asked(&self, error: CallError) -> Result<Option<Duration>, Stop> {
+        let is_to_end = self.patience.give_up().is_some();
+        match &error {
+            CallError::Problem { problem, .. } if Verdict::on(problem) == Verdict::Stop => match is_to_end {
+                true => Err(Stop::Refused(problem.clone())),
+                false => Ok(Some(self.patience.longest())),
+            },
+            _ if is_to_end && is_hopeless(&error) => Err(Stop::Hopeless(error)),
+            _ => Ok(error.retry_after()),
         }
     }
 

@@ -1,183 +1,30 @@
-//! A small Longshore server over real TLS, which can be told to misbehave.
+//! What the server does with one request.
 
-mod tls;
-
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine;
-use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
-use http_body_util::{BodyExt, Full};
+use chrono::{DateTime, Utc};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use longshore_model::{
-    BASE64URL, DeviceId, EnrolmentId, Kind, ReceiptClaims, ReceiptKey, RecordingId, Sha256, TokenId,
-};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use longshore_model::{Kind, ReceiptClaims, ReceiptVerifier, RecordingId, Sha256};
 use longshore_protocol::{
-    Answer, Approval, Deletion, Deletions, DeletionsAnswer, EnrolmentAnswer, EnrolmentStatus, EnrolmentText,
-    ItemAnswer, Later, Metadata, OfferItem, Offers, OffersAnswer, Problem, ProblemType, ServerIdentity, headers, paths,
+    Answer, Approval, Deletion, DeletionRefused, Deletions, DeletionsAnswer, EnrolmentStatus, ItemAnswer, Later,
+    Metadata, Offers, OffersAnswer, ProblemType, headers, paths,
 };
-use rcgen::KeyPair;
-use serde::Serialize;
-use tokio::net::TcpListener;
 
-pub(crate) const DEVICE: DeviceId = DeviceId::from_bytes([0xd; 16]);
+use super::reply::{Reply, empty, enrolment, json, problem};
+use super::{DEVICE, Fault, Keys, World, tls};
 
-/// How a `PATCH` goes wrong.
-pub(crate) enum Fault {
-    /// The connection breaks after this many bytes of the body.
-    CutAfter(usize),
-    /// A problem is answered before the body is read.
-    Answer(ProblemType),
-    /// Something is done when the first bytes have arrived.
-    Meanwhile(Box<dyn FnOnce() + Send>),
-}
-
-/// One upload.
-#[derive(Default)]
-struct Upload {
-    size: usize,
-    data: Vec<u8>,
-}
-
-/// What the server knows, and how it is to behave.
-#[derive(Default)]
-pub(crate) struct World {
-    offered: HashMap<RecordingId, OfferItem>,
-    uploads: HashMap<RecordingId, Upload>,
-    /// File names whose deletion was reported, in order.
-    pub(crate) deleted: Vec<String>,
-    /// Method and path of every request.
-    pub(crate) calls: Vec<String>,
-    /// For the next `PATCH`es, one each.
-    pub(crate) faults: VecDeque<Fault>,
-    /// How many offers of a complete upload are answered without its receipt; the transfer's last answer too.
-    pub(crate) receipt_late_by: usize,
-    /// How many reports of deletions fail first.
-    pub(crate) failing_reports: usize,
-    /// What they fail with, if not because the device is suspended, and how many seconds they are to wait.
-    pub(crate) reports_fail_with: Option<(ProblemType, u64)>,
-    /// How many offers of a new recording are answered `too_many_unfinished` first.
-    pub(crate) too_many_unfinished: usize,
-    /// How far in the future the receipts' `delete_after` is.
-    pub(crate) delete_after: TimeDelta,
-    /// Signs receipts in the server's place.
-    pub(crate) forger: Option<ReceiptKey>,
-    /// How many polls of an enrolment answer "pending".
-    pub(crate) polls_before_approval: usize,
-    /// The one good token, if it is not the first one any more.
-    pub(crate) token: Option<String>,
-    /// Who is approved next, if not [`DEVICE`].
-    pub(crate) approves: Option<DeviceId>,
-    pub(crate) enrolling: Vec<u8>,
-}
-
-impl World {
-    /// The bytes of the complete upload whose file had this name.
-    pub(crate) fn stored(&self, name: &str) -> Option<&[u8]> {
-        let upload = |item: &OfferItem| self.uploads.get(&item.rid).filter(|up| up.data.len() == up.size);
-        let mut stored = self.offered.values().filter(|item| item.filename.as_deref() == Some(name)).filter_map(upload);
-        stored.next().map(|upload| upload.data.as_slice())
-    }
-
-    /// How many recordings of this file name were offered.
-    pub(crate) fn offers_of(&self, name: &str) -> usize {
-        self.offered.values().filter(|item| item.filename.as_deref() == Some(name)).count()
-    }
-
-    pub(crate) fn count(&self, call: &str) -> usize {
-        self.calls.iter().filter(|made| made.starts_with(call)).count()
-    }
-}
-
-pub(crate) struct Server {
-    pub(crate) world: Arc<Mutex<World>>,
-    pub(crate) text: EnrolmentText,
-    keys: Arc<Keys>,
-}
-
-struct Keys {
-    receipt: ReceiptKey,
-    pin: Sha256,
-    url: String,
-}
-
-impl Server {
-    pub(crate) async fn start() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let (acceptor, pin) = tls::acceptor(&key);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let keys = Arc::new(Keys {
-            receipt: ReceiptKey::from_pkcs8(&KeyPair::generate().unwrap().serialize_der()).unwrap(),
-            pin,
-            url: url.clone(),
-        });
-        let world = Arc::new(Mutex::new(World::default()));
-        let server = Self {
-            world: world.clone(),
-            text: EnrolmentText {
-                server: url.parse().unwrap(),
-                token: TokenId::from_bytes([1; 16]),
-                secret: [2; 16],
-                pin,
-            },
-            keys: keys.clone(),
-        };
-        tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let (acceptor, world, keys) = (acceptor.clone(), world.clone(), keys.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(socket).await else {
-                        return;
-                    };
-                    let spki = tls::client_spki(&stream);
-                    let service = service_fn(move |request| {
-                        let call = Call { world: world.clone(), keys: keys.clone(), spki: spki.clone() };
-                        call.answer(request)
-                    });
-                    // A connection that is cut on purpose ends with an error.
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
-        });
-        server
-    }
-
-    /// What an approved device is told of this server.
-    pub(crate) fn identity(&self) -> ServerIdentity {
-        self.keys.identity()
-    }
-}
-
-impl Keys {
-    fn identity(&self) -> ServerIdentity {
-        ServerIdentity {
-            id: self.receipt.server_id().to_owned(),
-            pins: vec![BASE64URL.encode(self.pin.as_bytes())],
-            urls: vec![self.url.clone()],
-            receipt_keys: self.receipt.jwks(),
-        }
-    }
-}
-
-type Reply = Response<Full<Bytes>>;
-
-struct Call {
-    world: Arc<Mutex<World>>,
-    keys: Arc<Keys>,
-    spki: Vec<u8>,
+/// One request, and whose it is.
+pub(super) struct Call {
+    pub(super) world: Arc<Mutex<World>>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) spki: Vec<u8>,
 }
 
 impl Call {
-    async fn answer(self, request: Request<Incoming>) -> io::Result<Reply> {
+    pub(super) async fn answer(self, request: Request<Incoming>) -> io::Result<Reply> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         self.world.lock().unwrap().calls.push(format!("{method} {path}"));
         let upload = path.strip_prefix(paths::UPLOADS).and_then(|rest| rest.strip_prefix('/'));
@@ -202,6 +49,9 @@ impl Call {
                 json(202, &enrolment(EnrolmentStatus::Pending))
             }
             (Method::GET, path) if path.starts_with(paths::ENROLMENTS) => self.poll(),
+            (Method::POST, paths::OFFERS) if self.fails_this_offer() => {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             (Method::POST, paths::OFFERS) => self.offers(serde_json::from_slice(&body).unwrap()),
             (Method::POST, paths::UPLOADS) => self.create(&head.headers),
             (Method::POST, paths::DELETIONS) => self.deletions(serde_json::from_slice(&body).unwrap()),
@@ -221,6 +71,13 @@ impl Call {
             server: self.keys.identity(),
         };
         json(200, &enrolment(EnrolmentStatus::Approved(approval)))
+    }
+
+    fn fails_this_offer(&self) -> bool {
+        let mut world = self.world.lock().unwrap();
+        let fails = world.failing_offers > 0;
+        world.failing_offers = world.failing_offers.saturating_sub(1);
+        fails
     }
 
     fn offers(&self, offers: Offers) -> Reply {
@@ -254,7 +111,7 @@ impl Call {
         json(200, &OffersAnswer { items })
     }
 
-    fn create(&self, fields: &hyper::HeaderMap) -> Reply {
+    fn create(&self, fields: &HeaderMap) -> Reply {
         let mut world = self.world.lock().unwrap();
         let metadata = Metadata::parse(fields[headers::UPLOAD_METADATA].to_str().unwrap()).unwrap();
         let rid: RecordingId = metadata.text("rid").unwrap().parse().unwrap();
@@ -370,45 +227,19 @@ impl Call {
             }
             return reply;
         }
-        let mut recorded = Vec::new();
-        for Deletion { receipt, .. } in deletions.items {
-            let verifier = longshore_model::ReceiptVerifier::new(&self.keys.receipt.jwks()).unwrap();
+        let (mut recorded, mut refused) = (Vec::new(), Vec::new());
+        for (index, Deletion { receipt, .. }) in deletions.items.into_iter().enumerate() {
+            let verifier = ReceiptVerifier::new(&self.keys.receipt.jwks()).unwrap();
             let claims = verifier.verify(&receipt).unwrap();
             let name = world.offered.get(&claims.rid).and_then(|item| item.filename.clone());
-            world.deleted.push(name.unwrap_or_else(|| claims.rid.to_string()));
+            let name = name.unwrap_or_else(|| claims.rid.to_string());
+            if world.refuses.contains(&name) {
+                refused.push(DeletionRefused { index, reason: "as the test wants it".into() });
+                continue;
+            }
+            world.deleted.push(name);
             recorded.push(claims.rid);
         }
-        let refused = Vec::new();
         json(200, &DeletionsAnswer { recorded, refused })
     }
-}
-
-fn enrolment(status: EnrolmentStatus) -> EnrolmentAnswer {
-    EnrolmentAnswer {
-        id: EnrolmentId::from_bytes([5; 16]),
-        code: "K7PX".into(),
-        serial: "B4-10291".into(),
-        model: "BC4".into(),
-        status,
-    }
-}
-
-fn empty(status: StatusCode) -> Reply {
-    Response::builder().status(status).body(Full::default()).unwrap()
-}
-
-fn json(status: u16, body: &impl Serialize) -> Reply {
-    let body = serde_json::to_vec(body).unwrap();
-    let reply = Response::builder().status(status).header("content-type", "application/json");
-    reply.body(Full::from(body)).unwrap()
-}
-
-fn problem(kind: ProblemType) -> Reply {
-    let mut reply = json(kind.status(), &Problem::new(kind, "as the test wants it"));
-    let fields = reply.headers_mut();
-    fields.insert("content-type", headers::PROBLEM_JSON.parse().unwrap());
-    if kind.status() == 503 {
-        fields.insert("retry-after", "0".parse().unwrap());
-    }
-    reply
 }

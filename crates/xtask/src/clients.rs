@@ -1,0 +1,44 @@
+//! Clients that others wrote, as `tests/foreign` names them: from npm and PyPI, in the versions that are pinned there.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Where they are described, and the scripts that drive them.
+const SOURCE: &str = "tests/foreign";
+/// Where they are installed, in cargo's folder for what is built.
+const TARGET: &str = "foreign";
+/// What decides whether they have to be installed anew.
+const PINNED: [&str; 2] = ["package-lock.json", "requirements.txt"];
+
+/// Whether Python is there with what Debian has in a package of its own.
+pub(crate) fn python_makes_environments() -> bool {
+    let asked = Command::new("python3").args(["-c", "import ensurepip, venv"]).stderr(Stdio::null()).status();
+    asked.is_ok_and(|status| status.success())
+}
+
+/// Installs them, unless that was done for these versions.
+pub(crate) fn install(root: &Path) -> anyhow::Result<()> {
+    let built = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
+    let (source, target) = (root.join(SOURCE), built.join(TARGET));
+    fs::create_dir_all(&target)?;
+    for entry in fs::read_dir(&source)? {
+        let entry = entry?;
+        fs::copy(entry.path(), target.join(entry.file_name()))?;
+    }
+    let pinned = PINNED.map(|name| fs::read_to_string(source.join(name))).into_iter().collect::<Result<String, _>>()?;
+    let stamp = target.join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == pinned) {
+        return Ok(());
+    }
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]), &target)?;
+    run(Command::new("python3").args(["-m", "venv", "--clear", "venv"]), &target)?;
+    let pip = target.join("venv/bin/pip");
+    run(Command::new(pip).args(["install", "--quiet", "--requirement", "requirements.txt"]), &target)?;
+    Ok(fs::write(stamp, pinned)?)
+}
+
+fn run(command: &mut Command, folder: &Path) -> anyhow::Result<()> {
+    crate::run(command.current_dir(folder))
+}

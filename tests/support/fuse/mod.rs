@@ -1,0 +1,64 @@
+//! A share that refuses what a local disk offers: a folder passed through FUSE.
+
+mod calls;
+mod nodes;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fuser::{BackgroundSession, Config};
+use tempfile::TempDir;
+
+use super::skip;
+use nodes::PassThrough;
+
+/// A mounted share; unmounted when it is dropped.
+pub(crate) struct Share {
+    session: Option<BackgroundSession>,
+    folder: TempDir,
+}
+
+impl Share {
+    /// Mounts a share that refuses `O_DIRECT` and exclusive renames. `None`, with the reason printed, where FUSE cannot be
+    /// mounted.
+    pub(crate) fn with_links() -> Option<Self> {
+        Self::mount(false)
+    }
+
+    /// The same, which refuses links too.
+    pub(crate) fn without_links() -> Option<Self> {
+        Self::mount(true)
+    }
+
+    fn mount(refuses_links: bool) -> Option<Self> {
+        if !Path::new("/dev/fuse").exists() || !rustix::process::geteuid().is_root() {
+            skip("a FUSE mount needs /dev/fuse and root");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (below, point) = (folder.path().join("below"), folder.path().join("point"));
+        fs::create_dir(&below).unwrap();
+        fs::create_dir(&point).unwrap();
+        let files = PassThrough::new(below, refuses_links);
+        let session = fuser::spawn_mount(files, &point, &Config::default()).unwrap();
+        Some(Self { session: Some(session), folder })
+    }
+
+    pub(crate) fn point(&self) -> PathBuf {
+        self.folder.path().join("point")
+    }
+
+    /// The same folder, not through FUSE.
+    pub(crate) fn below(&self) -> PathBuf {
+        self.folder.path().join("below")
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let ended = self.session.take().map(BackgroundSession::umount_and_join);
+        if let Some(Err(error)) = ended {
+            eprintln!("the share was not unmounted: {error}");
+        }
+    }
+}
