@@ -2,20 +2,23 @@
 
 mod answer;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use longshore_model::{EnrolmentId, RecordingId};
 use longshore_protocol::{
     Deletions, DeletionsAnswer, EnrolmentAnswer, EnrolmentRequest, EnrolmentText, Metadata, Offers, OffersAnswer,
     headers, paths,
 };
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::lock::lock;
 pub use answer::CallError;
 
 /// Time for a connection with its handshake; a cellular network may need several round trips of a second.
@@ -42,6 +45,8 @@ pub struct Client {
     http: reqwest::Client,
     servers: Vec<Url>,
     current: AtomicUsize,
+    /// What the server's clock showed, and when we heard it.
+    heard: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
 impl Client {
@@ -66,7 +71,7 @@ impl Client {
             .user_agent(concat!("longshore-agent/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| CallError::Protocol(error.to_string()))?;
-        Ok(Self { http, servers, current: AtomicUsize::new(0) })
+        Ok(Self { http, servers, current: AtomicUsize::new(0), heard: Mutex::default() })
     }
 
     /// Asks to be known (`POST /enrolments`); the same token and key ask for the same enrolment again.
@@ -180,10 +185,28 @@ impl Client {
         answer::json(self.send(call).await?).await
     }
 
+    /// The time of the server's clock, at most a second behind; `None` before its first answer. What the server decides
+    /// by a time is decided by this one: a camera's clock may be years off.
+    pub fn server_time(&self) -> Option<DateTime<Utc>> {
+        let (time, at) = (*lock(&self.heard))?;
+        Some(time + at.elapsed())
+    }
+
+    fn hear(&self, response: &Response) {
+        // The form of HTTP's dates is one of RFC 2822's (RFC 9110 §5.6.7).
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
+            *lock(&self.heard) = Some((date.to_utc(), Instant::now()));
+        }
+    }
+
     async fn send(&self, call: RequestBuilder) -> Result<Response, CallError> {
         let used = self.current.load(Ordering::Relaxed);
         match call.send().await {
-            Ok(response) => answer::successful(response).await,
+            Ok(response) => {
+                self.hear(&response);
+                answer::successful(response).await
+            }
             Err(error) => {
                 if error.is_connect() {
                     // The next call tries the next address; only if no other call has moved on already.

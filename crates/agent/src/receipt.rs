@@ -73,11 +73,17 @@ impl Checker {
         })
     }
 
-    /// Whether `receipt` is for the file that is `expected`, and what it allows at the time `now`.
+    /// Whether `receipt` is for the file that is `expected`, and what it allows now, by the server's clock, if that was
+    /// heard: the receipt itself proves that it had come to the moment of verification.
     ///
     /// # Errors
     /// [`NoReceipt`]: the file must be kept.
-    pub(crate) fn check(&self, receipt: &str, expected: &Expected, now: DateTime<Utc>) -> Result<Allowance, NoReceipt> {
+    pub(crate) fn check(
+        &self,
+        receipt: &str,
+        expected: &Expected,
+        server_time: Option<DateTime<Utc>>,
+    ) -> Result<Allowance, NoReceipt> {
         let claims = self.verifier.verify(receipt)?;
         if claims.server != self.server {
             return Err(NoReceipt::OtherServer(claims.server));
@@ -94,6 +100,7 @@ impl Checker {
         if claims.sha256 != expected.sha256 {
             return Err(NoReceipt::OtherBytes);
         }
+        let now = server_time.map_or(claims.verified_at, |time| time.max(claims.verified_at));
         Ok(if claims.delete_after <= now { Allowance::Delete } else { Allowance::KeepUntil(claims.delete_after) })
     }
 }
@@ -155,7 +162,7 @@ mod tests {
         let mut claims = claims(&key);
         alter(&mut claims);
         let receipt = key.sign(&claims).unwrap();
-        Checker::new(&identity(&key)).unwrap().check(&receipt, &expected(), now())
+        Checker::new(&identity(&key)).unwrap().check(&receipt, &expected(), Some(now()))
     }
 
     #[test]
@@ -167,6 +174,21 @@ mod tests {
     fn the_file_is_kept_until_the_time_that_the_receipt_names() {
         let later = now() + TimeDelta::nanoseconds(1);
         assert_eq!(verdict(|claims| claims.delete_after = later), Ok(Allowance::KeepUntil(later)));
+    }
+
+    #[test]
+    fn a_receipt_that_allows_it_at_once_needs_no_clock() {
+        let key = key();
+        let receipt = key.sign(&claims(&key)).unwrap();
+        let checker = Checker::new(&identity(&key)).unwrap();
+        let check = |server_time| checker.check(&receipt, &expected(), server_time);
+        assert_eq!(check(None), Ok(Allowance::Delete));
+        assert_eq!(check(Some(now() - TimeDelta::days(400))), Ok(Allowance::Delete));
+        let later = ReceiptClaims { delete_after: now() + TimeDelta::days(1), ..claims(&key) };
+        let receipt = key.sign(&later).unwrap();
+        let check = |server_time| checker.check(&receipt, &expected(), server_time);
+        assert_eq!(check(None), Ok(Allowance::KeepUntil(later.delete_after)));
+        assert_eq!(check(Some(later.delete_after)), Ok(Allowance::Delete));
     }
 
     #[test]
@@ -184,7 +206,10 @@ mod tests {
         let (ours, theirs) = (key(), key());
         let checker = Checker::new(&identity(&ours)).unwrap();
         let receipt = theirs.sign(&claims(&theirs)).unwrap();
-        assert_eq!(checker.check(&receipt, &expected(), now()), Err(NoReceipt::Invalid(ReceiptError::UnknownKey)));
+        assert_eq!(
+            checker.check(&receipt, &expected(), Some(now())),
+            Err(NoReceipt::Invalid(ReceiptError::UnknownKey))
+        );
     }
 
     #[test]
@@ -195,7 +220,7 @@ mod tests {
         identity.server.receipt_keys.keys.extend(theirs.jwks().keys);
         let receipt = theirs.sign(&claims(&theirs)).unwrap();
         assert_eq!(
-            Checker::new(&identity).unwrap().check(&receipt, &expected(), now()),
+            Checker::new(&identity).unwrap().check(&receipt, &expected(), Some(now())),
             Err(NoReceipt::OtherServer(theirs.server_id().into()))
         );
     }
@@ -207,7 +232,7 @@ mod tests {
         let receipt = key.sign(&claims(&key)).unwrap();
         let (signed, _) = receipt.rsplit_once('.').unwrap();
         for forged in [format!("{signed}."), signed.to_owned(), String::new(), "a.b.c".to_owned()] {
-            let verdict = checker.check(&forged, &expected(), now());
+            let verdict = checker.check(&forged, &expected(), Some(now()));
             assert!(matches!(verdict, Err(NoReceipt::Invalid(_))), "{forged}");
         }
     }

@@ -62,7 +62,7 @@ impl Offload {
         if self.options.keep && intent.path.exists() {
             return Ok(false);
         }
-        match self.checker.check(&intent.receipt, &intent.expected(), self.clock.now()) {
+        match self.checker.check(&intent.receipt, &intent.expected(), self.client.server_time()) {
             Ok(Allowance::Delete) => Ok(true),
             Ok(Allowance::KeepUntil(_)) => Ok(false),
             Err(why) => {
@@ -80,7 +80,7 @@ impl Offload {
             return Ok(());
         };
         let expected = Expected { rid, size: recording.state.size, sha256: recording.sha256 };
-        let until = match self.checker.check(&receipt, &expected, self.clock.now()) {
+        let until = match self.checker.check(&receipt, &expected, self.client.server_time()) {
             Err(why) => {
                 self.fail(rid, &why.to_string());
                 return Ok(());
@@ -127,7 +127,8 @@ impl Offload {
         if self.options.keep {
             return Ok(());
         }
-        for (rid, receipt) in self.list.releasable(self.clock.now()) {
+        let Some(now) = self.client.server_time() else { return Ok(()) };
+        for (rid, receipt) in self.list.releasable(now) {
             self.settle(rid, receipt).await?;
         }
         Ok(())

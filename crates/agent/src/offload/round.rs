@@ -62,6 +62,7 @@ impl Offload {
             let offered: Vec<_> = items.iter().map(|item| item.rid).collect();
             let clock = Some(self.clock.for_wire());
             let answer = self.client.offer(&Offers { items, clock }).await?;
+            let server_time = self.client.server_time().unwrap_or_else(|| self.clock.now());
             if !answer.items.iter().map(|item| item.rid).eq(offered) {
                 return Err(CallError::Protocol("the answer is not about what was offered".to_owned()));
             }
@@ -71,7 +72,7 @@ impl Offload {
                     self.fail(item.rid, why);
                     continue;
                 }
-                let task = self.list.answered(item.rid, item.answer, Instant::now(), self.clock.now());
+                let task = self.list.answered(item.rid, item.answer, Instant::now(), server_time);
                 tasks.extend(task.map(|(place, task)| (turn(request, place), item.rid, task)));
             }
         }
