@@ -16,7 +16,7 @@
 //!    it holds, so that the server hears of the deletion whatever happens in between.
 //!
 //! `offload` puts this together. Beside it are the settings (`config`), becoming known to a server (`enrol`), what outlives
-//! the process (`state`, `disk`), the `device_clock`, and what a person sees (`progress`).
+//! the process (`state`, `disk`), the `device_clock`, and what a person sees (`progress`). The `fleet` simulates cameras.
 
 pub mod backoff;
 mod body;

@@ -6,7 +6,7 @@ mod clients;
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, bail};
 
@@ -102,10 +102,11 @@ fn campaign(test: &str, variables: &[(&str, String)]) -> anyhow::Result<()> {
     let test_words = ["test", "--workspace", "--features", "failpoints", "--test", "longshore", "--"];
     let which = ["--ignored", "--exact", test];
     // Without a test of that name nothing would run, and nothing fail.
-    let listed =
-        cargo_command().args(test_words).args(which).arg("--list").output().context("cannot list the tests")?;
+    let mut list = cargo_command();
+    let listed = list.args(test_words).args(which).arg("--list").stderr(Stdio::inherit()).output();
+    let listed = listed.with_context(|| format!("cannot run {list:?}"))?;
     if !String::from_utf8_lossy(&listed.stdout).lines().any(|line| line == format!("{test}: test")) {
-        bail!("there is no test {test}: {}", String::from_utf8_lossy(&listed.stderr));
+        bail!("there is no test {test}");
     }
     let mut command = cargo_command();
     command.args(test_words).args(which).arg("--nocapture").envs([NO_SKIP]);
