@@ -16,8 +16,8 @@ use crate::enrolment::{
     UploadTokenRefused, Watch,
 };
 use crate::kit::ASK_DEADLINE;
+use crate::kit::blocking;
 use crate::sessions::EndSession;
-use crate::upload::blocking;
 
 /// By what a device is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,12 +12,12 @@ use tokio::time::timeout;
 
 use super::{Engine, EngineError};
 use crate::deletions;
-use crate::kit::{ASK_DEADLINE, ask};
+use crate::kit::{ASK_DEADLINE, ask, blocking};
 use crate::sessions::{
     AttachError, Brings, CreateError, CreateUpload, Created, DeviceSession, Find, Hold, Holding, Offer, OfferAgain,
     OfferError, Terminate, TerminateError, Verdict,
 };
-use crate::upload::{Attach, Attachment, Wants, blocking};
+use crate::upload::{Attach, Attachment, Wants};
 
 /// How long a request waits to get hold of a transfer: the take-over gives up after one second, opening a file on a
 /// slow share may take longer.

@@ -18,8 +18,8 @@ use longshore_store::facts::Fact;
 use longshore_store::index::IndexError;
 use tokio::sync::watch;
 
+use crate::kit::blocking;
 use crate::kit::{Lifeline, Probe, fail_point};
-use crate::upload::blocking;
 pub use rules::{Approval, ApprovalOf, ApproveRefused, Claim, ClaimRefused};
 pub use standing::{Change, ChangeRefused};
 pub use upload_tokens::{KeylessDevice, UploadTokenRefused};

@@ -1,6 +1,9 @@
-//! What actix lacks.
+//! What actix lacks: `lifeline` tells how an actor ended, `restart` decides when it may run again, `supervisor` starts it,
+//! `line` outlives it, `probe` shows it to people, `idle` ends it, `ask` bounds a question, `blocking` keeps the disk off its
+//! thread.
 
 mod ask;
+mod blocking;
 mod fail_point;
 mod idle;
 mod lifeline;
@@ -10,6 +13,7 @@ mod restart;
 mod supervisor;
 
 pub(crate) use ask::{ASK_DEADLINE, Unavailable, ask};
+pub(crate) use blocking::blocking;
 pub(crate) use fail_point::fail_point;
 pub(crate) use idle::Idles;
 pub(crate) use lifeline::{Ended, Lifeline};

@@ -11,7 +11,7 @@ use longshore_store::incoming::Transfer;
 use longshore_store::index::{DeclaredRow, IndexError};
 use longshore_store::manifest::Manifest;
 
-use crate::kit::Line;
+use crate::kit::{Line, blocking};
 use crate::storage::{Clear, Discard, Place, RollForward, StorageError, StorageWriter};
 
 /// Why no recording came of a complete transfer.
@@ -144,14 +144,6 @@ impl Completer {
             Err(_) => tracing::warn!(%upload, "an upload's incoming folder could not be removed: no writer"),
         }
     }
-}
-
-/// Reads from the index on blocking threads: the engine's own where an actor reads, the HTTP server's where a request
-/// does.
-pub(crate) async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, IndexError> + Send + 'static,
-) -> Result<T, IndexError> {
-    tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(IndexError::Damaged(error.to_string())))
 }
 
 fn recording_of(

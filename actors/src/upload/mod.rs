@@ -1,4 +1,5 @@
-//! One transfer of one recording.
+//! One transfer of one recording. `attachment` is the request's side, on the connection's thread; `stream` the actor;
+//! `ledger` its pure offsets; `segment` the buffers between; `completion` the way from the last byte to the receipt.
 
 mod attachment;
 mod completion;
@@ -9,7 +10,7 @@ mod stream;
 
 pub use attachment::{Attachment, EndError, Ended, Evicted, Wants, WriteError};
 pub use completion::CompleteError;
-pub(crate) use completion::{Completer, Receipted, blocking};
+pub(crate) use completion::{Completer, Receipted};
 pub(crate) use messages::{Attach, Close, Drain};
 pub(crate) use segment::{Segment, SegmentPool};
 pub(crate) use stream::{StreamParts, UploadStream};

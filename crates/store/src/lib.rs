@@ -1,5 +1,9 @@
 //! Where evidence and its bookkeeping live: the disk, the journal, the index over it, and the order in which a
 //! recording becomes a file with a name.
+//!
+//! Writing: `incoming` takes bytes, `place` gives them their name with the `manifest`. Bookkeeping: `facts` go to the `journal`
+//! and from there into the `index`, written by `catalogue` alone. Looking: `verify` and `rebuild`, on what `shelf` lists. All of
+//! the server's calls of the disk go through `files`.
 
 pub mod catalogue;
 pub mod facts;

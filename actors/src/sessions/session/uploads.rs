@@ -14,8 +14,9 @@ use tokio::time::timeout;
 use super::super::messages::{Brings, CreateError, CreateUpload, Created, Terminate, TerminateError};
 use super::super::plan::{self, Known};
 use super::{CLOSE, DeviceSession, is_unset};
+use crate::kit::blocking;
 use crate::storage::{Clear, Discard, Reserve, StorageError};
-use crate::upload::{Close, CompleteError, Completer, UploadStream, blocking};
+use crate::upload::{Close, CompleteError, Completer, UploadStream};
 
 impl Handler<CreateUpload> for DeviceSession {
     type Result = ResponseActFuture<Self, Result<Created, CreateError>>;

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::messages::{AttachError, End, Hold, Holding, Limits, Offer, OfferAgain, OfferError, UploadEnded};
 use super::plan::{self, Known, Verdict};
-use crate::kit::{Ended, Idles, Lifeline, Policy, Probe, Restarts, fail_point, jitter};
-use crate::upload::{Completer, Drain, Receipted, SegmentPool, StreamParts, UploadStream, blocking};
+use crate::kit::{Ended, Idles, Lifeline, Policy, Probe, Restarts, blocking, fail_point, jitter};
+use crate::upload::{Completer, Drain, Receipted, SegmentPool, StreamParts, UploadStream};
 
 /// How long a transfer may take to let go of a file that is to be discarded; then the device comes again.
 const CLOSE: Duration = Duration::from_secs(2);
