@@ -114,9 +114,9 @@ fn everything_comes_home_and_nothing_is_left_behind() {
     assert_eq!(demo.ended(), Some(0), "{}", demo.said);
     for said in [
         "bay 3  loses its power",
-        "bay 3  goes on at",
+        "bay 3  resumes at",
         "bay 5  is pulled out",
-        "bay 5  goes on at",
+        "bay 5  resumes at",
         "event clock-unset.mp4",
     ] {
         assert!(demo.said.contains(said), "{said:?} was not said in:\n{}", demo.said);

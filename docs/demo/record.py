@@ -23,7 +23,7 @@ COLUMNS, ROWS = 100, 60
 # What the screen shows at the moment that is drawn: one camera has no power, another is out of the dock.
 MOMENT = ("no power", "pulled out")
 # What is drawn of the news after it.
-BACK = ("has power again", "is put in again", "goes on at")
+BACK = ("has power again", "is put in again", "resumes at")
 # Seconds from the first sight of it to the picture.
 AFTER = 1.2
 # No font comes from elsewhere: whoever looks has one of these.

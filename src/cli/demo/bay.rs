@@ -127,7 +127,7 @@ impl Bay {
                 self.began.get_or_insert(now);
                 if let Some(broke) = self.broke.take() {
                     self.lost_time += now.duration_since(broke);
-                    news = Some(format!("goes on at {} of {name}: so much is safe", human_bytes(done)));
+                    news = Some(format!("resumes at {} of {name}: so much arrived", human_bytes(done)));
                 }
                 let crossed_before = self.crossed.back().map_or(0, |(_, bytes)| *bytes);
                 self.current = Some(Current { name, before: done, handed_over: done, crossed_before });
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(bay.turn(later - Duration::from_millis(1)), None);
         assert_eq!(bay.turn(later), Some(Turn::End(MishapKind::PowerLoss)));
         assert_eq!(bay.in_words(later), "starts");
-        assert_eq!(sends(&mut bay, "a", 7, later).unwrap(), "goes on at 7.0 MB of a: so much is safe");
+        assert_eq!(sends(&mut bay, "a", 7, later).unwrap(), "resumes at 7.0 MB of a: so much arrived");
         assert_eq!(bay.done(), 7 * MEGABYTE);
         assert_eq!(sends(&mut bay, "b", 0, later), None, "told once");
         assert_eq!(bay.turn(later), None, "and it happens once");

@@ -47,7 +47,7 @@ pub(super) fn reconcile(dock: &Dock, recorded: &[Vec<Made>]) -> anyhow::Result<b
     let mut out = io::stdout();
     writeln!(out)?;
     table::print(HEAD, &lines)?;
-    writeln!(out, "\nKept is what is no event: it stays on the camera until somebody asks for it.")?;
+    writeln!(out, "\nKept: recordings that are not events. They stay until the camera overwrites them.")?;
     for plan in DOCK.iter().filter(|plan| plan.days_ahead > 0) {
         tell_of_clock(&mut out, plan, &rows)?;
     }
