@@ -154,7 +154,12 @@ fn add(serial: String, model: String, valid_for_seconds: u64, target: &Target) -
         return table::print_json(&issued);
     }
     writeln!(io::stdout(), "{}", issued.text)?;
-    eprintln!("Good for {} {} until {}, once. On the device:", issued.model, issued.serial, issued.expires);
+    eprintln!(
+        "Good for {} {} until {}, once. On the device:",
+        issued.model,
+        issued.serial,
+        issued.expires.format(MOMENT)
+    );
     eprintln!("  longshore-agent enrol --url TEXT --state FOLDER");
     Ok(())
 }

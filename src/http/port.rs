@@ -29,6 +29,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const LINGER: Duration = Duration::from_secs(2);
 /// Connections in all. A city's 500 devices with 8 each, people, and everyone who waits to be recognised are fewer.
 const CONNECTIONS: usize = 8192;
+/// With fewer, a dock room of some size would wait at the door; that is told.
+const FEW: usize = 1_000;
 /// Open files for each connection: itself, its transfer's, and a share of what the server has open besides.
 const FILES_EACH: u64 = 3;
 
@@ -103,8 +105,8 @@ pub(crate) fn raise_file_limit() -> usize {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum });
     let files = if raised.is_ok() { files } else { current.unwrap_or(files) };
     let connections = usize::try_from(files / FILES_EACH).map_or(CONNECTIONS, |few| few.min(CONNECTIONS));
-    if connections < CONNECTIONS {
-        tracing::warn!(files, connections, "the limit of open files (ulimit -n) allows fewer connections than usual");
+    if connections < FEW {
+        tracing::warn!(files, connections, "the limit of open files (ulimit -n) allows few connections; raise it");
     }
     connections
 }

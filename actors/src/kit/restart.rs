@@ -20,8 +20,9 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// An actor that the whole server needs: it is started again by its supervisor, however often it fails.
-    pub(crate) const SINGLETON: Self = Self { first: Duration::from_secs(1), parked: Duration::from_secs(60) };
+    /// An actor that the whole server needs: it is started again by its supervisor, however often it fails. The first time
+    /// with its jitter before devices, which are told to wait for a second, come back.
+    pub(crate) const SINGLETON: Self = Self { first: Duration::from_millis(500), parked: Duration::from_secs(60) };
     /// What a device's next call starts again. It is parked long enough for a person to see it, and briefly enough for
     /// a device that waits in its dock.
     pub(crate) const ON_CALL: Self = Self { first: Duration::ZERO, parked: Duration::from_secs(600) };
@@ -112,17 +113,17 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..6 {
             let Rest { wait, .. } = restarts.failed(now, 0.0);
-            waits.push(wait.as_secs());
+            waits.push(wait.as_millis());
             now += wait;
         }
-        assert_eq!(waits, [1, 2, 4, 8, 60, 1]);
+        assert_eq!(waits, [500, 1_000, 2_000, 4_000, 60_000, 500]);
     }
 
     #[test]
     fn jitter_adds_at_most_a_quarter() {
         let now = Instant::now();
         let wait = |jitter| Restarts::new(Policy::SINGLETON).failed(now, jitter).wait;
-        assert_eq!((wait(0.0), wait(1.0)), (Duration::from_secs(1), Duration::from_millis(1250)));
+        assert_eq!((wait(0.0), wait(1.0)), (Duration::from_millis(500), Duration::from_millis(625)));
         assert!((0.0..=1.0).contains(&jitter()));
     }
 }

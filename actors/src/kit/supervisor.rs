@@ -144,7 +144,7 @@ mod tests {
         let supervisor = supervisor.start();
         supervisor.send(Started).await.unwrap();
         for (failures, (soonest, latest)) in
-            (1..).zip([(1000, 1250), (2000, 2500), (4000, 5000), (8000, 10_000), (60_000, 60_000)])
+            (1..).zip([(500, 625), (1000, 1250), (2000, 2500), (4000, 5000), (60_000, 60_000)])
         {
             assert_eq!(line.ask(Ask { panics: false }, DEADLINE).await, Ok(7));
             assert!(line.ask(Ask { panics: true }, DEADLINE).await.is_err());
