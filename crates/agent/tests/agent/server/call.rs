@@ -13,7 +13,7 @@ use longshore_protocol::{
     Metadata, Offers, OffersAnswer, ProblemType, headers, paths,
 };
 
-use super::reply::{Reply, empty, enrolment, json, problem};
+use super::reply::{NOW, Reply, empty, enrolment, json, problem};
 use super::{DEVICE, Fault, Keys, World, tls};
 
 /// One request, and whose it is.
@@ -196,7 +196,7 @@ impl Call {
 
     fn receipt(&self, world: &World, rid: RecordingId) -> String {
         let item = &world.offered[&rid];
-        let now: DateTime<Utc> = "2026-11-21T14:00:00Z".parse().unwrap();
+        let now: DateTime<Utc> = NOW.parse().unwrap();
         let key = world.forger.as_ref().unwrap_or(&self.keys.receipt);
         let claims = ReceiptClaims {
             device: DEVICE,

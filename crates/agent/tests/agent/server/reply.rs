@@ -2,12 +2,22 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::http::response::Builder;
 use hyper::{Response, StatusCode};
 use longshore_model::EnrolmentId;
 use longshore_protocol::{EnrolmentAnswer, EnrolmentStatus, Problem, ProblemType, headers};
 use serde::Serialize;
 
 pub(super) type Reply = Response<Full<Bytes>>;
+
+/// What the server's clock shows, always.
+pub(super) const NOW: &str = "2026-11-21T14:00:00Z";
+/// The same as `Date` says it.
+const DATE: &str = "Sat, 21 Nov 2026 14:00:00 GMT";
+
+fn reply(status: StatusCode) -> Builder {
+    Response::builder().status(status).header("date", DATE)
+}
 
 pub(super) fn enrolment(status: EnrolmentStatus) -> EnrolmentAnswer {
     EnrolmentAnswer {
@@ -20,12 +30,12 @@ pub(super) fn enrolment(status: EnrolmentStatus) -> EnrolmentAnswer {
 }
 
 pub(super) fn empty(status: StatusCode) -> Reply {
-    Response::builder().status(status).body(Full::default()).unwrap()
+    reply(status).body(Full::default()).unwrap()
 }
 
 pub(super) fn json(status: u16, body: &impl Serialize) -> Reply {
     let body = serde_json::to_vec(body).unwrap();
-    let reply = Response::builder().status(status).header("content-type", "application/json");
+    let reply = reply(StatusCode::from_u16(status).unwrap()).header("content-type", "application/json");
     reply.body(Full::from(body)).unwrap()
 }
 
