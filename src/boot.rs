@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::certificate::Certificates;
-use crate::config::{Config, Loaded};
+use crate::certificate::{self, Certificates};
+use crate::config::Loaded;
 use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::lobby::Lobby;
@@ -66,16 +66,23 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
 struct Prepared {
     data: DataFolder,
     identity: Identity,
+    certificates: Certificates,
     listener: TcpListener,
     catalogue: Catalogue,
     writer: Writer,
     disk: Disk,
 }
 
-fn prepare(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> {
+fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> {
+    let config = &loaded.config;
+    for warning in loaded.warnings() {
+        tracing::warn!(warning, "the configuration");
+    }
+
     // 1. The data folder is ours, and so are its keys.
     let data = DataFolder::take(&config.data)?;
     let identity = Identity::load(&data)?;
+    let certificates = Certificates::new(&identity, certificate::read(&config.tls)?)?;
 
     // 2. The port, before anything slow: a typing error should be told at once.
     let listen = config.server.listen;
@@ -90,21 +97,19 @@ fn prepare(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
 
     // 4. The storage.
     let disk = storage::take(&data, config, &**clock)?;
-    Ok(Prepared { data, identity, listener, catalogue, writer, disk })
+    Ok(Prepared { data, identity, certificates, listener, catalogue, writer, disk })
 }
 
 async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
-    for warning in loaded.warnings() {
-        tracing::warn!(warning, "the configuration");
-    }
     let config = loaded.config.clone();
+    let prepared_with = loaded.clone();
     let reload = Reload::new(loaded, logging)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
     let connections = port::raise_file_limit();
 
-    let (prepared_with, prepared_at) = (config.clone(), Arc::clone(&clock));
-    let Prepared { data, identity, listener, catalogue, writer, disk } =
+    let prepared_at = Arc::clone(&clock);
+    let Prepared { data, identity, certificates, listener, catalogue, writer, disk } =
         spawn_blocking(move || prepare(&prepared_with, &prepared_at)).await??;
     let own_url = url_of(listener.local_addr()?);
 
@@ -131,7 +136,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
 
     // 7. The edge: the port and the local socket.
     let (drain, draining) = watch::channel(false);
-    let certificates = Arc::new(Certificates::new(&identity, &config.tls)?);
+    let certificates = Arc::new(certificates);
     let tls_config = tls::server_config(&identity, Arc::clone(&certificates))?;
     let fingerprint = identity.fingerprint();
     let server = Data::new(Server {

@@ -22,17 +22,16 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    pub(crate) fn new(identity: &Identity, config: &Tls) -> anyhow::Result<Self> {
+    /// `own` is what [`read`] gave.
+    pub(crate) fn new(identity: &Identity, own: Option<CertifiedKey>) -> anyhow::Result<Self> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.tls_key.serialize_der()));
         let pinned = CertifiedKey::new(vec![identity.tls_certificate.clone()], any_supported_type(&key)?);
-        Ok(Self { pinned: Arc::new(pinned), own: RwLock::new(read(config)?.map(Arc::new)) })
+        Ok(Self { pinned: Arc::new(pinned), own: RwLock::new(own.map(Arc::new)) })
     }
 
-    /// Reads the agency's certificate again; whoever is connected keeps the old one.
-    pub(crate) fn reload(&self, config: &Tls) -> anyhow::Result<()> {
-        let own = read(config)?.map(Arc::new);
-        *self.own.write().unwrap_or_else(PoisonError::into_inner) = own;
-        Ok(())
+    /// From now on this is the agency's certificate; whoever is connected keeps the old one.
+    pub(crate) fn replace(&self, own: Option<CertifiedKey>) {
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = own.map(Arc::new);
     }
 }
 
@@ -56,7 +55,7 @@ pub(crate) fn covers(config: &Tls, name: &str) -> bool {
     read(config).ok().flatten().is_some_and(|own| is_for(&own, name))
 }
 
-/// The agency's certificate and key; `None`: it has none.
+/// The agency's certificate and key; `None`: it has none. Its files may be on a share that hangs.
 pub(crate) fn read(config: &Tls) -> anyhow::Result<Option<CertifiedKey>> {
     let (cert, key) = match (&config.cert, &config.key) {
         (None, None) => return Ok(None),

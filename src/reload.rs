@@ -2,12 +2,26 @@
 
 use std::sync::Arc;
 
+use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::certificate::Certificates;
-use crate::config::{Config, Loaded};
+use crate::certificate::{self, Certificates};
+use crate::config::{Config, Loaded, Mistakes};
 use crate::telemetry::Logging;
+
+/// What the files say now.
+struct Read {
+    new: Loaded,
+    /// Read even if the setting is the same: that is how a renewed one is taken up.
+    certificate: anyhow::Result<Option<CertifiedKey>>,
+    warnings: Vec<String>,
+}
+
+fn read(loaded: &Loaded) -> Result<Read, Mistakes> {
+    let new = loaded.again()?;
+    Ok(Read { certificate: certificate::read(&new.config.tls), warnings: new.warnings(), new })
+}
 
 /// Keeps the running configuration.
 pub(crate) struct Reload {
@@ -34,9 +48,9 @@ impl Reload {
         while self.hangups.recv().await.is_some() {
             let loaded = self.loaded.clone();
             // A file on a network share may hang.
-            let Ok(again) = tokio::task::spawn_blocking(move || loaded.again()).await else { continue };
+            let Ok(again) = tokio::task::spawn_blocking(move || read(&loaded)).await else { continue };
             match again {
-                Ok(new) => self.take(new, &certificates),
+                Ok(read) => self.take(read, &certificates),
                 Err(mistakes) => {
                     for mistake in mistakes.0 {
                         tracing::error!(%mistake, "the configuration is wrong");
@@ -47,12 +61,12 @@ impl Reload {
         }
     }
 
-    fn take(&mut self, new: Loaded, certificates: &Certificates) {
-        // Read even if the setting is the same: that is how a renewed one is taken up.
-        if let Err(error) = certificates.reload(&new.config.tls) {
-            tracing::error!("the certificate was not reloaded; the one before still counts: {error:#}");
+    fn take(&mut self, Read { new, certificate, warnings }: Read, certificates: &Certificates) {
+        match certificate {
+            Ok(own) => certificates.replace(own),
+            Err(error) => tracing::error!("the certificate was not reloaded; the one before still counts: {error:#}"),
         }
-        for warning in new.warnings() {
+        for warning in warnings {
             tracing::warn!(warning, "the configuration");
         }
         let before = self.running.borrow().clone();
