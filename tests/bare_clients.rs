@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use longshore_model::Sha256;
 use serde_json::Value;
 
-use crate::support::{Camera, Reply, World, bytes, files_below, rid};
+use crate::support::{Camera, Reply, World, bytes, eventually, files_below, rid};
 
 const TUS: &str = "Tus-Resumable: 1.0.0";
 const OCTETS: &str = "Content-Type: application/offset+octet-stream";
@@ -117,6 +117,30 @@ fn a_token_is_for_uploads_of_its_device_and_nothing_else() {
     let guess = Client::new(&world, "lsu_00000000000000000000000000000000").create(1000, &[]);
     guess.is_problem(401, "unauthenticated");
     assert!(guess.headers["www-authenticate"].starts_with("Bearer"));
+}
+
+#[test]
+fn a_ninth_connection_with_tokens_of_a_device_is_refused() {
+    let world = World::new();
+    let first = issue(&world, "W-1");
+    let second = world.cli_json(&["device", "token", "W-1"]);
+    let clients = [&first, &second].map(|token| Client::new(&world, text(&token["token"])));
+    let ask = |client: &Client| {
+        let mut connection = client.camera.connect();
+        let request = format!("OPTIONS /device/v1/uploads HTTP/1.1\r\nHost: x\r\n{}\r\n\r\n", client.authorization);
+        connection.send(request.as_bytes()).unwrap();
+        let reply = connection.reply("OPTIONS");
+        (connection, reply)
+    };
+    let open: Vec<_> = (0..8).map(|n| ask(&clients[n % 2])).collect();
+    assert!(open.iter().all(|(_, reply)| reply.status == 204));
+    let (_ninth, refused) = ask(&clients[0]);
+    refused.is_problem(429, "too-many");
+    assert_eq!(refused.headers["connection"], "close");
+    let other = Client::new(&world, text(&issue(&world, "W-2")["token"]));
+    assert_eq!(ask(&other).1.status, 204);
+    drop(open);
+    eventually("the connections are given back", || ask(&clients[0]).1.status == 204);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is known of a connection before any request: the client's key and address; and the bounds on both.
 
 use std::any::Any;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::{TcpStream, UnixStream};
-use longshore_model::Sha256;
+use longshore_model::{DeviceId, Sha256};
 use longshore_protocol::limits;
 
 use super::lobby::{Ends, Lobby};
@@ -31,6 +32,15 @@ pub(crate) struct Connection {
     _place: Option<Place>,
     /// Connections with the same key, this one included, when it began.
     pub(crate) of_this_key: usize,
+    /// The same for a device in whose name a token is shown, from the first on: a token is in no handshake.
+    by_token: OnceCell<(Place, usize)>,
+}
+
+impl Connection {
+    /// Counts this connection for the device whose token it shows, and says how many there were with it when it was.
+    pub(crate) fn enter_for(&self, device: DeviceId, connections: &Connections) -> usize {
+        self.by_token.get_or_init(|| connections.enter(Sha256::of(device.as_bytes()))).1
+    }
 }
 
 /// A connection on the local socket.
@@ -40,7 +50,7 @@ pub(crate) struct LocalPeer {
     pub(crate) uid: Option<u32>,
 }
 
-/// Counts connections by key.
+/// Counts connections by key, and those with tokens by device.
 #[derive(Clone, Default)]
 pub(crate) struct Connections(Arc<Mutex<HashMap<Sha256, usize>>>);
 
@@ -69,7 +79,8 @@ impl Connections {
         let address = ends.map(|(peer, _)| peer.ip());
         let requests = ends.and_then(|ends| lobby.requests(ends));
         let place = place.map(|(place, _)| place);
-        extensions.insert(Connection { key, address, ends, requests, _place: place, of_this_key });
+        let by_token = OnceCell::new();
+        extensions.insert(Connection { key, address, ends, requests, _place: place, of_this_key, by_token });
     }
 }
 

@@ -63,7 +63,7 @@ impl FromRequest for Caller {
                 let detail = "enrol this device; it may have been enrolled at another server, or not approved yet";
                 return Err(Failure::new(ProblemType::UnknownDevice, detail));
             };
-            admit_device(&request, &server, &device)?;
+            admit_device(&request, &server, &device, false)?;
             if device.state == DeviceState::Suspended {
                 // No settings, not even a hint that there are new ones.
                 return Ok(Self(device));
@@ -93,7 +93,7 @@ impl FromRequest for Uploader {
                 let detail = "the token is unknown, or was revoked; ask for a new one";
                 return Err(Failure::new(ProblemType::Unauthenticated, detail));
             };
-            admit_device(&request, &server, &device)?;
+            admit_device(&request, &server, &device, true)?;
             Ok(Self { device, by_token: true })
         })
     }
@@ -107,13 +107,17 @@ fn bearer(request: &HttpRequest) -> Option<Sha256> {
 }
 
 /// Bounds on one that is known; it is no stranger from now on.
-fn admit_device(request: &HttpRequest, server: &Server, device: &Device) -> Result<(), Failure> {
-    check_connections(request)?;
+fn admit_device(request: &HttpRequest, server: &Server, device: &Device, by_token: bool) -> Result<(), Failure> {
+    let connection = request.conn_data::<Connection>();
+    if let Some(connection) = connection {
+        let by_token = by_token.then(|| connection.enter_for(device.id, &server.connections));
+        check_connections(by_token.unwrap_or(connection.of_this_key))?;
+    }
     if device.state == DeviceState::Retired {
         let detail = "it has to be enrolled anew before it may do anything here";
         return Err(Failure::new(ProblemType::DeviceRetired, detail));
     }
-    if let Some(ends) = request.conn_data::<Connection>().and_then(|connection| connection.ends) {
+    if let Some(ends) = connection.and_then(|connection| connection.ends) {
         server.lobby.recognised(ends);
     }
     Ok(())
@@ -166,12 +170,10 @@ fn admit_stranger(request: &HttpRequest) -> Result<(), Failure> {
     })
 }
 
-fn check_connections(request: &HttpRequest) -> Result<(), Failure> {
-    match request.conn_data::<Connection>() {
-        Some(connection) if connection.of_this_key > limits::CONNECTIONS => {
-            let detail = format!("a device has at most {} connections; close some", limits::CONNECTIONS);
-            Err(Failure::new(ProblemType::TooMany, detail).retry_after(1).closing())
-        }
-        _ => Ok(()),
+fn check_connections(count: usize) -> Result<(), Failure> {
+    if count <= limits::CONNECTIONS {
+        return Ok(());
     }
+    let detail = format!("a device has at most {} connections; close some", limits::CONNECTIONS);
+    Err(Failure::new(ProblemType::TooMany, detail).retry_after(1).closing())
 }
