@@ -25,7 +25,10 @@ pub(crate) fn install(root: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(&target)?;
     for entry in fs::read_dir(&source)? {
         let entry = entry?;
-        fs::copy(entry.path(), target.join(entry.file_name()))?;
+        // What Python leaves beside a script that somebody tried is a folder.
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), target.join(entry.file_name()))?;
+        }
     }
     let pinned = PINNED.map(|name| fs::read_to_string(source.join(name))).into_iter().collect::<Result<String, _>>()?;
     let stamp = target.join("installed");

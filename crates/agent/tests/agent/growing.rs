@@ -5,7 +5,6 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use longshore_agent::backoff::Pace;
 use longshore_agent::offload::{Offload, Options};
 use longshore_agent::watch::Watch;
@@ -20,8 +19,6 @@ const WRITES: Duration = Duration::from_millis(50);
 
 /// Files are dated by the clock of the computer, so the agent has the same one here.
 fn offload(camera: &Camera, once: bool) -> Offload {
-    // The receipts of the server of these tests are dated.
-    camera.server.world.lock().unwrap().delete_after = TimeDelta::days(-4_000);
     let watch = Watch::folder(&camera.card("")).unwrap();
     let options = Options { watch, once, keep: false, events: vec![] };
     let pace = Pace { rest: REST, ..pace() };
