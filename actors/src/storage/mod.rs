@@ -297,9 +297,12 @@ impl Handler<Open> for StorageWriter {
 impl Handler<Write> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
-    fn handle(&mut self, Write { transfer, segment, offset }: Write, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Write { transfer, mut segment, offset }: Write, _: &mut Self::Context) -> Self::Result {
         fail_point!("storage-write");
-        self.run(move || transfer.write(&segment, offset))
+        self.run(move || {
+            let len = segment.len();
+            transfer.write(segment.blocks(), offset, len)
+        })
     }
 }
 

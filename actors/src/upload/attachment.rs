@@ -158,7 +158,7 @@ impl Attachment {
             return Err(WriteError::TooLong);
         }
         while !bytes.is_empty() {
-            let segment = self.filling.get_or_insert_with(|| self.pool.take());
+            let segment = self.filling.get_or_insert_with(|| self.pool.take(self.handed));
             let taken = segment.fill(bytes);
             self.hash.update(&bytes[..taken]);
             bytes = &bytes[taken..];

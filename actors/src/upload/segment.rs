@@ -1,44 +1,45 @@
 //! Buffers in which a transfer's bytes travel from the connection to the disk.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use longshore_store::files::Blocks;
+use longshore_store::incoming::before_in_block;
 
 /// Bytes of a segment: large enough that a disk write and a hop between threads cost little per byte.
 pub(crate) const SEGMENT: usize = 1024 * 1024;
-/// Alignment that every disk accepts for direct writes.
-const ALIGN: usize = 4096;
 /// Idle segments that are kept: what 32 busy transfers need. More are given back to the system.
 const KEPT: usize = 64;
 
 /// A pool of segments.
 #[derive(Clone, Default)]
-pub(crate) struct SegmentPool(Arc<Mutex<Vec<Box<[u8]>>>>);
+pub(crate) struct SegmentPool(Arc<Mutex<Vec<Blocks>>>);
 
-/// A buffer of [`SEGMENT`] bytes, aligned, part-filled; goes back to its pool when it is dropped.
+/// A buffer of [`SEGMENT`] bytes, part-filled; goes back to its pool when it is dropped. Bytes stand in it where they
+/// stand in the blocks of the file, so that they are written from here, whole blocks past the page cache.
 pub(crate) struct Segment {
     /// `None` only while it is being dropped.
-    memory: Option<Box<[u8]>>,
-    start: usize,
+    memory: Option<Blocks>,
+    /// Where it begins: bytes of its first block that were there before.
+    before: usize,
     len: usize,
     pool: SegmentPool,
 }
 
 impl SegmentPool {
-    /// An empty segment.
-    pub(crate) fn take(&self) -> Segment {
+    /// An empty segment for bytes at `offset`.
+    pub(crate) fn take(&self, offset: u64) -> Segment {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let memory = kept.unwrap_or_else(|| vec![0; SEGMENT + ALIGN].into_boxed_slice());
-        let start = memory.as_ptr().align_offset(ALIGN).min(ALIGN);
-        Segment { memory: Some(memory), start, len: 0, pool: self.clone() }
+        let memory = Some(kept.unwrap_or_else(|| Blocks::new(SEGMENT)));
+        Segment { memory, before: before_in_block(offset), len: 0, pool: self.clone() }
     }
 }
 
 impl Segment {
     /// Takes in as much of `bytes` as has room, and says how much that was.
     pub(crate) fn fill(&mut self, bytes: &[u8]) -> usize {
-        let taken = bytes.len().min(SEGMENT - self.len);
-        let at = self.start + self.len;
+        let at = self.before + self.len;
+        let taken = bytes.len().min(SEGMENT - at);
         if let Some(memory) = &mut self.memory {
             memory[at..at + taken].copy_from_slice(&bytes[..taken]);
             self.len += taken;
@@ -46,17 +47,19 @@ impl Segment {
         taken
     }
 
+    /// Bytes that were filled in.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// All of it, from the block on that holds the first byte.
+    pub(crate) fn blocks(&mut self) -> &mut [u8] {
+        self.memory.as_deref_mut().unwrap_or_default()
+    }
+
     /// Whether no more bytes fit.
     pub(crate) fn is_full(&self) -> bool {
-        self.len == SEGMENT
-    }
-}
-
-impl Deref for Segment {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.memory.as_deref().and_then(|memory| memory.get(self.start..self.start + self.len)).unwrap_or_default()
+        self.before + self.len == SEGMENT
     }
 }
 
@@ -80,17 +83,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_is_aligned_takes_a_mebibyte_and_is_used_again() {
+    fn a_segment_ends_at_a_block_wherever_it_begins_and_is_used_again() {
         let pool = SegmentPool::default();
-        let mut segment = pool.take();
-        assert_eq!(segment.as_ptr().align_offset(ALIGN), 0);
-        assert_eq!(segment.fill(&[7; SEGMENT - 1]), SEGMENT - 1);
-        assert_eq!(segment.fill(&[8; 10]), 1);
-        assert!(segment.is_full());
-        assert_eq!(segment[SEGMENT - 2..], [7, 8]);
-        let memory = segment.as_ptr();
-        drop(segment);
-        let again = pool.take();
-        assert_eq!((again.as_ptr(), again.len()), (memory, 0));
+        for (offset, before) in [(0, 0), (3 << 20, 0), ((3 << 20) + 5, 5), (4095, 4095)] {
+            let mut segment = pool.take(offset);
+            assert_eq!(segment.fill(&[7; SEGMENT - 5000]), SEGMENT - 5000);
+            assert_eq!(segment.fill(&[8; 6000]), 5000 - before);
+            assert!(segment.is_full());
+            assert_eq!(segment.len(), SEGMENT - before);
+            assert_eq!((segment.blocks()[before], segment.blocks()[SEGMENT - 1]), (7, 8));
+        }
+        let memory = pool.take(0).blocks().as_ptr();
+        let mut again = pool.take(0);
+        assert_eq!((again.blocks().as_ptr(), again.len()), (memory, 0));
     }
 }

@@ -66,6 +66,10 @@ impl Files for GatedDisk {
         Ok(self.wrap(self.disk.open(path)?))
     }
 
+    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        Ok(self.wrap(self.disk.open_direct(path)?))
+    }
+
     fn create_folder(&self, path: &str) -> io::Result<()> {
         self.pass(false);
         self.disk.create_folder(path)

@@ -7,8 +7,9 @@ use std::path::Path;
 use longshore_model::{RunningHash, Sha256, UploadId};
 use rustix::fs::{Advice, fadvise};
 
-use crate::incoming::{self, data_path, record_path};
+use crate::incoming::{self, record_path, state_path};
 use crate::manifest::{self, Manifest};
+use crate::slots::Slot;
 
 /// One read; large enough that the disk reads on.
 const READ_BYTES: usize = 1024 * 1024;
@@ -63,8 +64,11 @@ impl Shelf {
 pub(crate) fn on_their_way(root: &Path) -> Vec<(UploadId, u64)> {
     let Ok(entries) = fs::read_dir(root.join(incoming::FOLDER)) else { return Vec::new() };
     let uploads = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    // A folder may be removed while this looks.
-    let bytes = |upload| fs::metadata(root.join(data_path(upload))).map_or(0, |data| data.len());
+    // A folder may be removed while this looks. The file's length says nothing: its last block may be padded.
+    let bytes = |upload| {
+        let slot = read_small(&root.join(state_path(upload))).ok().and_then(|state| Slot::newest(&state));
+        slot.map_or(0, |slot| slot.committed.offset)
+    };
     uploads.map(|upload| (upload, bytes(upload))).collect()
 }
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use longshore_model::{DeviceId, Kind, ReceiptKey, Recording, RecordingId, RunningHash, Sha256, UploadId};
 use longshore_store::files::{
-    Abilities, Disk, DiskOptions, Fault, Files, RenameMode, SimulatedDisk, create_folders, read_all, replace,
+    Abilities, BLOCK, Blocks, Disk, DiskOptions, Fault, Files, RenameMode, SimulatedDisk, create_folders, read_all,
+    replace,
 };
-use longshore_store::incoming::{Found, Incoming, IncomingError};
+use longshore_store::incoming::{Found, Incoming, IncomingError, Transfer, before_in_block};
 use longshore_store::manifest::Manifest;
 use longshore_store::place::{PlaceError, place, roll_forward};
 use longshore_store::{Committed, Identity};
@@ -77,6 +78,13 @@ fn hash_after(bytes: &[u8]) -> Committed {
     Committed { offset: bytes.len() as u64, hash: hash.state() }
 }
 
+fn write(transfer: &Transfer, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+    let before = before_in_block(offset);
+    let mut blocks = Blocks::new((before + bytes.len()).next_multiple_of(BLOCK));
+    blocks[before..before + bytes.len()].copy_from_slice(bytes);
+    transfer.write(&mut blocks, offset, bytes.len())
+}
+
 /// Sends everything in two commits, starting wherever the disk says.
 fn transfer(incoming: &Incoming) -> Result<(), IncomingError> {
     let content = content();
@@ -84,7 +92,7 @@ fn transfer(incoming: &Incoming) -> Result<(), IncomingError> {
     assert_eq!(committed.hash, hash_after(&content[..usize::try_from(committed.offset).unwrap()]).hash);
     for end in [content.len() / 2, content.len()] {
         let start = usize::try_from(committed.offset).unwrap().min(end);
-        transfer.write(&content[start..end], start as u64)?;
+        write(&transfer, &content[start..end], start as u64)?;
         transfer.commit(hash_after(&content[..end]))?;
     }
     Ok(())
@@ -104,7 +112,8 @@ fn over_both_disks(test: impl Fn(Arc<dyn Files>)) {
     for rename in MODES {
         test(Arc::new(SimulatedDisk::renaming(rename)));
         let folder = tempfile::tempdir().unwrap();
-        let abilities = Abilities { rename, modes: true };
+        // A local disk, and a share that can do little.
+        let abilities = Abilities { rename, direct: rename == RenameMode::Exclusive, ..Abilities::default() };
         test(Arc::new(Disk::with_abilities(folder.path(), DiskOptions::default(), abilities).unwrap()));
     }
 }
@@ -123,6 +132,30 @@ fn a_recording_gets_its_name_and_its_manifest_and_leaves_nothing_behind() {
         assert_eq!(read(&*files, PATH), content());
         assert_eq!(Manifest::parse(&read(&*files, &format!("{PATH}.json"))).unwrap(), placed);
         assert_eq!(files.list(".incoming").unwrap(), []);
+    });
+}
+
+#[test]
+fn bytes_that_begin_in_the_middle_of_a_block_leave_those_before_them_alone() {
+    over_both_disks(|files| {
+        let content = content();
+        let (incoming, _) = open(&files);
+        incoming.create(identity(UPLOAD)).unwrap();
+        let mut at = 0;
+        // Over a block's end and not, to a block's end, a single byte, the end of all.
+        for end in [3, 4095, 4097, 8192, 8193, 50_000, content.len()] {
+            let (transfer, committed) = incoming.resume(UPLOAD).unwrap();
+            assert_eq!(committed.offset, at as u64);
+            // What a request brought that counts for nothing stands there until it is written over.
+            write(&transfer, &content[..end - at], at as u64).unwrap();
+            write(&transfer, &content[at..end], at as u64).unwrap();
+            transfer.commit(hash_after(&content[..end])).unwrap();
+            at = end;
+        }
+        let (transfer, _) = incoming.resume(UPLOAD).unwrap();
+        let mut medium = Blocks::new(content.len().next_multiple_of(BLOCK));
+        assert_eq!(transfer.read(&mut medium, 0).unwrap(), content.len());
+        assert!(medium[..content.len()] == content);
     });
 }
 
@@ -242,9 +275,9 @@ fn an_upload_goes_on_from_its_last_commit() {
         let content = content();
         {
             let (transfer, _) = incoming.resume(UPLOAD).unwrap();
-            transfer.write(&content[..9000], 0).unwrap();
+            write(&transfer, &content[..9000], 0).unwrap();
             transfer.commit(hash_after(&content[..9000])).unwrap();
-            transfer.write(&content[9000..12_000], 9000).unwrap();
+            write(&transfer, &content[9000..12_000], 9000).unwrap();
             assert!(matches!(incoming.resume(UPLOAD), Err(IncomingError::Busy)));
         }
         let (incoming, _) = open(&files);
@@ -311,7 +344,7 @@ fn after_a_failed_sync_the_handle_commits_nothing_more() {
     let (incoming, _) = open(&files);
     incoming.create(identity(UPLOAD)).unwrap();
     let (transfer, _) = incoming.resume(UPLOAD).unwrap();
-    transfer.write(&content()[..5000], 0).unwrap();
+    write(&transfer, &content()[..5000], 0).unwrap();
     disk.fail(disk.calls(), Fault::Error(std::io::ErrorKind::Other));
     assert!(transfer.commit(hash_after(&content()[..5000])).is_err());
     assert!(transfer.commit(hash_after(&content()[..5000])).is_err(), "a second sync would only seem to work");
@@ -341,7 +374,7 @@ fn an_offset_that_was_read_survives_the_next_power_cut_though_its_sync_failed() 
         let (incoming, _) = open(&files);
         incoming.create(identity(UPLOAD)).unwrap();
         let (transfer, _) = incoming.resume(UPLOAD).unwrap();
-        transfer.write(&content()[..5000], 0).unwrap();
+        write(&transfer, &content()[..5000], 0).unwrap();
         // The data is synced, the state is written, and its sync fails.
         disk.fail(disk.calls() + 2, Fault::Error(std::io::ErrorKind::Other));
         assert!(transfer.commit(hash_after(&content()[..5000])).is_err());

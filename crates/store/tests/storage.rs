@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use longshore_model::{DeviceId, RecordingId, RunningHash, StorageId, UploadId};
 use longshore_store::files::{
-    Checked, Disk, DiskOptions, Files, Refused, Standing, Taken, create_folders, read_all, take,
+    BLOCK, Blocks, Checked, Disk, DiskOptions, Files, Refused, Standing, Taken, create_folders, read_all, take,
 };
 use longshore_store::incoming::{Incoming, IncomingError};
 use longshore_store::{Committed, Identity};
@@ -312,7 +312,7 @@ fn send(incoming: &Incoming, n: u8, bytes: usize) -> Result<(), IncomingError> {
     let (transfer, _) = incoming.resume(UploadId::from_bytes([n; 16]))?;
     let mut hash = RunningHash::default();
     hash.update(&vec![0; bytes]);
-    transfer.write(&vec![0; bytes], 0)?;
+    transfer.write(&mut Blocks::new(bytes.next_multiple_of(BLOCK)), 0, bytes)?;
     Ok(transfer.commit(Committed { offset: bytes as u64, hash: hash.state() })?)
 }
 

@@ -3,6 +3,7 @@
 //! [`Disk`] is the operating system; [`SimulatedDisk`] is memory that forgets, at a power cut, what was not synced.
 //! The store's tests run over both.
 
+mod blocks;
 mod disk;
 mod platform;
 mod probe;
@@ -14,6 +15,7 @@ mod store_id;
 use std::io;
 use std::sync::Arc;
 
+pub use blocks::{BLOCK, Blocks};
 pub use disk::{Abilities, Checked, Disk, DiskOptions};
 pub use probe::{Probe, Refused, Taken, expect, take};
 pub use simulated::{Fault, SimulatedDisk};
@@ -63,6 +65,9 @@ pub trait Files: Send + Sync + 'static {
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Opens an existing file, to read and write.
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
+    /// Opens an existing file, to read and write past the page cache. What is read and written begins at a multiple of
+    /// [`BLOCK`], is as many bytes as a multiple of it, and lies in [`Blocks`].
+    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Makes one folder. An existing one is an error.
     fn create_folder(&self, path: &str) -> io::Result<()>;
     /// What is in a folder, by name.

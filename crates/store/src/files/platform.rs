@@ -8,11 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatVfsMountFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::blocks::{BLOCK, Blocks};
 use super::rename::Steps;
 use super::{RenameMode, Space};
 
-/// Alignment, and size, that every disk takes for a write past the page cache.
-const DIRECT_BLOCK: usize = 4096;
 /// Who makes a file decides later who reads it.
 pub(super) const PRIVATE_FILE: Mode = Mode::from_raw_mode(0o600);
 
@@ -194,18 +193,22 @@ pub(super) fn find_rename_mode(folder: BorrowedFd<'_>, names: [&str; 3]) -> io::
     }
 }
 
-/// Whether files here can be written past the page cache; tried with a new file of this name, which is left behind.
-pub(super) fn writes_directly(folder: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::DIRECT;
+/// Whether files here can be written and read past the page cache; tried with a new file of this name, which is left
+/// behind.
+pub(super) fn is_direct(folder: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::DIRECT;
     let file = match again(|| rustix::fs::openat(folder, name, flags, PRIVATE_FILE)) {
         Ok(file) => file,
         Err(error) if is_not_offered(&error) => return Ok(false),
         Err(error) => return Err(error),
     };
-    let buffer = vec![0xA5; 2 * DIRECT_BLOCK];
-    let start = buffer.as_ptr().align_offset(DIRECT_BLOCK);
-    match again(|| rustix::io::pwrite(&file, &buffer[start..start + DIRECT_BLOCK], 0)) {
-        Ok(written) => Ok(written == DIRECT_BLOCK),
+    let mut block = Blocks::new(BLOCK);
+    let tried = again(|| rustix::io::pwrite(&file, &block, 0)).and_then(|written| {
+        let read = again(|| rustix::io::pread(&file, &mut *block, 0))?;
+        Ok(written == BLOCK && read == BLOCK)
+    });
+    match tried {
+        Ok(whole) => Ok(whole),
         // A full disk says nothing about it.
         Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Ok(true),
         Err(error) if is_not_offered(&error) => Ok(false),

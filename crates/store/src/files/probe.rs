@@ -35,18 +35,16 @@ pub struct Probe {
     pub rotating: Option<bool>,
     /// Room.
     pub space: Space,
-    /// How files get new names, and whether modes are kept.
+    /// How files get new names, whether modes are kept, and files written past the page cache.
     pub abilities: Abilities,
     /// Whether the kernel resolves paths below a folder (openat2).
     pub openat2: bool,
-    /// Whether files can be written past the page cache (`O_DIRECT`).
-    pub direct_writes: bool,
 }
 
 impl fmt::Display for Probe {
     #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file_system, share, rotating, space, abilities, openat2, direct_writes } = self;
+        let Self { file_system, share, rotating, space, abilities, openat2 } = self;
         let yes = |yes: bool| if yes { "yes" } else { "no" };
         let (free, total) = (space.free as f64 / GIB, space.total as f64 / GIB);
         write!(f, "{file_system}, {free:.1} GiB free of {total:.1} GiB, share: {}, ", yes(*share))?;
@@ -57,7 +55,7 @@ impl fmt::Display for Probe {
             RenameMode::Placeholder => "over a placeholder",
         };
         write!(f, "rename: {rename}, modes kept: {}, ", yes(abilities.modes))?;
-        write!(f, "openat2: {}, O_DIRECT: {}", yes(*openat2), yes(*direct_writes))
+        write!(f, "openat2: {}, O_DIRECT: {}", yes(*openat2), yes(abilities.direct))
     }
 }
 
@@ -248,7 +246,7 @@ fn probe(path: &Path, root: &OwnedFd, options: &DiskOptions) -> Result<Probe, Re
         return Err(Refused::Unfaithful(path.to_owned()));
     }
     let rename = platform::find_rename_mode(at, ["one", "two", "three"]).map_err(failed("give a file another name"))?;
-    let direct_writes = platform::writes_directly(at, "direct").map_err(failed("write a file past the page cache"))?;
+    let direct = platform::is_direct(at, "direct").map_err(failed("write a file past the page cache"))?;
     let modes = keeps_modes(&written.file, options.file_mode).map_err(failed("set the mode of a file"))?;
     give_away(&written.file, options).map_err(|(to, error)| Refused::Ownership {
         path: path.to_owned(),
@@ -262,9 +260,8 @@ fn probe(path: &Path, root: &OwnedFd, options: &DiskOptions) -> Result<Probe, Re
         share,
         rotating: platform::is_rotating(root),
         space: platform::space(root).map_err(failed("look"))?,
-        abilities: Abilities { rename, modes },
+        abilities: Abilities { rename, modes, direct },
         openat2: Walk::detect(root).map_err(failed("look"))? == Walk::Openat2,
-        direct_writes,
     })
 }
 

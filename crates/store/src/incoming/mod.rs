@@ -15,7 +15,7 @@ use longshore_model::{DeviceId, RecordingId, UploadId};
 use crate::files::{self, Files};
 use crate::slots::{Committed, Identity, STATE_BYTES, Slot};
 use transfer::Last;
-pub use transfer::Transfer;
+pub use transfer::{Transfer, before_in_block};
 pub use walk::Found;
 
 /// Folder of uploads on their way; its dot keeps it out of sight on the share.
@@ -206,7 +206,7 @@ impl Incoming {
             let lacking = format!("{} bytes were acknowledged, {data_len} are there", committed.offset);
             return Err(IncomingError::Damaged(lacking));
         }
-        let data = self.files.open(&data_path(upload))?;
+        let data = self.files.open_direct(&data_path(upload))?;
         let state = self.files.open(&state_path(upload))?;
         data.set_len(committed.offset)?;
         // What was read may stand in the page cache alone (a kill before a sync, a sync that failed), and whoever asks
@@ -330,7 +330,7 @@ pub(crate) fn data_path(upload: UploadId) -> String {
     format!("{FOLDER}/{upload}/data")
 }
 
-fn state_path(upload: UploadId) -> String {
+pub(crate) fn state_path(upload: UploadId) -> String {
     format!("{FOLDER}/{upload}/state")
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Uploads;
-use crate::files::{File, Files};
+use crate::files::{BLOCK, Blocks, File, Files};
 use crate::slots::{Committed, Identity, Slot};
 
 /// The only handle by which an upload's bytes reach the disk.
@@ -34,12 +34,35 @@ impl Transfer {
         &*self.files
     }
 
-    /// Writes bytes that come after what is committed.
+    /// Writes `len` bytes that come after what is committed, at `offset`. `blocks` are whole [`Blocks`] from the one that
+    /// holds `offset` on, with the bytes where they belong in them; what else is in the first and the last block is
+    /// filled in here. So the file may be longer than what was written; its last commit cuts it.
+    ///
+    /// # Errors
+    /// The disk's. [`io::ErrorKind::UnexpectedEof`]: what was written before `offset` is not there any more.
+    pub fn write(&self, blocks: &mut [u8], offset: u64, len: usize) -> io::Result<()> {
+        let before = before_in_block(offset);
+        let end = before + len;
+        let whole = end.next_multiple_of(BLOCK);
+        let blocks = blocks.get_mut(..whole).ok_or(io::ErrorKind::InvalidInput)?;
+        let begin = offset - before as u64;
+        if before > 0 {
+            let mut head = Blocks::new(BLOCK);
+            if self.data.read_at(&mut head, begin)? < before {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            blocks[..before].copy_from_slice(&head[..before]);
+        }
+        blocks[end..].fill(0);
+        self.data.write_at(blocks, begin)
+    }
+
+    /// Reads what is committed from the medium, from a multiple of `blocks`' length on; as many bytes as are there.
     ///
     /// # Errors
     /// The disk's.
-    pub fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.data.write_at(bytes, offset)
+    pub fn read(&self, blocks: &mut Blocks, offset: u64) -> io::Result<usize> {
+        self.data.read_at(blocks, offset)
     }
 
     /// Makes everything up to `to.offset` durable, then says so in the state, durably. After an error the handle is
@@ -57,6 +80,9 @@ impl Transfer {
         }
         let slot = Slot { generation: last.generation + 1, identity: self.identity.clone(), committed: to };
         last.failed = true;
+        if to.offset == self.identity.length {
+            self.data.set_len(to.offset)?;
+        }
         self.data.sync()?;
         self.state.write_at(&slot.to_bytes(), slot.position())?;
         self.state.sync()?;
@@ -67,4 +93,10 @@ impl Transfer {
         }
         Ok(())
     }
+}
+
+/// Bytes of the block that holds `offset` which come before it.
+pub fn before_in_block(offset: u64) -> usize {
+    // Less than a block: it fits.
+    usize::try_from(offset % BLOCK as u64).unwrap_or_default()
 }

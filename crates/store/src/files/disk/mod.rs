@@ -16,6 +16,7 @@ use longshore_model::StorageId;
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::blocks::Unbuffered;
 use super::platform::{self, Name, Renamed, Walk};
 use super::rename::{Steps as _, rename_new};
 use super::store_id::Claim;
@@ -53,12 +54,14 @@ pub struct Abilities {
     pub rename: RenameMode,
     /// Whether it keeps the modes of files; many shares take them from the mount's options instead.
     pub modes: bool,
+    /// Whether files can be read and written past the page cache (`O_DIRECT`).
+    pub direct: bool,
 }
 
 impl Default for Abilities {
     /// Of a local disk.
     fn default() -> Self {
-        Self { rename: RenameMode::Exclusive, modes: true }
+        Self { rename: RenameMode::Exclusive, modes: true, direct: true }
     }
 }
 
@@ -208,6 +211,13 @@ impl Files for Disk {
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(fs::File::from(self.at(&self.root(), path, OFlags::RDWR)?)))
+    }
+
+    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        let direct = self.shared.abilities.direct;
+        let flags = if direct { OFlags::RDWR | OFlags::DIRECT } else { OFlags::RDWR };
+        let file = fs::File::from(self.at(&self.root(), path, flags)?);
+        Ok(Arc::new(Unbuffered { file, direct }))
     }
 
     fn create_folder(&self, path: &str) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::rename::rename_new;
-use super::{Entry, File, Files, RenameMode, Space, Standing};
+use super::{BLOCK, Entry, File, Files, RenameMode, Space, Standing};
 use content::{Coin, Content};
 use names::{Names, Operation};
 use renamed::Renamed;
@@ -152,6 +152,16 @@ impl SimulatedDisk {
         self.state().names.0.iter().filter(|(_, node)| node.is_some()).map(|(path, _)| path.clone()).collect()
     }
 
+    fn open_file(&self, path: &str, direct: bool) -> io::Result<OpenFile> {
+        let state = self.state();
+        state.powered()?;
+        match state.names.0.get(path) {
+            Some(Some(node)) => Ok(OpenFile { disk: self.clone(), node: *node, direct }),
+            Some(None) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,22 +170,31 @@ impl SimulatedDisk {
 struct OpenFile {
     disk: SimulatedDisk,
     node: usize,
+    direct: bool,
+}
+
+impl OpenFile {
+    /// Refuses what a disk would refuse past the page cache.
+    fn aligned(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let is_aligned = bytes.as_ptr().align_offset(BLOCK) == 0
+            && bytes.len().is_multiple_of(BLOCK)
+            && offset.is_multiple_of(BLOCK as u64);
+        if is_aligned || !self.direct { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
 }
 
 impl Files for SimulatedDisk {
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
         let node = self.state().new_node(path)?;
-        Ok(Arc::new(OpenFile { disk: self.clone(), node }))
+        Ok(Arc::new(OpenFile { disk: self.clone(), node, direct: false }))
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        let state = self.state();
-        state.powered()?;
-        match state.names.0.get(path) {
-            Some(Some(node)) => Ok(Arc::new(OpenFile { disk: self.clone(), node: *node })),
-            Some(None) => Err(io::ErrorKind::IsADirectory.into()),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
+        Ok(Arc::new(self.open_file(path, false)?))
+    }
+
+    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(self.open_file(path, true)?))
     }
 
     fn create_folder(&self, path: &str) -> io::Result<()> {
@@ -243,6 +262,7 @@ impl Files for SimulatedDisk {
 
 impl File for OpenFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.aligned(buffer, offset)?;
         let state = self.disk.state();
         state.powered()?;
         let live = &state.contents[self.node].live;
@@ -253,6 +273,7 @@ impl File for OpenFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.aligned(bytes, offset)?;
         let mut state = self.disk.state();
         let error = state.call()?;
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
