@@ -11,7 +11,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use longshore_actors::{Engine, Limits, Parts};
+use longshore_actors::{CommitEvery, Engine, Limits, Parts};
 use longshore_model::{Clock, SystemClock};
 use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
@@ -71,6 +71,7 @@ struct Prepared {
     catalogue: Catalogue,
     writer: Writer,
     disk: Disk,
+    commits: CommitEvery,
 }
 
 fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> {
@@ -96,8 +97,8 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
     fail::fail_point!("start-storage");
 
     // 4. The storage.
-    let disk = storage::take(&data, config, &**clock)?;
-    Ok(Prepared { data, identity, certificates, listener, catalogue, writer, disk })
+    let (disk, commits) = storage::take(&data, config, &**clock)?;
+    Ok(Prepared { data, identity, certificates, listener, catalogue, writer, disk, commits })
 }
 
 async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
@@ -109,7 +110,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let connections = port::raise_file_limit();
 
     let prepared_at = Arc::clone(&clock);
-    let Prepared { data, identity, certificates, listener, catalogue, writer, disk } =
+    let Prepared { data, identity, certificates, listener, catalogue, writer, disk, commits } =
         spawn_blocking(move || prepare(&prepared_with, &prepared_at)).await??;
     let own_url = url_of(listener.local_addr()?);
 
@@ -126,6 +127,8 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         receipt_key: Arc::clone(&identity.receipt_key),
         clock: Arc::clone(&clock),
         floor: config.storage.floor.into(),
+        commits,
+        read_back: config.storage.read_back.0,
         limits: Limits {
             open_patches: limits::OPEN_PATCHES,
             unfinished_uploads: limits::UNFINISHED_UPLOADS,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use longshore_actors::CommitEvery;
 use longshore_model::{Clock, UploadId};
 use longshore_store::catalogue::Catalogue;
 use longshore_store::files::{self, Checked, Disk, DiskOptions, Files as _, Standing, Taken};
@@ -21,8 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A look that takes longer means that nobody gets an answer: a share whose server is gone, a disk that hangs.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Makes sure that the storage is the right one and can be used.
-pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> anyhow::Result<Disk> {
+/// Makes sure that the storage is the right one and can be used, and says how often transfers should be committed on it.
+pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> anyhow::Result<(Disk, CommitEvery)> {
     let path = std::path::absolute(config.storage_folder())?;
     let config = &config.storage;
     let options = DiskOptions {
@@ -40,7 +41,7 @@ pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> any
     if !probe.abilities.modes {
         tracing::warn!("the storage keeps no modes of files; who may read them is decided where it is mounted");
     }
-    Ok(disk)
+    Ok((disk, CommitEvery::for_sync_time(probe.sync_time)))
 }
 
 /// Lists the uploads that are on their way and completes what a crash interrupted.

@@ -21,5 +21,5 @@ pub use enrolment::{
 };
 pub use kit::{ActorState, ActorStatus, LastError};
 pub use sessions::{AttachError, Brings, CreateError, Created, Limits, OfferError, TerminateError, Verdict};
-pub use storage::{Floor, StorageError};
+pub use storage::{CommitEvery, Floor, StorageError};
 pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, Wants, WriteError};

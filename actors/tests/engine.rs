@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use gated_disk::GatedDisk;
 use longshore_actors::{
-    AttachError, Attachment, Brings, EndError, Engine, Evicted, Floor, Held, Limits, Parts, StorageError,
-    TerminateError, Verdict, Wants, WriteError,
+    AttachError, Attachment, Brings, CommitEvery, CompleteError, EndError, Engine, Evicted, Floor, Held, Limits, Parts,
+    StorageError, TerminateError, Verdict, Wants, WriteError,
 };
 use longshore_model::{
     Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, Sha256, SystemClock, UploadId,
@@ -63,6 +63,8 @@ async fn world() -> World {
         receipt_key: Arc::new(ReceiptKey::from_pkcs8(key.serialized_der()).unwrap()),
         clock: Arc::new(SystemClock),
         floor: Floor::Bytes(0),
+        commits: CommitEvery::for_sync_time(Some(Duration::ZERO)),
+        read_back: true,
         limits: Limits { open_patches: 4, unfinished_uploads: 64, uploads_per_answer: 16 },
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, _folder: folder }
@@ -306,6 +308,38 @@ async fn a_receipt_that_comes_late_is_announced_by_offering_again() {
     let verdicts = world.engine.offer(DEVICE, vec![declared()], None).await.unwrap();
     assert!(matches!(verdicts[..], [Verdict::Have { .. }]), "{verdicts:?}");
     assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn what_the_medium_does_not_give_back_gets_no_receipt_and_is_sent_again() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let mut attachment = world.attach(upload).await;
+    attachment.write(&content()).await.unwrap();
+    world.gate.damage(true);
+    let ended = attachment.end().await;
+    let Err(EndError::Complete(CompleteError::Storage(StorageError::Damaged(why)))) = ended else {
+        panic!("{ended:?}")
+    };
+    assert!(why.contains("other bytes than were written"), "{why}");
+    assert!(matches!(world.engine.attach(DEVICE, upload, Wants::Offset).await, Err(AttachError::NotFound)));
+    world.gate.damage(false);
+    let again = world.upload().await;
+    world.send_the_rest(again).await;
+    assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn a_stop_does_not_wait_until_everything_is_read_back() {
+    let world = world().await;
+    let upload = world.upload().await;
+    let mut attachment = world.attach(upload).await;
+    attachment.write(&content()).await.unwrap();
+    world.engine.drain();
+    let ended = attachment.end().await;
+    assert!(matches!(ended, Err(EndError::Complete(CompleteError::Storage(StorageError::Unavailable)))), "{ended:?}");
+    // It is complete on the disk; the next start goes on from there.
+    assert_eq!(world.engine.unfinished(DEVICE, upload).map(|upload| upload.offset), Some(declared().size));
 }
 
 #[actix::test]

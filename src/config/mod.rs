@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::certificate;
 
 pub use load::{Inputs, Loaded, Mistakes, Source};
-use value::{Account, Filter, Floor, Mode, ServerUrl, Size};
+use value::{Account, Filter, Floor, Mode, ServerUrl, Size, Switch};
 
 /// `config/longshore.toml`: every key with its meaning, unit and default.
 pub const COMMENTED: &str = include_str!("../../config/longshore.toml");
@@ -81,6 +81,8 @@ pub struct Storage {
     pub group: Option<Account>,
     /// Free space below which nothing is taken.
     pub floor: Floor,
+    /// Whether a recording is read from the medium again before its receipt.
+    pub read_back: Switch,
 }
 
 /// `[index]`
@@ -141,6 +143,7 @@ impl Default for Storage {
             owner: None,
             group: None,
             floor: Floor::Auto,
+            read_back: Switch(true),
         }
     }
 }
@@ -212,7 +215,7 @@ impl Config {
                 );
             }
         }
-        let Storage { file_mode, folder_mode, floor, .. } = &self.storage;
+        let Storage { file_mode, folder_mode, floor, read_back, .. } = &self.storage;
         for (key, mode) in [("storage.file_mode", file_mode), ("storage.folder_mode", folder_mode)] {
             if mode.is_writable_by_others() {
                 warn(key, format!("{mode} lets others than the server change or remove recordings"));
@@ -220,6 +223,9 @@ impl Config {
         }
         if *floor == Floor::Free(Size(0)) {
             warn("storage.floor", "0 lets recordings fill the disk to its end".to_owned());
+        }
+        if !read_back.0 {
+            warn("storage.read_back", "devices delete what the disk says it wrote, and nobody has looked".to_owned());
         }
         warnings
     }

@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 use crate::enrolment::{Enrolment, Watch};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::sessions::{DeviceSessions, Limits, SessionParts};
-use crate::storage::{Floor, OTHER_BLOCKING, POOL, StorageParts};
+use crate::storage::{CommitEvery, Floor, OTHER_BLOCKING, POOL, Reader, StorageParts};
 use crate::tree::Tree;
 use crate::upload::{Completer, SegmentPool};
 
@@ -41,6 +41,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Room that is kept free on the storage.
     pub floor: Floor,
+    /// How often a transfer is committed in its middle.
+    pub commits: CommitEvery,
+    /// Whether a recording is read from the medium again before its receipt.
+    pub read_back: bool,
     /// Bounds on one device.
     pub limits: Limits,
 }
@@ -101,7 +105,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { files, incoming, catalogue, receipt_key, clock, floor, limits } = parts;
+        let Parts { files, incoming, catalogue, receipt_key, clock, floor, commits, read_back, limits } = parts;
         let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
         // Built here, where its failure can be told.
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -112,7 +116,8 @@ impl Engine {
         let arbiter = Arbiter::with_tokio_rt(move || runtime);
         let board = Board::new(Arc::clone(&clock));
         let (draining, told) = watch::channel(false);
-        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor);
+        let reader = if read_back { Some(Reader::start()?) } else { None };
+        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor, reader);
         let engine = Self {
             storage: storage.clone(),
             draining: Arc::new(draining),
@@ -128,7 +133,8 @@ impl Engine {
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
         let completer = Completer { writer: writer.clone(), catalogue, key: receipt_key, clock };
-        let parts = SessionParts { completer, incoming, pool: SegmentPool::default(), limits, draining: told };
+        let pool = SegmentPool::default();
+        let parts = SessionParts { completer, incoming, pool, commits, limits, draining: told };
         let tree = Tree { writer, enrolment, sessions, storage, parts };
         let (sender, supervisor) = oneshot::channel();
         arbiter.spawn_fn(move || {
@@ -147,9 +153,11 @@ impl Engine {
         self.board.read()
     }
 
-    /// Asks every transfer to commit and let go; from now on none is begun.
+    /// Asks every transfer to commit and let go; from now on none is begun, and what is complete gets its name after the
+    /// next start.
     pub fn drain(&self) {
         self.draining.send_replace(true);
+        self.storage.drain();
     }
 
     /// Returns when nothing that was given to the disk is left undone.

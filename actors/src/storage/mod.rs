@@ -1,6 +1,8 @@
 //! StorageWriter: the one actor through which bytes reach the storage, on a pool of threads of its own.
 
 mod budget;
+mod commits;
+mod read_back;
 
 use std::future::Future;
 use std::io;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::prelude::*;
-use longshore_model::UploadId;
+use longshore_model::{Sha256, UploadId};
 use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::{Incoming, IncomingError, Transfer};
 use longshore_store::manifest::Manifest;
@@ -18,6 +20,8 @@ use tokio::sync::Semaphore;
 
 pub use budget::Floor;
 use budget::NoRoom;
+pub use commits::CommitEvery;
+pub(crate) use read_back::Reader;
 
 use crate::kit::{Lifeline, Probe, Unavailable, fail_point};
 use crate::upload::Segment;
@@ -120,6 +124,8 @@ pub(crate) struct StorageParts {
     files: Arc<dyn Files>,
     incoming: Incoming,
     floor: Floor,
+    /// `None`: what was synced is taken for written.
+    reader: Option<Reader>,
     /// Bytes of uploads that are being made.
     reserving: Arc<AtomicU64>,
     /// Jobs of a writer that is gone still hold their permits: together there are never more than the threads.
@@ -160,6 +166,11 @@ pub(crate) struct Commit {
     pub(crate) to: Committed,
 }
 
+/// Read what is committed back from the medium; answers its checksum, or nothing where that is not wanted.
+#[derive(Message)]
+#[rtype(result = "Result<Option<Sha256>, StorageError>")]
+pub(crate) struct ReadBack(pub(crate) Arc<Transfer>);
+
 /// Put a complete upload under its final name; answers the manifest with its path. The job holds the transfer, so that
 /// nobody gives the upload up meanwhile, whatever becomes of the one who asked.
 #[derive(Message)]
@@ -198,8 +209,8 @@ impl Drop for Reserving {
 }
 
 impl StorageParts {
-    pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming, floor: Floor) -> Self {
-        Self { files, incoming, floor, reserving: Arc::default(), pool: Arc::new(Semaphore::new(POOL)) }
+    pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming, floor: Floor, reader: Option<Reader>) -> Self {
+        Self { files, incoming, floor, reader, reserving: Arc::default(), pool: Arc::new(Semaphore::new(POOL)) }
     }
 
     /// Returns when no job is with the disk any more.
@@ -207,6 +218,13 @@ impl StorageParts {
         let all = u32::try_from(POOL).unwrap_or(u32::MAX);
         // It is never closed.
         let _all_permits = self.pool.acquire_many(all).await;
+    }
+
+    /// Lets go of what is being read back.
+    pub(crate) fn drain(&self) {
+        if let Some(reader) = &self.reader {
+            reader.give_up();
+        }
     }
 
     /// Makes an upload if there is room for it.
@@ -311,6 +329,24 @@ impl Handler<Commit> for StorageWriter {
 
     fn handle(&mut self, Commit { transfer, to }: Commit, _: &mut Self::Context) -> Self::Result {
         self.run(move || transfer.commit(to))
+    }
+}
+
+impl Handler<ReadBack> for StorageWriter {
+    type Result = ResponseFuture<Result<Option<Sha256>, StorageError>>;
+
+    fn handle(&mut self, ReadBack(transfer): ReadBack, _: &mut Self::Context) -> Self::Result {
+        let (reader, probe, in_flight) = (self.parts.reader.clone(), self.probe.clone(), self.probe.in_flight());
+        boxed(async move {
+            let Some(reader) = reader else { return Ok(None) };
+            let found = reader.checksum(transfer).await;
+            drop(in_flight);
+            found.map(Some).inspect_err(|error| {
+                if matches!(error, StorageError::Io(_)) {
+                    probe.error(error);
+                }
+            })
+        })
     }
 }
 

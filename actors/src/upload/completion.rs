@@ -12,7 +12,7 @@ use longshore_store::index::{DeclaredRow, IndexError};
 use longshore_store::manifest::Manifest;
 
 use crate::kit::{Line, blocking};
-use crate::storage::{Clear, Discard, Place, RollForward, StorageError, StorageWriter};
+use crate::storage::{Clear, Discard, Place, ReadBack, RollForward, StorageError, StorageWriter};
 
 /// Why no recording came of a complete transfer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,6 +59,13 @@ pub(crate) struct Receipted {
     pub(crate) receipt: Option<String>,
 }
 
+/// What the index says of an upload.
+struct Known {
+    device: Device,
+    row: DeclaredRow,
+    stored: Option<Manifest>,
+}
+
 /// What completing needs.
 #[derive(Clone)]
 pub(crate) struct Completer {
@@ -72,13 +79,7 @@ impl Completer {
     /// Compares the checksum, signs, places, records; the receipt may be sent when this returns.
     pub(crate) async fn complete(&self, transfer: Arc<Transfer>, found: Sha256) -> Result<Receipted, CompleteError> {
         let identity = transfer.identity().clone();
-        let index = self.catalogue.index().clone();
-        let (device, rid) = (identity.device, identity.rid);
-        let known =
-            blocking(move || Ok((index.device(device)?, index.declared(device, rid)?, index.stored(device, rid)?)));
-        let (Some(device), Some(row), stored) = known.await? else {
-            return Err(CompleteError::Internal("the upload's device or declaration is not in the index".to_owned()));
-        };
+        let Known { row, stored, device } = self.known(&identity).await?;
         // A device that had no time to compute it before may have declared it since.
         if let Some(declared) = identity.sha256.or(row.declared.sha256).filter(|declared| *declared != found) {
             drop(transfer);
@@ -92,12 +93,30 @@ impl Completer {
             self.clear_up(identity.upload, Clear::GivenUp).await;
             return Ok(Receipted { rid, length, receipt });
         }
+        let medium = self.writer.send(ReadBack(Arc::clone(&transfer))).await.map_err(StorageError::from)??;
+        if let Some(medium) = medium.filter(|medium| *medium != found) {
+            drop(transfer);
+            return Err(self.unfaithful(&identity, found, medium).await);
+        }
+        // That took its time; what people changed meanwhile counts.
+        let Known { row, stored, device } = self.known(&identity).await?;
         let revision = stored.map_or(1, |stored| stored.recording.revision + 1);
         let now = self.clock.now();
         let recording = recording_of(&device, row, &identity, found, revision, now);
         let manifest = Manifest::sign(recording, now, &self.key)?;
         let manifest = self.writer.send(Place(manifest, transfer)).await.map_err(StorageError::from)??;
         self.record(manifest).await
+    }
+
+    async fn known(&self, identity: &Identity) -> Result<Known, CompleteError> {
+        let index = self.catalogue.index().clone();
+        let (device, rid) = (identity.device, identity.rid);
+        let known =
+            blocking(move || Ok((index.device(device)?, index.declared(device, rid)?, index.stored(device, rid)?)));
+        match known.await? {
+            (Some(device), Some(row), stored) => Ok(Known { device, row, stored }),
+            _ => Err(CompleteError::Internal("the upload's device or declaration is not in the index".to_owned())),
+        }
     }
 
     /// Completes what an earlier try had begun to place.
@@ -134,6 +153,14 @@ impl Completer {
         }
         self.clear_up(upload, Clear::GivenUp).await;
         CompleteError::Mismatch { declared, found }
+    }
+
+    async fn unfaithful(&self, identity: &Identity, came: Sha256, medium: Sha256) -> CompleteError {
+        let Identity { device, rid, upload, .. } = *identity;
+        let why = "the storage gives back other bytes than were written: check its disk, or its share's server";
+        tracing::error!(%device, %rid, %upload, %came, %medium, "{why}");
+        self.clear_up(upload, Clear::GivenUp).await;
+        StorageError::Damaged(why.to_owned()).into()
     }
 
     /// What is left of an upload is removed at the next start at the latest.

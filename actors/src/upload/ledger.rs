@@ -5,8 +5,6 @@ use std::collections::VecDeque;
 use longshore_model::HashState;
 use longshore_store::Committed;
 
-/// Bytes after which a commit is due in the middle of a request (flash; slower storage wants more).
-pub(crate) const COMMIT_BYTES: u64 = 8 * 1024 * 1024;
 /// Writes of one transfer that may be on their way to the disk: one being written, one being filled behind it.
 pub(crate) const IN_FLIGHT: usize = 2;
 
@@ -123,9 +121,9 @@ impl Ledger {
         (!self.whole && !self.rejected && self.written.offset > self.durable.offset).then_some(self.written)
     }
 
-    /// Whether so much is written that a commit should not wait for the end of the request.
-    pub(crate) fn commit_due(&self) -> bool {
-        self.written.offset - self.durable.offset >= COMMIT_BYTES
+    /// Bytes that are written and not durable.
+    pub(crate) fn unsynced(&self) -> u64 {
+        self.written.offset - self.durable.offset
     }
 
     /// Nothing is on its way to the disk.

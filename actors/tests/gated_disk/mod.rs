@@ -1,6 +1,7 @@
-//! A disk that hangs when it is told to.
+//! A disk that hangs, or gives other bytes than were written, when it is told to.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use longshore_store::files::{Entry, File, Files, SimulatedDisk, Space, Standing};
@@ -17,6 +18,7 @@ enum Gate {
 pub(crate) struct GatedDisk {
     disk: SimulatedDisk,
     gate: Arc<(Mutex<Gate>, Condvar)>,
+    damaged: Arc<AtomicBool>,
 }
 
 struct GatedFile {
@@ -26,7 +28,7 @@ struct GatedFile {
 
 impl GatedDisk {
     pub(crate) fn over(disk: SimulatedDisk) -> Self {
-        Self { disk, gate: Arc::new((Mutex::new(Gate::Open), Condvar::new())) }
+        Self { disk, gate: Arc::new((Mutex::new(Gate::Open), Condvar::new())), damaged: Arc::default() }
     }
 
     pub(crate) fn open(&self) {
@@ -39,6 +41,11 @@ impl GatedDisk {
 
     pub(crate) fn close_for_renames(&self) {
         self.set(Gate::ClosedForRenames);
+    }
+
+    /// From now on a bit is wrong in what is read.
+    pub(crate) fn damage(&self, damaged: bool) {
+        self.damaged.store(damaged, Ordering::SeqCst);
     }
 
     fn set(&self, gate: Gate) {
@@ -123,7 +130,11 @@ impl Files for GatedDisk {
 
 impl File for GatedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
+        let read = self.file.read_at(buffer, offset)?;
+        if self.disk.damaged.load(Ordering::SeqCst) && read > 0 {
+            buffer[read - 1] ^= 0x10;
+        }
+        Ok(read)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

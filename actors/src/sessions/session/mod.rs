@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::messages::{AttachError, End, Hold, Holding, Limits, Offer, OfferAgain, OfferError, UploadEnded};
 use super::plan::{self, Known, Verdict};
 use crate::kit::{Ended, Idles, Lifeline, Policy, Probe, Restarts, blocking, fail_point, jitter};
+use crate::storage::CommitEvery;
 use crate::upload::{Completer, Drain, Receipted, SegmentPool, StreamParts, UploadStream};
 
 /// How long a transfer may take to let go of a file that is to be discarded; then the device comes again.
@@ -36,6 +37,7 @@ pub(crate) struct SessionParts {
     pub(crate) completer: Completer,
     pub(crate) incoming: Incoming,
     pub(crate) pool: SegmentPool,
+    pub(crate) commits: CommitEvery,
     pub(crate) limits: Limits,
     /// Turns true when the server stops; it is heard of whatever becomes of the router.
     pub(crate) draining: watch::Receiver<bool>,
@@ -112,6 +114,7 @@ impl DeviceSession {
             leash: self.leash.subscribe(),
             completer: self.parts.completer.clone(),
             pool: self.parts.pool.clone(),
+            commits: self.parts.commits,
             draining: self.draining(),
             probe: probe.clone(),
         };

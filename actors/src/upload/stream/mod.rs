@@ -23,7 +23,7 @@ use super::messages::Attach;
 use super::segment::SegmentPool;
 use crate::kit::{Idles, Lifeline, Probe, Unavailable};
 use crate::sessions::{AttachError, DeviceSession, UploadEnded};
-use crate::storage::{Commit, Open, StorageError};
+use crate::storage::{Commit, CommitEvery, Open, StorageError};
 
 /// How long a newer request waits for what an older one left on its way to the disk. Then this actor ends, and the
 /// next one starts from what is durable.
@@ -42,6 +42,8 @@ struct Holder {
 struct OpenFile {
     transfer: Arc<Transfer>,
     ledger: Ledger,
+    /// The last commit, or the beginning of the request if that was later.
+    committed: Instant,
 }
 
 /// What a transfer begins with.
@@ -52,6 +54,7 @@ pub(crate) struct StreamParts {
     pub(crate) leash: watch::Receiver<()>,
     pub(crate) completer: Completer,
     pub(crate) pool: SegmentPool,
+    pub(crate) commits: CommitEvery,
     pub(crate) draining: bool,
     pub(crate) probe: Probe,
 }
@@ -64,6 +67,7 @@ pub(crate) struct UploadStream {
     undelivered: Rc<Cell<bool>>,
     completer: Completer,
     pool: SegmentPool,
+    commits: CommitEvery,
     leash: watch::Receiver<()>,
     probe: Probe,
     /// `None` before the file is open, and again while the complete file gets its name.
@@ -89,7 +93,7 @@ pub(crate) struct UploadStream {
 
 impl UploadStream {
     pub(crate) fn new(parts: StreamParts) -> Self {
-        let StreamParts { upload, session, leash, completer, pool, draining, probe } = parts;
+        let StreamParts { upload, session, leash, completer, pool, commits, draining, probe } = parts;
         let undelivered = Rc::new(Cell::new(false));
         let offer_again = Rc::clone(&undelivered);
         let tell = move |ended| session.do_send(UploadEnded { upload, ended, offer_again: offer_again.get() });
@@ -100,6 +104,7 @@ impl UploadStream {
             undelivered,
             completer,
             pool,
+            commits,
             leash,
             probe,
             file: None,
@@ -131,7 +136,9 @@ impl UploadStream {
             return self.close(closed, ctx);
         }
         match file.ledger.uncommitted() {
-            Some(to) if between_requests || file.ledger.commit_due() => return self.commit(to, ctx),
+            Some(to) if between_requests || self.commits.is_due(file.ledger.unsynced(), file.committed.elapsed()) => {
+                return self.commit(to, ctx);
+            }
             _ if !between_requests => return,
             _ => {}
         }
@@ -181,6 +188,7 @@ impl UploadStream {
             match flatten(result) {
                 Ok(()) => {
                     if let Some(file) = &mut actor.file {
+                        file.committed = Instant::now();
                         file.ledger.committed(to);
                     }
                     actor.advance(ctx);
@@ -207,6 +215,7 @@ impl UploadStream {
             }
         };
         let (epoch, at) = file.ledger.attach(whole);
+        file.committed = Instant::now();
         let hash = match resume_hash(&at.hash) {
             Ok(hash) => hash,
             Err(error) => {
@@ -232,7 +241,7 @@ impl UploadStream {
     }
 
     fn complete(&mut self, ctx: &mut Context<Self>) {
-        let Some(OpenFile { transfer, ledger }) = self.file.take() else { return };
+        let Some(OpenFile { transfer, ledger, .. }) = self.file.take() else { return };
         let found = match resume_hash(&ledger.durable().hash) {
             Ok(hash) => hash.finish(),
             Err(error) => return self.fail(error, None, ctx),
@@ -348,7 +357,7 @@ impl Actor for UploadStream {
                 Ok((transfer, committed)) => {
                     actor.length = transfer.identity().length;
                     let ledger = Ledger::new(actor.length, committed);
-                    actor.file = Some(OpenFile { transfer, ledger });
+                    actor.file = Some(OpenFile { transfer, ledger, committed: Instant::now() });
                     actor.advance(ctx);
                 }
                 Err(StorageError::Placing) => {

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use longshore_model::StorageId;
@@ -21,6 +22,8 @@ use super::{RenameMode, Space};
 const FOLDER: &str = ".longshore-probe";
 /// Bytes that are written and read back: one block of any file system.
 const BLOCK: usize = 4096;
+/// Syncs that are timed; the shortest counts, since something else may keep the disk busy.
+const TIMED_SYNCS: usize = 4;
 /// For people: bytes in one GiB.
 const GIB: f64 = (1_u64 << 30) as f64;
 
@@ -33,6 +36,8 @@ pub struct Probe {
     pub share: bool,
     /// Whether its disk has heads that seek; `None` where the kernel does not tell.
     pub rotating: Option<bool>,
+    /// How long it takes until a small write is on the medium; `None` when the disk is full.
+    pub sync_time: Option<Duration>,
     /// Room.
     pub space: Space,
     /// How files get new names, whether modes are kept, and files written past the page cache.
@@ -44,11 +49,14 @@ pub struct Probe {
 impl fmt::Display for Probe {
     #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file_system, share, rotating, space, abilities, openat2 } = self;
+        let Self { file_system, share, rotating, sync_time, space, abilities, openat2 } = self;
         let yes = |yes: bool| if yes { "yes" } else { "no" };
         let (free, total) = (space.free as f64 / GIB, space.total as f64 / GIB);
         write!(f, "{file_system}, {free:.1} GiB free of {total:.1} GiB, share: {}, ", yes(*share))?;
         write!(f, "rotating: {}, ", rotating.map_or("unknown", yes))?;
+        if let Some(sync_time) = sync_time {
+            write!(f, "sync: {:.1} ms, ", sync_time.as_secs_f64() * 1000.0)?;
+        }
         let rename = match abilities.rename {
             RenameMode::Exclusive => "exclusive",
             RenameMode::Link => "by link",
@@ -259,6 +267,7 @@ fn probe(path: &Path, root: &OwnedFd, options: &DiskOptions) -> Result<Probe, Re
         file_system,
         share,
         rotating: platform::is_rotating(root),
+        sync_time: written.sync_time,
         space: platform::space(root).map_err(failed("look"))?,
         abilities: Abilities { rename, modes, direct },
         openat2: Walk::detect(root).map_err(failed("look"))? == Walk::Openat2,
@@ -309,6 +318,7 @@ impl Drop for ProbeFolder<'_> {
 
 struct Written {
     file: OwnedFd,
+    sync_time: Option<Duration>,
     faithful: bool,
 }
 
@@ -317,10 +327,16 @@ fn write_and_read(folder: BorrowedFd<'_>) -> io::Result<Written> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
     let file = std::fs::File::from(rustix::fs::openat(folder, NAME, flags, platform::PRIVATE_FILE)?);
     let block = [0x5A; BLOCK];
-    let written = match file.write_all_at(&block, 0).and_then(|()| file.sync_data()) {
-        Ok(()) => BLOCK,
+    let write_and_sync = || {
+        file.write_all_at(&block, 0)?;
+        let began = Instant::now();
+        file.sync_data()?;
+        Ok(began.elapsed())
+    };
+    let (written, sync_time) = match (0..TIMED_SYNCS).map(|_| write_and_sync()).collect::<io::Result<Vec<_>>>() {
+        Ok(times) => (BLOCK, times.into_iter().min()),
         // A full disk is told to those who bring something; what is stored can still be served.
-        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => 0,
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => (0, None),
         Err(error) => return Err(error),
     };
     rustix::fs::fsync(folder)?;
@@ -328,7 +344,7 @@ fn write_and_read(folder: BorrowedFd<'_>) -> io::Result<Written> {
     let again = std::fs::File::from(rustix::fs::openat(folder, NAME, flags, Mode::empty())?);
     let mut read = vec![0; written];
     again.read_exact_at(&mut read, 0)?;
-    Ok(Written { faithful: read == block[..written], file: file.into() })
+    Ok(Written { faithful: read == block[..written], sync_time, file: file.into() })
 }
 
 fn keeps_modes(file: &OwnedFd, mode: u32) -> io::Result<bool> {
