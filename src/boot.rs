@@ -27,6 +27,7 @@ use crate::config::Loaded;
 use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::lobby::Lobby;
+use crate::http::rates::Rates;
 use crate::http::{Server, local, on_the_socket, port};
 use crate::identity::Identity;
 use crate::reload::Reload;
@@ -61,6 +62,10 @@ async fn run(loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
     running.stop().await;
     Ok(())
 }
+
+/// Bodies that are taken in at once. With 2 MiB each, half of the smallest machine that Longshore is for; more would not be
+/// faster on any disk.
+const PATCHES_IN_ALL: usize = 512;
 
 /// What the first steps of the start made ready. They block: on a long journal, or on a share that does not answer.
 struct Prepared {
@@ -130,6 +135,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         commits,
         read_back: config.storage.read_back.0,
         limits: Limits {
+            patches_in_all: PATCHES_IN_ALL,
             open_patches: limits::OPEN_PATCHES,
             unfinished_uploads: limits::UNFINISHED_UPLOADS,
             uploads_per_answer: limits::UPLOADS_PER_ANSWER,
@@ -142,6 +148,8 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let certificates = Arc::new(certificates);
     let tls_config = tls::server_config(&identity, Arc::clone(&certificates))?;
     let fingerprint = identity.fingerprint();
+    let rates = Rates::new(&config, &*clock);
+    actix_web::rt::spawn(Arc::clone(&rates).run(reload.running(), Arc::clone(&clock)));
     let server = Data::new(Server {
         engine: engine.clone(),
         identity,
@@ -151,6 +159,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         connections: Connections::default(),
         strangers: Strangers::default(),
         lobby: Lobby::default(),
+        rates: Arc::clone(&rates),
         draining,
     });
     let edge = [

@@ -8,6 +8,7 @@ pub mod config;
 mod data;
 mod http;
 mod identity;
+mod models;
 mod reload;
 mod storage;
 mod telemetry;

@@ -15,6 +15,7 @@ mod foreign_clients;
 mod interruption;
 mod limits;
 mod offload;
+mod rates;
 mod slow;
 mod space;
 mod standing;

@@ -65,7 +65,7 @@ async fn world() -> World {
         floor: Floor::Bytes(0),
         commits: CommitEvery::for_sync_time(Some(Duration::ZERO)),
         read_back: true,
-        limits: Limits { open_patches: 4, unfinished_uploads: 64, uploads_per_answer: 16 },
+        limits: Limits { patches_in_all: 2, open_patches: 4, unfinished_uploads: 64, uploads_per_answer: 16 },
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, _folder: folder }
 }
@@ -166,6 +166,27 @@ async fn a_request_that_counts_as_a_whole_leaves_nothing_unless_it_is_kept() {
     assert_eq!(attachment.end().await.unwrap().offset, 3 * MIB as u64 + 7);
     world.send_the_rest(upload).await;
     assert_eq!(world.stored(), content());
+}
+
+#[actix::test]
+async fn beyond_the_bound_in_all_a_request_waits_outside_until_another_ends() {
+    let world = world().await;
+    let mut uploads = Vec::new();
+    for n in 1..=3 {
+        let rid = RecordingId::from_bytes([n; 16]);
+        world.engine.offer(DEVICE, vec![Declared { rid, ..declared() }], None).await.unwrap();
+        let brings = Brings::Offered { rid, length: declared().size };
+        uploads.push(world.engine.create_upload(DEVICE, brings).await.unwrap().upload);
+    }
+    let first = world.attach(uploads[0]).await;
+    let _second = world.attach(uploads[1]).await;
+    let crowded = world.engine.attach(DEVICE, uploads[2], Wants::Append).await;
+    assert!(matches!(crowded, Err(AttachError::Crowded)));
+    let offset = world.engine.attach(DEVICE, uploads[2], Wants::Offset).await;
+    assert!(offset.is_ok(), "it takes nothing to say how far an upload is");
+    drop(offset);
+    first.end().await.unwrap();
+    world.attach(uploads[2]).await;
 }
 
 #[actix::test]

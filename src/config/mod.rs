@@ -3,6 +3,7 @@
 
 mod file;
 pub mod load;
+pub mod rate;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::certificate;
 
 pub use load::{Inputs, Loaded, Mistakes, Source};
+use rate::{StreamRate, Timetable};
 use value::{Account, Filter, Floor, Mode, ServerUrl, Size, Switch};
 
 /// `config/longshore.toml`: every key with its meaning, unit and default.
@@ -33,6 +35,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where recordings go, and who may read them there.
     pub storage: Storage,
+    /// How fast devices may send.
+    pub rates: Rates,
     /// The index of the journal.
     pub index: Index,
     /// What is logged, and how.
@@ -85,6 +89,18 @@ pub struct Storage {
     pub read_back: Switch,
 }
 
+/// `[rates]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// All devices together.
+    pub server: Timetable,
+    /// A device with all its transfers.
+    pub device: Timetable,
+    /// A transfer.
+    pub stream: StreamRate,
+}
+
 /// `[index]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -122,6 +138,7 @@ impl Default for Config {
             server: Server::default(),
             tls: Tls::default(),
             storage: Storage::default(),
+            rates: Rates::default(),
             index: Index::default(),
             log: Log::default(),
         }
@@ -180,6 +197,7 @@ impl Config {
         Self {
             server: Server { url: new.server.url.clone(), ..self.server.clone() },
             tls: new.tls.clone(),
+            rates: new.rates.clone(),
             log: Log { filter: new.log.filter.clone(), ..self.log.clone() },
             ..self.clone()
         }

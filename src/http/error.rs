@@ -233,6 +233,7 @@ impl From<AttachError> for Failure {
             }
             AttachError::Superseded => Self::new(ProblemType::Superseded, detail),
             AttachError::TooMany => Self::new(ProblemType::TooMany, detail).retry_after(SOON),
+            AttachError::Crowded => Self::unavailable(detail).retry_after(SOON),
             AttachError::Parked(left) => Self::unavailable(detail).retry_after(left.as_secs() + 1),
             AttachError::Draining => Self::shutting_down(),
             AttachError::Storage(error) => error.into(),

@@ -10,6 +10,7 @@ pub(crate) mod operator;
 mod pace;
 mod pages;
 pub(crate) mod port;
+pub(crate) mod rates;
 mod requests;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::identity::Identity;
 use connection::{Connections, Strangers};
 use lobby::Lobby;
+use rates::Rates;
 
 /// What every handler may use.
 pub(crate) struct Server {
@@ -37,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) connections: Connections,
     pub(crate) strangers: Strangers,
     pub(crate) lobby: Lobby,
+    pub(crate) rates: Arc<Rates>,
     /// Turns true when the server stops: whoever waits for news is answered.
     pub(crate) draining: watch::Receiver<bool>,
 }

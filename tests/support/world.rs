@@ -85,11 +85,17 @@ impl World {
             .arg(self.data())
             .env("FAILPOINTS", &self.fail_points)
             .env("LONGSHORE__STORAGE__FLOOR", &self.floor)
+            // Most tests are about what arrives, not how fast; those about rates have them in their configuration.
+            .envs((!self.has_rates()).then_some(("LONGSHORE__RATES__STREAM", "unlimited")))
             .arg("--config")
             .arg(self.path().join(CONFIG))
             .stdout(Stdio::piped())
             .stderr(log);
         Process::start(&mut command)
+    }
+
+    fn has_rates(&self) -> bool {
+        fs::read_to_string(self.path().join(CONFIG)).unwrap().contains("[rates]")
     }
 
     /// Starts the server again, on the port that it had.

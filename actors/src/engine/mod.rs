@@ -133,7 +133,7 @@ impl Engine {
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
         let completer = Completer { writer: writer.clone(), catalogue, key: receipt_key, clock };
-        let pool = SegmentPool::default();
+        let pool = SegmentPool::new(limits.patches_in_all);
         let parts = SessionParts { completer, incoming, pool, commits, limits, draining: told };
         let tree = Tree { writer, enrolment, sessions, storage, parts };
         let (sender, supervisor) = oneshot::channel();

@@ -15,9 +15,11 @@ use crate::kit::Ended;
 use crate::storage::StorageError;
 use crate::upload::{CompleteError, Receipted, UploadStream};
 
-/// Bounds on one device.
+/// Bounds on one device, and on all together.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// Requests with a body open on the uploads of all devices at once; each takes at most 2 MiB of memory.
+    pub patches_in_all: usize,
     /// Requests with a body open on its uploads at once.
     pub open_patches: usize,
     /// Uploads begun and not finished.
@@ -88,6 +90,9 @@ pub enum AttachError {
     /// More requests with a body than the device may have open.
     #[error("the device has too many uploads open at once")]
     TooMany,
+    /// More requests with a body than the server has room for.
+    #[error("the server takes in as much as it has room for; come back in a moment")]
+    Crowded,
     /// The transfer failed too often and rests.
     #[error("this transfer failed too often; it rests for {} s", .0.as_secs())]
     Parked(Duration),

@@ -5,15 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_store::files::Blocks;
 use longshore_store::incoming::before_in_block;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of a segment: large enough that a disk write and a hop between threads cost little per byte.
 pub(crate) const SEGMENT: usize = 1024 * 1024;
 /// Idle segments that are kept: what 32 busy transfers need. More are given back to the system.
 const KEPT: usize = 64;
 
-/// A pool of segments.
-#[derive(Clone, Default)]
-pub(crate) struct SegmentPool(Arc<Mutex<Vec<Blocks>>>);
+/// A pool of segments, for a bounded number of requests at a time: each has at most [`IN_FLIGHT`] of them.
+///
+/// [`IN_FLIGHT`]: super::ledger::IN_FLIGHT
+#[derive(Clone)]
+pub(crate) struct SegmentPool {
+    kept: Arc<Mutex<Vec<Blocks>>>,
+    places: Arc<Semaphore>,
+}
 
 /// A buffer of [`SEGMENT`] bytes, part-filled; goes back to its pool when it is dropped. Bytes stand in it where they
 /// stand in the blocks of the file, so that they are written from here, whole blocks past the page cache.
@@ -27,9 +33,19 @@ pub(crate) struct Segment {
 }
 
 impl SegmentPool {
+    /// For this many requests at a time.
+    pub(crate) fn new(requests: usize) -> Self {
+        Self { kept: Arc::default(), places: Arc::new(Semaphore::new(requests)) }
+    }
+
+    /// A request's leave to take segments, if there is room for one more.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
     /// An empty segment for bytes at `offset`.
     pub(crate) fn take(&self, offset: u64) -> Segment {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let memory = Some(kept.unwrap_or_else(|| Blocks::new(SEGMENT)));
         Segment { memory, before: before_in_block(offset), len: 0, pool: self.clone() }
     }
@@ -71,7 +87,7 @@ impl fmt::Debug for Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        let mut kept = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.pool.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT {
             kept.extend(self.memory.take());
         }
@@ -84,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_segment_ends_at_a_block_wherever_it_begins_and_is_used_again() {
-        let pool = SegmentPool::default();
+        let pool = SegmentPool::new(1);
         for (offset, before) in [(0, 0), (3 << 20, 0), ((3 << 20) + 5, 5), (4095, 4095)] {
             let mut segment = pool.take(offset);
             assert_eq!(segment.fill(&[7; SEGMENT - 5000]), SEGMENT - 5000);

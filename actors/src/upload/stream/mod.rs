@@ -13,7 +13,7 @@ use actix::prelude::*;
 use longshore_model::UploadId;
 use longshore_store::Committed;
 use longshore_store::incoming::Transfer;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::Instant;
 
 use super::attachment::{Attachment, EndError, Ended, Evicted, Grant, WriteError, resume_hash};
@@ -36,7 +36,8 @@ struct Holder {
     epoch: Epoch,
     evict: Option<oneshot::Sender<Evicted>>,
     /// Free again when the request lets go, and so there for one that takes over from it.
-    _place: Option<OwnedSemaphorePermit>,
+    /// Of the device, and of the server.
+    _places: [Option<OwnedSemaphorePermit>; 2],
 }
 
 struct OpenFile {
@@ -206,13 +207,17 @@ impl UploadStream {
         if let Some(timer) = self.takeover.take() {
             ctx.cancel_future(timer);
         }
-        let place = match places.map(Semaphore::try_acquire_owned).transpose() {
-            Ok(place) => place,
-            Err(_) => {
-                let _gone = reply.send(Err(AttachError::TooMany));
-                // What the request before it left may be the whole.
-                return self.advance(ctx);
-            }
+        let places = match places {
+            None => [None, None],
+            Some(of_device) => match (of_device.try_acquire_owned(), self.pool.place()) {
+                (Ok(of_device), Some(of_all)) => [Some(of_device), Some(of_all)],
+                (of_device, _) => {
+                    let why = if of_device.is_err() { AttachError::TooMany } else { AttachError::Crowded };
+                    let _gone = reply.send(Err(why));
+                    // What the request before it left may be the whole.
+                    return self.advance(ctx);
+                }
+            },
         };
         let (epoch, at) = file.ledger.attach(whole);
         file.committed = Instant::now();
@@ -224,7 +229,7 @@ impl UploadStream {
             }
         };
         let (evict, evicted) = oneshot::channel();
-        self.holder = Some(Holder { epoch, evict: Some(evict), _place: place });
+        self.holder = Some(Holder { epoch, evict: Some(evict), _places: places });
         let grant = Grant {
             stream: ctx.address(),
             epoch,

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::super::super::pace::Pace;
+use super::super::super::rates::Turns;
 use super::digest::BodyDigest;
 
 /// How a body ended.
@@ -31,28 +32,46 @@ pub(crate) enum Outcome {
     Refused(WriteError),
 }
 
+impl From<Evicted> for Outcome {
+    fn from(evicted: Evicted) -> Self {
+        match evicted {
+            Evicted::Superseded => Self::Superseded,
+            Evicted::Draining => Self::Draining,
+            Evicted::Failed(error) => Self::Refused(error.into()),
+        }
+    }
+}
+
 /// Reads until the body ends or the transfer is wanted elsewhere. `gone` resolves when the connection is dead: then
 /// whatever it brought is still taken.
 pub(crate) async fn receive(
     attachment: &mut Attachment,
     mut payload: Payload,
     mut gone: oneshot::Receiver<()>,
+    mut turns: Turns,
     mut digest: Option<&mut BodyDigest>,
 ) -> Outcome {
     let mut pace = Pace::default();
+    let mut is_gone = false;
     loop {
+        if !is_gone {
+            tokio::select! {
+                biased;
+                evicted = attachment.evicted() => return evicted.into(),
+                // What a dead connection brought keeps nobody's place.
+                _ = &mut gone => is_gone = true,
+                () = turns.next() => {}
+            }
+        }
         let began = Instant::now();
         let chunk = tokio::select! {
             // In this order: a flood must not hide that the transfer is wanted elsewhere, and what has arrived goes
             // before the end of its connection.
             biased;
-            evicted = attachment.evicted() => return match evicted {
-                Evicted::Superseded => Outcome::Superseded,
-                Evicted::Draining => Outcome::Draining,
-                Evicted::Failed(error) => Outcome::Refused(error.into()),
-            },
+            evicted = attachment.evicted() => return evicted.into(),
             chunk = timeout(pace.patience(), payload.next()) => chunk,
-            _ = &mut gone => return Outcome::Cut(PayloadError::Incomplete(None)),
+            _ = &mut gone, if !is_gone => return Outcome::Cut(PayloadError::Incomplete(None)),
+            () = std::future::ready(()), if is_gone => return Outcome::Cut(PayloadError::Incomplete(None)),
         };
         let chunk = match chunk {
             Err(_) => return Outcome::Stalled,
@@ -60,6 +79,7 @@ pub(crate) async fn receive(
             Ok(Some(Err(error))) => return Outcome::Cut(error),
             Ok(Some(Ok(chunk))) => chunk,
         };
+        turns.read(chunk.len());
         if pace.came(chunk.len(), began.elapsed()).is_err() {
             return Outcome::Stalled;
         }

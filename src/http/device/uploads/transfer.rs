@@ -2,7 +2,7 @@
 
 use actix_web::web::Payload;
 use longshore_actors::{Attachment, Ended, Held, Wants};
-use longshore_model::{DeviceId, RecordingId, UploadId};
+use longshore_model::{Device, DeviceId, RecordingId, UploadId};
 use longshore_protocol::ProblemType;
 use tokio::sync::oneshot;
 
@@ -52,13 +52,13 @@ pub(super) struct Body {
 /// dead: what it brought is still taken.
 pub(super) async fn append(
     server: &Server,
-    device: DeviceId,
+    device: &Device,
     body: Body,
     gone: oneshot::Receiver<()>,
 ) -> Result<Ended, Failure> {
     let Body { upload, offset, announced, mut digest, payload } = body;
     let wants = if digest.is_some() { Wants::AppendWhole } else { Wants::Append };
-    let mut attachment = match server.engine.attach(device, upload, wants).await? {
+    let mut attachment = match server.engine.attach(device.id, upload, wants).await? {
         Held::Transfer(attachment) => attachment,
         Held::Stored { length, receipt, .. } if offset == length && announced.unwrap_or(0) == 0 => {
             return Ok(Ended { offset, receipt });
@@ -73,7 +73,8 @@ pub(super) async fn append(
     if announced.is_some_and(|announced| announced > attachment.length() - at) {
         return Err(too_long(attachment, at).await);
     }
-    let mut outcome = receive(&mut attachment, payload, gone, digest.as_mut()).await;
+    let turns = server.rates.open(device);
+    let mut outcome = receive(&mut attachment, payload, gone, turns, digest.as_mut()).await;
     if let (Outcome::Whole, Some(digest)) = (&outcome, digest) {
         if digest.matches() {
             attachment.keep();
@@ -81,7 +82,7 @@ pub(super) async fn append(
             outcome = Outcome::Differs;
         }
     }
-    finish(server, device, upload, attachment, outcome).await
+    finish(server, device.id, upload, attachment, outcome).await
 }
 
 async fn finish(

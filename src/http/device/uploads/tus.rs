@@ -56,7 +56,7 @@ pub(crate) async fn create(
         let (upload, mut ended) = (created.upload, Ended { offset: created.offset, receipt: None });
         if brings && created.offset == 0 {
             let body = Body { upload, offset: 0, announced, digest, payload };
-            ended = transfer::append(&server, device.id, body, gone).await?;
+            ended = transfer::append(&server, &device, body, gone).await?;
         } else if created.offset == length {
             // Nothing is left to send: an empty file, or a request that comes again after the last byte.
             ended = transfer::look(&server, device.id, upload).await?.ended;
@@ -96,7 +96,7 @@ pub(crate) async fn append(
     to_the_end(|gone| async move {
         let Uploader { device, .. } = Uploader::extract(&request).await?;
         let body = body(fields::upload_id(&upload)?, request.headers(), payload)?;
-        let ended = transfer::append(&server, device.id, body, gone).await?;
+        let ended = transfer::append(&server, &device, body, gone).await?;
         Ok(progress(HttpResponse::NoContent(), &ended))
     })
     .await
