@@ -27,7 +27,7 @@ fn declared(n: u32) -> Fact {
         event_type: Some("button".into()),
         start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
         end: None,
-        size: 52_428_800,
+        size: Some(52_428_800),
         sha256: Some(Sha256::of(&rid)),
         filename: Some("EVENT/20261121_140322.MP4".into()),
         clock_unset: false,

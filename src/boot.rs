@@ -139,6 +139,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
             open_patches: limits::OPEN_PATCHES,
             unfinished_uploads: limits::UNFINISHED_UPLOADS,
             uploads_per_answer: limits::UPLOADS_PER_ANSWER,
+            upload_bytes: limits::UPLOAD_BYTES,
         },
     };
     let engine = Engine::start(parts).await?;

@@ -1,53 +1,10 @@
 //! Clients that know tus and nothing of Longshore: they upload with a token, and what they bring is a recording like any
 //! other.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use longshore_model::Sha256;
 use serde_json::Value;
 
-use crate::support::{Camera, Reply, World, bytes, eventually, files_below, rid};
-
-const TUS: &str = "Tus-Resumable: 1.0.0";
-const OCTETS: &str = "Content-Type: application/offset+octet-stream";
-
-struct Client {
-    camera: Camera,
-    authorization: String,
-}
-
-impl Client {
-    fn new(world: &World, token: &str) -> Self {
-        // It shows a certificate that nobody knows, which is as good as none.
-        Self { camera: Camera::new(world), authorization: format!("Authorization: Bearer {token}") }
-    }
-
-    fn request(&self, method: &str, url: &str, headers: &[&str], body: &[u8]) -> Reply {
-        let path = url.strip_prefix("https://longshore").unwrap_or(url);
-        self.camera.request(method, path, &[&[TUS, &self.authorization], headers].concat(), body)
-    }
-
-    fn create(&self, length: usize, metadata: &[(&str, &str)]) -> Reply {
-        let pairs: Vec<String> =
-            metadata.iter().map(|(key, value)| format!("{key} {}", STANDARD.encode(value))).collect();
-        let (length, metadata) = (format!("Upload-Length: {length}"), format!("Upload-Metadata: {}", pairs.join(",")));
-        self.request("POST", "/device/v1/uploads", &[&length, &metadata], b"")
-    }
-
-    fn patch(&self, upload: &str, offset: u64, body: &[u8]) -> Reply {
-        self.request("PATCH", upload, &[OCTETS, &format!("Upload-Offset: {offset}")], body)
-    }
-
-    fn upload(&self, content: &[u8], metadata: &[(&str, &str)]) -> Reply {
-        let created = self.create(content.len(), metadata);
-        assert_eq!(created.status, 201, "{created:?}");
-        self.patch(&created.headers["location"], 0, content)
-    }
-}
-
-fn issue(world: &World, serial: &str) -> Value {
-    world.cli_json(&["device", "token", serial, "--model", "Uppy", "--assignee", "Front desk"])
-}
+use crate::support::{Client, World, bytes, eventually, files_below, issue, rid};
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
@@ -214,4 +171,73 @@ fn tokens_are_for_known_devices_and_few() {
     let client = Client::new(&world, text(&tokens[3]["token"]));
     assert_eq!(client.upload(b"video", &[("filename", "a.mp4")]).status, 204);
     assert!(text(&world.recordings()[0]["path"]).starts_with("J. Smith/"));
+}
+
+#[test]
+fn a_length_that_was_put_off_comes_with_a_later_request_and_ends_the_recording() {
+    let mut world = World::new();
+    let client = Client::of(&world, "W-1");
+    let content = bytes(1, 10 * 1024 * 1024 + 5);
+    let created = client.create_with(&["Upload-Defer-Length: 1"], &[("filename", "gate.mp4")]);
+    assert_eq!(created.status, 201, "{created:?}");
+    let upload = created.headers["location"].clone();
+    assert_eq!(client.patch(&upload, 0, &content[..100_000]).offset(), 100_000);
+    let head = client.head(&upload);
+    assert_eq!((head.offset(), head.headers["upload-defer-length"].as_str()), (100_000, "1"));
+    assert!(!head.headers.contains_key("upload-length"));
+    // The length, and that there was none, survive a server that is killed.
+    world.kill();
+    world.start();
+    assert_eq!(client.head(&upload).headers["upload-defer-length"], "1");
+    let length = format!("Upload-Length: {}", content.len());
+    assert_eq!(client.patch_with(&upload, 100_000, &[&length], &content[100_000..200_000]).offset(), 200_000);
+    world.kill();
+    world.start();
+    let head = client.head(&upload);
+    assert_eq!((head.offset(), head.headers["upload-length"].clone()), (200_000, content.len().to_string()));
+    assert!(!head.headers.contains_key("upload-defer-length"));
+    let last = client.patch(&upload, 200_000, &content[200_000..]);
+    assert!(last.status == 204 && last.headers.contains_key("longshore-receipt"), "{last:?}");
+    assert_eq!(world.stored().into_values().collect::<Vec<_>>(), [Sha256::of(&content)]);
+    assert_eq!(world.recordings()[0]["size"], content.len());
+}
+
+#[test]
+fn a_length_is_said_once_and_may_be_said_last() {
+    let world = World::new();
+    let client = Client::of(&world, "W-1");
+    for wrong in [&[][..], &["Upload-Defer-Length: 0"], &["Upload-Defer-Length: 1", "Upload-Length: 10"]] {
+        client.create_with(wrong, &[]).is_problem(400, "malformed-request");
+    }
+    let (rid, length) = (rid(7), "Upload-Length: 1000");
+    let said = [("rid", rid.as_str())];
+    let begin = || client.create_with(&["Upload-Defer-Length: 1"], &said);
+    let upload = begin().headers["location"].clone();
+    let content = bytes(1, 1000);
+    assert_eq!(client.patch(&upload, 0, &content).offset(), 1000);
+    // At a wrong offset nothing of a request counts.
+    client.patch_with(&upload, 500, &["Upload-Length: 2000"], b"").is_problem(409, "wrong-offset");
+    let short = client.patch_with(&upload, 1000, &["Upload-Length: 999"], b"");
+    assert_eq!(short.is_problem(400, "inconsistent-length")["offset"], 1000);
+    let large = format!("Upload-Length: {}", (1_u64 << 40) + 1);
+    client.patch_with(&upload, 1000, &[&large], b"").is_problem(413, "too-large");
+    assert_eq!(client.patch_with(&upload, 1000, &["Upload-Length: 1001"], b"").offset(), 1000);
+    client.patch_with(&upload, 1000, &[length], b"").is_problem(400, "inconsistent-length");
+    // Made again, it is found, and goes on with its length.
+    let again = begin();
+    assert_eq!((again.status, again.offset(), &again.headers["location"]), (201, 1000, &upload));
+    assert!(client.patch(&upload, 1000, b"!").headers.contains_key("longshore-receipt"));
+    client.patch_with(&upload, 1001, &[length], b"").is_problem(400, "inconsistent-length");
+
+    let upload = client.create_with(&["Upload-Defer-Length: 1"], &[]).headers["location"].clone();
+    client.patch(&upload, 0, &content);
+    let last = client.patch_with(&upload, 1000, &[length], b"");
+    assert!(last.headers.contains_key("longshore-receipt"), "the length alone may come last: {last:?}");
+    // Also with a repeated POST.
+    let deferred = [("rid", "00000000000000000000000000000008")];
+    let upload = client.create_with(&["Upload-Defer-Length: 1"], &deferred).headers["location"].clone();
+    client.patch(&upload, 0, &content);
+    assert_eq!(client.create(999, &deferred).is_problem(400, "inconsistent-length")["offset"], 1000);
+    assert!(client.create(1000, &deferred).headers.contains_key("longshore-receipt"));
+    assert_eq!(world.recordings().len(), 3);
 }

@@ -1,6 +1,6 @@
 //! Room on the storage: kept free, promised, lacking.
 
-use crate::support::{Tmpfs, World, bytes, recording, rid};
+use crate::support::{Client, Tmpfs, World, bytes, recording, rid};
 
 #[test]
 fn below_the_floor_nothing_new_begins_and_what_has_begun_ends() {
@@ -49,4 +49,29 @@ fn room_that_is_promised_to_an_upload_is_not_given_to_another() {
     assert_eq!(camera.try_create(&rid(1), length).status, 201);
     let problem = camera.try_create(&rid(2), length).is_problem(507, "insufficient-storage");
     assert!(problem["available"].as_u64().unwrap() <= 5 * MIB as u64, "{problem}");
+}
+
+#[test]
+fn an_upload_of_unknown_length_takes_what_room_there_is_and_no_more() {
+    const MIB: usize = 1024 * 1024;
+    let mut world = World::at_rest();
+    let Some(storage) = Tmpfs::mount(&world.storage()) else { return };
+    world.floor = "10 MiB".to_owned();
+    world.start();
+    let client = Client::of(&world, "W-1");
+    storage.leave(30 * MIB as u64);
+    let content = bytes(1, 40 * MIB);
+    let upload = client.create_with(&["Upload-Defer-Length: 1"], &[]).headers["location"].clone();
+    let refused = client.patch(&upload, 0, &content);
+    let problem = refused.is_problem(507, "insufficient-storage");
+    let kept = problem["offset"].as_u64().unwrap();
+    assert!(kept >= 8 * MIB as u64 && kept <= 20 * MIB as u64, "{problem}");
+    assert_eq!(client.head(&upload).offset(), kept);
+    // What it announces has to have room, too.
+    let length = format!("Upload-Length: {}", content.len());
+    let refused = client.patch_with(&upload, kept, &[&length], b"");
+    assert_eq!(refused.is_problem(507, "insufficient-storage")["needed"], content.len() as u64 - kept);
+    assert_eq!(client.head(&upload).headers["upload-defer-length"], "1");
+    let length = format!("Upload-Length: {kept}");
+    assert!(client.patch_with(&upload, kept, &[&length], b"").headers.contains_key("longshore-receipt"));
 }

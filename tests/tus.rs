@@ -39,7 +39,10 @@ fn what_is_spoken_here_is_told() {
     let options = camera.request("OPTIONS", "/device/v1/uploads", &[], b"");
     assert_eq!(options.status, 204);
     assert_eq!(options.headers["tus-version"], "1.0.0");
-    assert_eq!(options.headers["tus-extension"], "creation,creation-with-upload,checksum,termination");
+    assert_eq!(
+        options.headers["tus-extension"],
+        "creation,creation-with-upload,creation-defer-length,checksum,termination"
+    );
     assert_eq!(options.headers["tus-checksum-algorithm"], "sha1,sha256");
     assert_eq!(options.headers["tus-max-size"], (1_u64 << 40).to_string());
 }

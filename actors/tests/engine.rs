@@ -65,7 +65,13 @@ async fn world() -> World {
         floor: Floor::Bytes(0),
         commits: CommitEvery::for_sync_time(Some(Duration::ZERO)),
         read_back: true,
-        limits: Limits { patches_in_all: 2, open_patches: 4, unfinished_uploads: 64, uploads_per_answer: 16 },
+        limits: Limits {
+            patches_in_all: 2,
+            open_patches: 4,
+            unfinished_uploads: 64,
+            uploads_per_answer: 16,
+            upload_bytes: 1 << 40,
+        },
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, _folder: folder }
 }
@@ -82,7 +88,7 @@ fn declared() -> Declared {
         event_type: None,
         start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
         end: None,
-        size: content().len() as u64,
+        size: Some(content().len() as u64),
         sha256: Some(Sha256::of(&content())),
         filename: None,
         clock_unset: false,
@@ -316,7 +322,7 @@ async fn a_receipt_that_comes_late_is_announced_by_offering_again() {
     let ended = attachment.end().await.unwrap();
     assert_eq!(
         (ended.offset, ended.receipt),
-        (declared().size, None),
+        (content().len() as u64, None),
         "every byte is durable, the receipt is not there"
     );
     let before = world.engine.offer_again(DEVICE).await.unwrap();
@@ -360,7 +366,7 @@ async fn a_stop_does_not_wait_until_everything_is_read_back() {
     let ended = attachment.end().await;
     assert!(matches!(ended, Err(EndError::Complete(CompleteError::Storage(StorageError::Unavailable)))), "{ended:?}");
     // It is complete on the disk; the next start goes on from there.
-    assert_eq!(world.engine.unfinished(DEVICE, upload).map(|upload| upload.offset), Some(declared().size));
+    assert_eq!(world.engine.unfinished(DEVICE, upload).map(|upload| upload.offset), declared().size);
 }
 
 #[actix::test]

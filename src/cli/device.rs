@@ -214,14 +214,12 @@ fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
         writeln!(out, "{held} of them were handed over while it was suspended.")?;
     }
     for upload in unfinished {
-        let percent = (upload.offset * 100).checked_div(upload.length).unwrap_or(100);
-        let (offset, length) = (DecimalBytes(upload.offset), DecimalBytes(upload.length));
-        writeln!(
-            out,
-            "On its way: {} {offset} of {length} ({percent} %), since {}",
-            upload.rid,
-            upload.since.format(MOMENT)
-        )?;
+        let of_all = upload.length.map_or_else(String::new, |length| {
+            let percent = (upload.offset * 100).checked_div(length).unwrap_or(100);
+            format!(" of {} ({percent} %)", DecimalBytes(length))
+        });
+        let (offset, since) = (DecimalBytes(upload.offset), upload.since.format(MOMENT));
+        writeln!(out, "On its way: {} {offset}{of_all}, since {since}", upload.rid)?;
     }
     Ok(out.flush()?)
 }

@@ -249,6 +249,7 @@ impl From<WriteError> for Failure {
         match error {
             WriteError::Superseded => Self::new(ProblemType::Superseded, detail),
             WriteError::TooLong => Self::new(ProblemType::LongerThanAnnounced, detail),
+            WriteError::OtherLength => Self::new(ProblemType::InconsistentLength, detail),
             WriteError::Storage(error) => error.into(),
             WriteError::Unavailable => Self::unavailable(detail),
         }

@@ -3,6 +3,7 @@
 mod authority;
 mod bay;
 mod camera;
+mod client;
 mod fuse;
 mod process;
 mod tmpfs;
@@ -13,6 +14,7 @@ use std::env;
 pub(crate) use authority::Authority;
 pub(crate) use bay::Bay;
 pub(crate) use camera::{Camera, Exchange, Reply, bytes, recording, rid};
+pub(crate) use client::{Client, issue};
 pub(crate) use fuse::Share;
 pub(crate) use process::{Process, agent, longshore, offload};
 pub(crate) use tmpfs::Tmpfs;

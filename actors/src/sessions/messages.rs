@@ -27,6 +27,8 @@ pub struct Limits {
     /// Items of one answer to an offer that may come at once; the others wait for the next, so that the order can
     /// change meanwhile.
     pub uploads_per_answer: u32,
+    /// Bytes of the longest recording.
+    pub upload_bytes: u64,
 }
 
 /// Why an offer got no answer.
@@ -134,8 +136,8 @@ pub enum Brings {
     Offered {
         /// Which.
         rid: RecordingId,
-        /// Its bytes.
-        length: u64,
+        /// Its bytes, as the request says; the offer said it before.
+        length: Option<u64>,
     },
     /// One that nobody offered: what the client says of it now is all that is known.
     Declared(Declared),
@@ -178,6 +180,8 @@ pub struct Created {
     pub upload: UploadId,
     /// Bytes that are durable already, when the same recording was begun before.
     pub offset: u64,
+    /// Bytes of the whole recording, if they are known.
+    pub length: Option<u64>,
 }
 
 /// Find the transfer of an upload.

@@ -109,7 +109,7 @@ pub(crate) fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) ->
         return Some(match declared.sha256 {
             Some(sha256) if sha256 == stored.recording.sha256 && !known.receipts => Verdict::Held,
             Some(sha256) if sha256 == stored.recording.sha256 => Verdict::Have { receipt: stored.receipt.clone() },
-            None if declared.size == stored.recording.size => Verdict::Rehash,
+            None if declared.size == Some(stored.recording.size) => Verdict::Rehash,
             _ => Verdict::Conflict,
         });
     }
@@ -127,9 +127,10 @@ pub(crate) fn paused(known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
 }
 
 /// Whether an unfinished upload brings what is offered now. A checksum that only one of the two knows is compared when it
-/// is complete: a device may have had no time to compute it, or have lost it again.
+/// is complete: a device may have had no time to compute it, or have lost it again. A length that only one of the two
+/// knows is no other one.
 pub(crate) fn same_source(declared: &Declared, upload: &Unfinished) -> bool {
-    upload.identity.length == declared.size
+    upload.identity.length.zip(declared.size).is_none_or(|(begun, offered)| begun == offered)
         && upload.identity.sha256.zip(declared.sha256).is_none_or(|(begun, offered)| begun == offered)
 }
 
@@ -153,7 +154,7 @@ mod tests {
             event_type: None,
             start: (now() - TimeDelta::hours(9) + TimeDelta::minutes(i64::from(minute))).fixed_offset(),
             end: None,
-            size: 100,
+            size: Some(100),
             sha256: Some(Sha256::of(&[n])),
             filename: None,
             clock_unset: false,

@@ -126,7 +126,7 @@ pub(crate) struct StorageParts {
     floor: Floor,
     /// `None`: what was synced is taken for written.
     reader: Option<Reader>,
-    /// Bytes of uploads that are being made.
+    /// Bytes that were found room for and are not on the disk, or among the unfinished uploads, yet.
     reserving: Arc<AtomicU64>,
     /// Jobs of a writer that is gone still hold their permits: together there are never more than the threads.
     pool: Arc<Semaphore>,
@@ -156,6 +156,14 @@ pub(crate) struct Write {
     pub(crate) transfer: Arc<Transfer>,
     pub(crate) segment: Segment,
     pub(crate) offset: u64,
+}
+
+/// Say durably how long a recording is whose length nobody knew, if there is room for the rest.
+#[derive(Message)]
+#[rtype(result = "Result<(), StorageError>")]
+pub(crate) struct SetLength {
+    pub(crate) transfer: Arc<Transfer>,
+    pub(crate) length: u64,
 }
 
 /// Make what is written durable.
@@ -196,7 +204,7 @@ pub(crate) enum Clear {
 #[rtype(result = "Result<(), StorageError>")]
 pub(crate) struct Discard(pub(crate) UploadId, pub(crate) Clear);
 
-/// Bytes of an upload that is being made, given back however that ends.
+/// Bytes that there is room for, given back however that ends.
 struct Reserving {
     bytes: u64,
     sum: Arc<AtomicU64>,
@@ -229,16 +237,35 @@ impl StorageParts {
 
     /// Makes an upload if there is room for it.
     fn reserve(&self, identity: Identity) -> Result<(), StorageError> {
+        let _until_listed = self.promise(identity.length.unwrap_or(0))?;
+        Ok(self.incoming.create(identity)?)
+    }
+
+    /// Says how long a recording is, if there is room for what is lacking of it.
+    fn set_length(&self, transfer: &Transfer, length: u64) -> Result<(), StorageError> {
+        let _until_listed = self.promise(length.saturating_sub(transfer.committed().offset))?;
+        Ok(transfer.set_length(length)?)
+    }
+
+    /// Writes, if there is room: nothing is kept free for an upload whose length nobody knows.
+    fn write(&self, transfer: &Transfer, segment: &mut Segment, offset: u64) -> Result<(), StorageError> {
+        let len = segment.len();
+        let unannounced = transfer.identity().length.is_none();
+        let _until_written = unannounced.then(|| self.promise(len as u64)).transpose()?;
+        Ok(transfer.write(segment.blocks(), offset, len)?)
+    }
+
+    /// Whether there is room for `bytes` more. Until what is answered is dropped, nobody else is given it.
+    fn promise(&self, bytes: u64) -> Result<Reserving, StorageError> {
         self.is_there()?;
-        let length = identity.length;
         // Added before it is read, and read before the list: two that are made at once may each count the other, and
         // one that just came to the list is counted twice, but none is overlooked.
-        let reserving = self.reserving.fetch_add(length, Ordering::AcqRel);
-        let _until_listed = Reserving { bytes: length, sum: Arc::clone(&self.reserving) };
+        let reserving = self.reserving.fetch_add(bytes, Ordering::AcqRel);
+        let promise = Reserving { bytes, sum: Arc::clone(&self.reserving) };
         let promised = self.incoming.promised().saturating_add(reserving);
-        budget::admit(self.files.space()?, self.floor, promised, length)
+        budget::admit(self.files.space()?, self.floor, promised, bytes)
             .map_err(|NoRoom { needed, available }| StorageError::NoRoom { needed, available })?;
-        Ok(self.incoming.create(identity)?)
+        Ok(promise)
     }
 
     fn is_there(&self) -> Result<(), StorageError> {
@@ -317,10 +344,17 @@ impl Handler<Write> for StorageWriter {
 
     fn handle(&mut self, Write { transfer, mut segment, offset }: Write, _: &mut Self::Context) -> Self::Result {
         fail_point!("storage-write");
-        self.run(move || {
-            let len = segment.len();
-            transfer.write(segment.blocks(), offset, len)
-        })
+        let parts = self.parts.clone();
+        self.run(move || parts.write(&transfer, &mut segment, offset))
+    }
+}
+
+impl Handler<SetLength> for StorageWriter {
+    type Result = ResponseFuture<Result<(), StorageError>>;
+
+    fn handle(&mut self, SetLength { transfer, length }: SetLength, _: &mut Self::Context) -> Self::Result {
+        let parts = self.parts.clone();
+        self.run(move || parts.set_length(&transfer, length))
     }
 }
 

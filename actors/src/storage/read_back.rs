@@ -131,7 +131,7 @@ impl Shared {
 impl Job {
     /// Reads on for one turn; `true` at the end.
     fn turn(&mut self, blocks: &mut Blocks) -> io::Result<bool> {
-        let length = self.transfer.identity().length;
+        let length = self.transfer.committed().offset;
         let end = length.min(self.read + TURN);
         while self.read < end {
             let read = self.transfer.read(blocks, self.read)?;

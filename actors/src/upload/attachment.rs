@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::completion::CompleteError;
 use super::ledger::{Epoch, IN_FLIGHT};
-use super::messages::{Append, Detached, Tail};
+use super::messages::{Append, Detached, SetLength, Tail};
 use super::segment::{Segment, SegmentPool};
 use super::stream::UploadStream;
 use crate::storage::StorageError;
@@ -39,6 +39,9 @@ pub enum WriteError {
     /// They reach beyond the end of the recording.
     #[error("the body is longer than the upload")]
     TooLong,
+    /// The recording has another length, or has more bytes already.
+    #[error("the length differs from the one that was given before, or is less than what is here already")]
+    OtherLength,
     /// The disk refused; the transfer is back at its last commit.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -83,7 +86,9 @@ pub struct Attachment {
     stream: Addr<UploadStream>,
     epoch: Epoch,
     rid: RecordingId,
-    length: u64,
+    length: Option<u64>,
+    /// No byte comes after this many.
+    bound: u64,
     /// Offset after the last segment that was handed over.
     handed: u64,
     hash: RunningHash,
@@ -102,7 +107,8 @@ pub(super) struct Grant {
     pub(super) stream: Addr<UploadStream>,
     pub(super) epoch: Epoch,
     pub(super) rid: RecordingId,
-    pub(super) length: u64,
+    pub(super) length: Option<u64>,
+    pub(super) bound: u64,
     pub(super) offset: u64,
     pub(super) hash: RunningHash,
     pub(super) pool: SegmentPool,
@@ -112,12 +118,13 @@ pub(super) struct Grant {
 
 impl Attachment {
     pub(super) fn new(grant: Grant) -> Self {
-        let Grant { stream, epoch, rid, length, offset, hash, pool, whole, evicted } = grant;
+        let Grant { stream, epoch, rid, length, bound, offset, hash, pool, whole, evicted } = grant;
         Self {
             stream,
             epoch,
             rid,
             length,
+            bound,
             handed: offset,
             hash,
             filling: None,
@@ -139,9 +146,33 @@ impl Attachment {
         self.rid
     }
 
-    /// Bytes of the whole recording.
-    pub fn length(&self) -> u64 {
+    /// Bytes of the whole recording, once they are known.
+    pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Bytes that may still come.
+    pub fn left(&self) -> u64 {
+        self.bound - self.offset()
+    }
+
+    /// Says how long the recording is, before the first byte of this request. When this returns, that survives a power
+    /// cut.
+    ///
+    /// # Errors
+    /// [`WriteError::OtherLength`], [`WriteError::TooLong`], or the disk's.
+    pub async fn set_length(&mut self, length: u64) -> Result<(), WriteError> {
+        let (reply, answer) = oneshot::channel();
+        if self.stream.try_send(SetLength { epoch: self.epoch, length, reply }).is_err() {
+            return Err(self.why_it_ended());
+        }
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer?,
+            Ok(Err(_)) => return Err(self.why_it_ended()),
+            Err(_) => return Err(WriteError::Unavailable),
+        }
+        (self.length, self.bound) = (Some(length), length);
+        Ok(())
     }
 
     /// Waits until this request has to let go. Then call [`Self::end`].
@@ -154,7 +185,7 @@ impl Attachment {
     /// # Errors
     /// [`WriteError`]; what was taken before is kept as far as it was committed.
     pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
-        if bytes.len() as u64 > self.length - self.offset() {
+        if bytes.len() as u64 > self.left() {
             return Err(WriteError::TooLong);
         }
         while !bytes.is_empty() {

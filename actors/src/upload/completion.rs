@@ -78,7 +78,7 @@ pub(crate) struct Completer {
 impl Completer {
     /// Compares the checksum, signs, places, records; the receipt may be sent when this returns.
     pub(crate) async fn complete(&self, transfer: Arc<Transfer>, found: Sha256) -> Result<Receipted, CompleteError> {
-        let identity = transfer.identity().clone();
+        let (identity, length) = (transfer.identity(), transfer.committed().offset);
         let Known { row, stored, device } = self.known(&identity).await?;
         // A device that had no time to compute it before may have declared it since.
         if let Some(declared) = identity.sha256.or(row.declared.sha256).filter(|declared| *declared != found) {
@@ -87,7 +87,7 @@ impl Completer {
         }
         if let Some(stored) = stored.as_ref().filter(|stored| stored.recording.sha256 == found) {
             // Its first copy was recorded while this one was on its way.
-            let (rid, length) = (identity.rid, identity.length);
+            let rid = identity.rid;
             let receipt = Some(stored.receipt.clone()).filter(|_| device.state.gets_receipts());
             drop(transfer);
             self.clear_up(identity.upload, Clear::GivenUp).await;
@@ -102,7 +102,8 @@ impl Completer {
         let Known { row, stored, device } = self.known(&identity).await?;
         let revision = stored.map_or(1, |stored| stored.recording.revision + 1);
         let now = self.clock.now();
-        let recording = recording_of(&device, row, &identity, found, revision, now);
+        let content = Content { length, sha256: found, revision };
+        let recording = recording_of(&device, row, &identity, content, now);
         let manifest = Manifest::sign(recording, now, &self.key)?;
         let manifest = self.writer.send(Place(manifest, transfer)).await.map_err(StorageError::from)??;
         self.record(manifest).await
@@ -173,12 +174,18 @@ impl Completer {
     }
 }
 
+/// What arrived.
+struct Content {
+    length: u64,
+    sha256: Sha256,
+    revision: u32,
+}
+
 fn recording_of(
     device: &Device,
     row: DeclaredRow,
     identity: &Identity,
-    sha256: Sha256,
-    revision: u32,
+    Content { length, sha256, revision }: Content,
     now: DateTime<Utc>,
 ) -> Recording {
     let declared = row.declared;
@@ -196,7 +203,7 @@ fn recording_of(
         start: declared.start,
         end: declared.end,
         clock_unset: declared.clock_unset,
-        size: identity.length,
+        size: length,
         sha256,
         attested: identity.sha256.or(declared.sha256).is_some(),
         held: !device.state.gets_receipts(),

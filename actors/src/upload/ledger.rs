@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     WrongOffset,
     /// They reach beyond the end of the recording.
     TooLong,
+    /// The recording has another length, or has more bytes already.
+    OtherLength,
     /// More are on their way than the bound allows.
     TooManyInFlight,
 }
@@ -28,7 +30,10 @@ pub(crate) enum Refusal {
 /// Offsets of one transfer: `durable <= written <= accepted <= length`.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    length: u64,
+    /// Bytes of the whole recording, once they are known.
+    length: Option<u64>,
+    /// Bytes that no recording has more of.
+    longest: u64,
     epoch: Epoch,
     /// The request that holds the transfer counts as a whole or not at all.
     whole: bool,
@@ -47,10 +52,19 @@ struct Piece {
 }
 
 impl Ledger {
-    /// A transfer of `length` bytes that stands at `durable`.
-    pub(crate) fn new(length: u64, durable: Committed) -> Self {
-        let (whole, rejected, in_flight) = (false, false, VecDeque::new());
-        Self { length, epoch: Epoch(0), whole, rejected, in_flight, accepted: durable, written: durable, durable }
+    /// A transfer of `length` bytes, or of at most `longest` while that is not known, that stands at `durable`.
+    pub(crate) fn new(length: Option<u64>, longest: u64, durable: Committed) -> Self {
+        Self {
+            length,
+            longest,
+            epoch: Epoch(0),
+            whole: false,
+            rejected: false,
+            in_flight: VecDeque::new(),
+            accepted: durable,
+            written: durable,
+            durable,
+        }
     }
 
     /// Hands the transfer to a new request, which counts as a `whole` or piece by piece. What is still on its way must
@@ -85,7 +99,7 @@ impl Ledger {
         if offset != self.accepted.offset {
             return Err(Refusal::WrongOffset);
         }
-        let end = offset.checked_add(len).filter(|end| *end <= self.length).ok_or(Refusal::TooLong)?;
+        let end = offset.checked_add(len).filter(|end| *end <= self.bound()).ok_or(Refusal::TooLong)?;
         // One more than the bound: the tail of a request that ends follows its full segments without waiting.
         if self.in_flight.len() > IN_FLIGHT {
             return Err(Refusal::TooManyInFlight);
@@ -93,6 +107,26 @@ impl Ledger {
         self.accepted = Committed { offset: end, hash };
         self.in_flight.push_back(Piece { after: self.accepted, done: false });
         Ok(())
+    }
+
+    /// Whether the request may say that the recording has `length` bytes. It is said once; the same again changes nothing.
+    pub(crate) fn may_end_at(&self, epoch: Epoch, length: u64) -> Result<(), Refusal> {
+        if epoch != self.epoch {
+            return Err(Refusal::Superseded);
+        }
+        if length > self.longest {
+            return Err(Refusal::TooLong);
+        }
+        match self.length {
+            Some(known) if known != length => Err(Refusal::OtherLength),
+            _ if length < self.accepted.offset => Err(Refusal::OtherLength),
+            _ => Ok(()),
+        }
+    }
+
+    /// The recording's length is durable.
+    pub(crate) fn ends_at(&mut self, length: u64) {
+        self.length = Some(length);
     }
 
     /// The write that ends at `end` is done. Writes may end in any order; `written` advances over whole prefixes only.
@@ -133,7 +167,7 @@ impl Ledger {
 
     /// Everything is durable.
     pub(crate) fn is_complete(&self) -> bool {
-        self.durable.offset == self.length
+        self.length == Some(self.durable.offset)
     }
 
     /// The durable offset and the checksum's state there.
@@ -141,9 +175,14 @@ impl Ledger {
         self.durable
     }
 
-    /// Bytes of the whole recording.
-    pub(crate) fn length(&self) -> u64 {
+    /// Bytes of the whole recording, once they are known.
+    pub(crate) fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// No byte comes after this many.
+    pub(crate) fn bound(&self) -> u64 {
+        self.length.unwrap_or(self.longest)
     }
 }
 
@@ -154,7 +193,31 @@ mod tests {
     use super::*;
 
     fn ledger(length: u64) -> Ledger {
-        Ledger::new(length, Committed::nothing())
+        Ledger::new(Some(length), 1000, Committed::nothing())
+    }
+
+    #[test]
+    fn a_length_that_was_not_known_is_said_once_and_ends_the_transfer() {
+        let mut ledger = Ledger::new(None, 1000, Committed::nothing());
+        let (old, _) = ledger.attach(false);
+        let (epoch, _) = ledger.attach(false);
+        assert_eq!(ledger.accept(epoch, 0, 1001, [0; 104]), Err(Refusal::TooLong));
+        ledger.accept(epoch, 0, 10, [1; 104]).unwrap();
+        ledger.wrote(10);
+        ledger.committed(ledger.uncommitted().unwrap());
+        assert!(!ledger.is_complete());
+        assert_eq!(ledger.may_end_at(old, 10), Err(Refusal::Superseded));
+        assert_eq!(ledger.may_end_at(epoch, 9), Err(Refusal::OtherLength));
+        assert_eq!(ledger.may_end_at(epoch, 1001), Err(Refusal::TooLong));
+        assert_eq!(ledger.may_end_at(epoch, 12), Ok(()));
+        ledger.ends_at(12);
+        assert_eq!(ledger.may_end_at(epoch, 12), Ok(()));
+        assert_eq!(ledger.may_end_at(epoch, 13), Err(Refusal::OtherLength));
+        assert_eq!(ledger.accept(epoch, 10, 3, [2; 104]), Err(Refusal::TooLong));
+        ledger.accept(epoch, 10, 2, [2; 104]).unwrap();
+        ledger.wrote(12);
+        ledger.committed(ledger.uncommitted().unwrap());
+        assert!(ledger.is_complete());
     }
 
     #[test]
@@ -220,9 +283,12 @@ mod tests {
     proptest! {
         /// Whatever the order of events, what is durable was written, in order, with the checksum's state of its end.
         #[test]
-        fn the_durable_offset_never_runs_ahead(steps in prop::collection::vec((0..6_u8, 0..30_u64, 1..30_u64), 1..200)) {
-            let length = 200;
-            let mut ledger = ledger(length);
+        fn the_durable_offset_never_runs_ahead(
+            steps in prop::collection::vec((0..7_u8, 0..30_u64, 1..30_u64), 1..200),
+            known in any::<bool>(),
+        ) {
+            let longest = 200;
+            let mut ledger = Ledger::new(known.then_some(longest), longest, Committed::nothing());
             let (mut epoch, _) = ledger.attach(false);
             let mut on_the_way: Vec<u64> = Vec::new();
             let mut done = 0_u64;
@@ -246,6 +312,13 @@ mod tests {
                         ledger.detach(jitter % 2 == 0);
                         if ledger.is_settled() { done = ledger.accepted.offset; on_the_way.clear(); }
                     }
+                    5 => {
+                        let (before, length) = (ledger.length(), ledger.accepted.offset + jitter);
+                        if ledger.may_end_at(epoch, length).is_ok() {
+                            prop_assert!(before.is_none_or(|before| before == length));
+                            ledger.ends_at(length);
+                        }
+                    }
                     _ => if ledger.is_settled() && ledger.uncommitted().is_none() && !ledger.whole {
                         let durable = ledger.durable().offset;
                         let (next, at) = ledger.attach(jitter % 3 == 0);
@@ -256,7 +329,8 @@ mod tests {
                 }
                 let durable = ledger.durable();
                 prop_assert!(durable.offset <= ledger.written.offset);
-                prop_assert!(ledger.written.offset <= ledger.accepted.offset && ledger.accepted.offset <= length);
+                prop_assert!(ledger.written.offset <= ledger.accepted.offset && ledger.accepted.offset <= ledger.bound());
+                prop_assert!(ledger.bound() <= longest && (!ledger.is_complete() || ledger.length() == Some(durable.offset)));
                 if durable.offset > 0 { prop_assert_eq!(durable.hash, state(durable.offset)); }
             }
         }

@@ -38,6 +38,15 @@ pub(super) struct Append {
     pub(super) reply: oneshot::Sender<Result<(), WriteError>>,
 }
 
+/// The recording has so many bytes; until now nobody knew.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct SetLength {
+    pub(super) epoch: Epoch,
+    pub(super) length: u64,
+    pub(super) reply: oneshot::Sender<Result<(), WriteError>>,
+}
+
 /// The request is over; this is what it left.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -77,6 +77,7 @@ mod tests {
                 Verdict::WaitForThis
             }
             ProblemType::MalformedRequest
+            | ProblemType::InconsistentLength
             | ProblemType::MethodNotAllowed
             | ProblemType::UnsupportedVersion
             | ProblemType::TooLarge

@@ -68,8 +68,9 @@ pub struct Declared {
     /// When it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<DateTime<FixedOffset>>,
-    /// Bytes.
-    pub size: u64,
+    /// Bytes; `None` if a client that offers nothing did not know them yet when it began to send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// Checksum of the file on the device, once the device has computed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,

@@ -37,6 +37,8 @@ macro_rules! problem_types {
 problem_types! {
     /// The request does not follow the protocol.
     MalformedRequest = 400 "malformed-request" "The request does not follow the protocol";
+    /// The upload's length is another than the one that was given before, or less than what is there.
+    InconsistentLength = 400 "inconsistent-length" "The length differs from what is known of the upload";
     /// No client certificate, or no enrolment token.
     Unauthenticated = 401 "unauthenticated" "This call needs an identity";
     /// The key in the client certificate belongs to no device.

@@ -11,8 +11,10 @@ const STRIDE: usize = 4096;
 pub(crate) const STATE_BYTES: u64 = (STRIDE + SLOT) as u64;
 const MAGIC: &[u8; 8] = b"LSUPLD01";
 const CRC_AT: usize = SLOT - 4;
+/// Stands in a slot for a length that nobody knows yet; no file has this many bytes.
+const UNKNOWN: u64 = u64::MAX;
 
-/// What an upload is, fixed at its creation.
+/// What an upload is. All of it is fixed at its creation, but for a length that was not known then, which is set once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The upload.
@@ -21,8 +23,8 @@ pub struct Identity {
     pub device: DeviceId,
     /// The recording that it brings.
     pub rid: RecordingId,
-    /// Bytes of the whole recording.
-    pub length: u64,
+    /// Bytes of the whole recording; `None` until the client has said so.
+    pub length: Option<u64>,
     /// Checksum that the device declared.
     pub sha256: Option<Sha256>,
     /// When it was created.
@@ -74,7 +76,7 @@ impl Slot {
         put(identity.upload.as_bytes());
         put(identity.device.as_bytes());
         put(identity.rid.as_bytes());
-        put(&identity.length.to_le_bytes());
+        put(&identity.length.unwrap_or(UNKNOWN).to_le_bytes());
         put(&[u8::from(identity.sha256.is_some())]);
         put(identity.sha256.as_ref().map_or(&[0; 32], |sha256| sha256.as_bytes()));
         put(&identity.created_at.timestamp_millis().to_le_bytes());
@@ -94,7 +96,7 @@ impl Slot {
         let upload = UploadId::from_bytes(take(&mut rest)?);
         let device = DeviceId::from_bytes(take(&mut rest)?);
         let rid = RecordingId::from_bytes(take(&mut rest)?);
-        let length = u64::from_le_bytes(take(&mut rest)?);
+        let length = Some(u64::from_le_bytes(take(&mut rest)?)).filter(|length| *length != UNKNOWN);
         let [declared] = take(&mut rest)?;
         let sha256 = Sha256::from_bytes(take(&mut rest)?);
         let created_at = DateTime::from_timestamp_millis(i64::from_le_bytes(take(&mut rest)?))?;
@@ -126,7 +128,7 @@ mod tests {
                 upload: UploadId::from_bytes([1; 16]),
                 device: DeviceId::from_bytes([2; 16]),
                 rid: RecordingId::from_bytes([3; 16]),
-                length: 1 << 33,
+                length: Some(1 << 33),
                 sha256: Some(Sha256::of(b"x")),
                 created_at: "2026-11-21T14:03:22.123Z".parse().unwrap(),
             },
@@ -136,9 +138,9 @@ mod tests {
 
     #[test]
     fn a_slot_reads_back_as_it_was_written() {
-        for sha256 in [None, Some(Sha256::of(b"y"))] {
+        for (sha256, length) in [(None, Some(0)), (Some(Sha256::of(b"y")), None)] {
             let mut slot = slot(4);
-            slot.identity.sha256 = sha256;
+            (slot.identity.sha256, slot.identity.length) = (sha256, length);
             assert_eq!(Slot::from_bytes(&slot.to_bytes()), Some(slot));
         }
     }

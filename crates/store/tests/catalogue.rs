@@ -42,7 +42,7 @@ async fn what_was_recorded_is_in_the_index_and_there_again_after_a_start() {
         event_type: None,
         start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
         end: None,
-        size: 3,
+        size: Some(3),
         sha256: Some(Sha256::of(b"abc")),
         filename: None,
         clock_unset: false,

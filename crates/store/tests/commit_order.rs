@@ -29,7 +29,7 @@ fn identity(upload: UploadId) -> Identity {
         upload,
         device: DEVICE,
         rid: RecordingId::from_bytes([2; 16]),
-        length: content().len() as u64,
+        length: Some(content().len() as u64),
         sha256: Some(Sha256::of(&content())),
         created_at: now(),
     }
@@ -60,7 +60,7 @@ fn manifest(upload: UploadId, key: &ReceiptKey) -> Manifest {
         start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
         end: None,
         clock_unset: false,
-        size: identity.length,
+        size: content().len() as u64,
         sha256: Sha256::of(&content()),
         attested: true,
         held: false,

@@ -29,7 +29,7 @@ fn identity(n: u8) -> Identity {
         upload: UploadId::from_bytes([n; 16]),
         device: DEVICE,
         rid: RecordingId::from_bytes([n; 16]),
-        length: 100_000,
+        length: Some(100_000),
         sha256: None,
         created_at: now(),
     }

@@ -64,8 +64,9 @@ pub(crate) struct UnfinishedRow {
     pub(crate) rid: RecordingId,
     /// Durable bytes.
     pub(crate) offset: u64,
-    /// All bytes.
-    pub(crate) length: u64,
+    /// All bytes, if they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) length: Option<u64>,
     pub(crate) since: DateTime<Utc>,
 }
 

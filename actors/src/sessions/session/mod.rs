@@ -115,6 +115,7 @@ impl DeviceSession {
             completer: self.parts.completer.clone(),
             pool: self.parts.pool.clone(),
             commits: self.parts.commits,
+            longest: self.parts.limits.upload_bytes,
             draining: self.draining(),
             probe: probe.clone(),
         };

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use longshore_model::{DeviceId, UploadId};
 use longshore_store::Identity;
 use longshore_store::facts::Fact;
+use longshore_store::incoming::Unfinished;
 use longshore_store::index::IndexError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -69,12 +70,14 @@ impl Handler<CreateUpload> for DeviceSession {
             if settled.is_some() {
                 return Err(CreateError::NotNow);
             }
-            if length != declared.size {
-                return Err(CreateError::SizeDiffers { offered: declared.size });
+            if let Some((_, offered)) = length.zip(declared.size).filter(|(length, offered)| length != offered) {
+                return Err(CreateError::SizeDiffers { offered });
             }
+            let length = declared.size;
             match begun {
                 Some(begun) if plan::same_source(&declared, &begun) => {
-                    return Ok(Created { upload: begun.identity.upload, offset: begun.offset });
+                    let Unfinished { identity, offset } = begun;
+                    return Ok(Created { upload: identity.upload, offset, length: identity.length });
                 }
                 Some(begun) => {
                     let begun = begun.identity.upload;
@@ -90,7 +93,7 @@ impl Handler<CreateUpload> for DeviceSession {
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
             let identity = Identity { upload, device, rid, length, sha256: declared.sha256, created_at: now };
             completer.writer.send(Reserve(identity)).await.map_err(StorageError::from)??;
-            Ok(Created { upload, offset: 0 })
+            Ok(Created { upload, offset: 0, length })
         };
         Box::pin(creating.into_actor(self))
     }

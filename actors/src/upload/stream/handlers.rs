@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 
 use super::super::attachment::{Evicted, WriteError};
 use super::super::ledger::{Epoch, Refusal};
-use super::super::messages::{Append, Attach, Close, Detached, Drain, Tail};
+use super::super::messages::{Append, Attach, Close, Detached, Drain, SetLength, Tail};
 use super::{TAKEOVER, UploadStream, flatten};
 use crate::kit::{InFlight, fail_point};
 use crate::sessions::AttachError;
-use crate::storage::Write;
+use crate::storage::{SetLength as WriteLength, StorageError, Write};
 
 impl UploadStream {
     fn append(
@@ -55,6 +55,7 @@ impl From<Refusal> for WriteError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::TooLong => Self::TooLong,
+            Refusal::OtherLength => Self::OtherLength,
             Refusal::Superseded => Self::Superseded,
             // The attachment counts offsets and segments itself; if they differ, one of the two is wrong.
             Refusal::WrongOffset | Refusal::TooManyInFlight => Self::Unavailable,
@@ -90,6 +91,43 @@ impl Handler<Append> for UploadStream {
     fn handle(&mut self, Append { epoch, tail, reply }: Append, ctx: &mut Self::Context) {
         fail_point!("upload-append");
         self.append(epoch, tail, Some(reply), ctx);
+    }
+}
+
+impl Handler<SetLength> for UploadStream {
+    type Result = ();
+
+    fn handle(&mut self, SetLength { epoch, length, reply }: SetLength, ctx: &mut Self::Context) {
+        let Some(file) = &self.file else { return };
+        let allowed = file.ledger.may_end_at(epoch, length);
+        if allowed.is_err() || file.ledger.length() == Some(length) {
+            let _gone = reply.send(allowed.map_err(WriteError::from));
+            return;
+        }
+        let write = WriteLength { transfer: Arc::clone(&file.transfer), length };
+        let in_flight = self.probe.in_flight();
+        // Like a commit: no other request begins before it is known what length the disk has.
+        self.committing = true;
+        let written = self.completer.writer.send(write).into_actor(self).map(move |result, actor, ctx| {
+            let _until_here: InFlight = in_flight;
+            actor.committing = false;
+            match flatten(result) {
+                Ok(()) => {
+                    if let Some(file) = &mut actor.file {
+                        file.ledger.ends_at(length);
+                    }
+                    let _gone = reply.send(Ok(()));
+                    actor.advance(ctx);
+                }
+                // Looked at before anything was written: the transfer is as it was.
+                Err(error @ (StorageError::NoRoom { .. } | StorageError::NotThere(_))) => {
+                    let _gone = reply.send(Err(error.into()));
+                    actor.advance(ctx);
+                }
+                Err(error) => actor.fail(error, Some(reply), ctx),
+            }
+        });
+        ctx.spawn(written);
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct StreamParts {
     pub(crate) completer: Completer,
     pub(crate) pool: SegmentPool,
     pub(crate) commits: CommitEvery,
+    /// Bytes that no recording has more of.
+    pub(crate) longest: u64,
     pub(crate) draining: bool,
     pub(crate) probe: Probe,
 }
@@ -69,6 +71,7 @@ pub(crate) struct UploadStream {
     completer: Completer,
     pool: SegmentPool,
     commits: CommitEvery,
+    longest: u64,
     leash: watch::Receiver<()>,
     probe: Probe,
     /// `None` before the file is open, and again while the complete file gets its name.
@@ -84,7 +87,7 @@ pub(crate) struct UploadStream {
     draining: bool,
     /// Its session is gone, and with it whoever could find it: it commits and ends.
     orphaned: bool,
-    /// Bytes of the whole recording, once its file was open.
+    /// Bytes of the whole recording, once all of them are there.
     length: u64,
     takeover: Option<SpawnHandle>,
     /// Since when nobody holds the transfer.
@@ -94,7 +97,7 @@ pub(crate) struct UploadStream {
 
 impl UploadStream {
     pub(crate) fn new(parts: StreamParts) -> Self {
-        let StreamParts { upload, session, leash, completer, pool, commits, draining, probe } = parts;
+        let StreamParts { upload, session, leash, completer, pool, commits, longest, draining, probe } = parts;
         let undelivered = Rc::new(Cell::new(false));
         let offer_again = Rc::clone(&undelivered);
         let tell = move |ended| session.do_send(UploadEnded { upload, ended, offer_again: offer_again.get() });
@@ -106,6 +109,7 @@ impl UploadStream {
             completer,
             pool,
             commits,
+            longest,
             leash,
             probe,
             file: None,
@@ -235,6 +239,7 @@ impl UploadStream {
             epoch,
             rid: file.transfer.identity().rid,
             length: file.ledger.length(),
+            bound: file.ledger.bound(),
             offset: at.offset,
             hash,
             pool: self.pool.clone(),
@@ -247,6 +252,7 @@ impl UploadStream {
 
     fn complete(&mut self, ctx: &mut Context<Self>) {
         let Some(OpenFile { transfer, ledger, .. }) = self.file.take() else { return };
+        self.length = ledger.durable().offset;
         let found = match resume_hash(&ledger.durable().hash) {
             Ok(hash) => hash.finish(),
             Err(error) => return self.fail(error, None, ctx),
@@ -360,8 +366,7 @@ impl Actor for UploadStream {
         let opened = self.completer.writer.send(Open(self.upload)).into_actor(self).map(|result, actor, ctx| {
             match flatten(result) {
                 Ok((transfer, committed)) => {
-                    actor.length = transfer.identity().length;
-                    let ledger = Ledger::new(actor.length, committed);
+                    let ledger = Ledger::new(transfer.identity().length, actor.longest, committed);
                     actor.file = Some(OpenFile { transfer, ledger, committed: Instant::now() });
                     actor.advance(ctx);
                 }

@@ -150,9 +150,10 @@ impl Incoming {
         self.of_device(device).into_iter().find(|upload| upload.identity.rid == rid)
     }
 
-    /// Bytes that the unfinished uploads still lack; of those that do not come further, none.
+    /// Bytes that the unfinished uploads still lack; of those that do not come further, or whose length nobody knows,
+    /// none.
     pub fn promised(&self) -> u64 {
-        let lacks = |known: &Known| known.identity.length.saturating_sub(known.offset);
+        let lacks = |known: &Known| known.identity.length.map_or(0, |length| length.saturating_sub(known.offset));
         let uploads = self.lock();
         let live = uploads.known.values().filter(|known| known.advanced.elapsed() < PROMISED);
         live.map(lacks).fold(0, u64::saturating_add)
@@ -201,7 +202,7 @@ impl Incoming {
         let Some((slot, data_len)) = self.read_state(upload)? else {
             return Err(IncomingError::Damaged("its state cannot be read".to_owned()));
         };
-        let Slot { generation, identity, committed } = slot;
+        let committed = slot.committed;
         if data_len < committed.offset {
             let lacking = format!("{} bytes were acknowledged, {data_len} are there", committed.offset);
             return Err(IncomingError::Damaged(lacking));
@@ -212,15 +213,13 @@ impl Incoming {
         // What was read may stand in the page cache alone (a kill before a sync, a sync that failed), and whoever asks
         // is told the offset from now on. So the slot is written again, as it is and where it is: torn by a power cut,
         // it harms neither itself, if it was durable, nor the other. And the names are synced.
-        let slot = Slot { generation, identity, committed };
         state.write_at(&slot.to_bytes(), slot.position())?;
         state.sync()?;
         self.files.sync_folder(&folder_path(upload))?;
         self.files.sync_folder(FOLDER)?;
-        let Slot { identity, .. } = slot;
-        let last = Mutex::new(Last { generation, committed, failed: false });
+        let last = Mutex::new(Last { slot, failed: false });
         let (files, uploads) = (Arc::clone(&self.files), Arc::clone(&self.uploads));
-        Ok((Arc::new(Transfer { identity, files, data, state, last, uploads }), committed))
+        Ok((Arc::new(Transfer { files, data, state, last, uploads }), committed))
     }
 
     /// Removes an upload that is given up, and what it brought.

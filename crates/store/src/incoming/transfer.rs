@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Uploads;
@@ -8,7 +8,6 @@ use crate::slots::{Committed, Identity, Slot};
 
 /// The only handle by which an upload's bytes reach the disk.
 pub struct Transfer {
-    pub(super) identity: Identity,
     pub(super) files: Arc<dyn Files>,
     pub(super) data: Arc<dyn File>,
     pub(super) state: Arc<dyn File>,
@@ -17,16 +16,20 @@ pub struct Transfer {
 }
 
 pub(super) struct Last {
-    pub(super) generation: u64,
-    pub(super) committed: Committed,
+    pub(super) slot: Slot,
     /// A failed sync may have dropped what it was to write, and the next would say all is well; so there is no next.
     pub(super) failed: bool,
 }
 
 impl Transfer {
     /// What it is.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    pub fn identity(&self) -> Identity {
+        self.last().slot.identity.clone()
+    }
+
+    /// How far it is, durably.
+    pub fn committed(&self) -> Committed {
+        self.last().slot.committed
     }
 
     /// The storage as it was when this upload was opened: what is placed must be on the file system that was written.
@@ -66,32 +69,58 @@ impl Transfer {
     }
 
     /// Makes everything up to `to.offset` durable, then says so in the state, durably. After an error the handle is
-    /// of no more use: [`Incoming::resume`] goes back to the last commit.
+    /// of no more use: [`Incoming::resume`](super::Incoming::resume) goes back to the last commit.
     ///
     /// # Errors
     /// The disk's.
     pub fn commit(&self, to: Committed) -> io::Result<()> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.change(|slot| {
+            let news = to.offset > slot.committed.offset;
+            if news {
+                slot.committed = to;
+            }
+            news
+        })
+    }
+
+    /// Says durably how long the recording is; it was not known before. After an error as after one of
+    /// [`Self::commit`].
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn set_length(&self, length: u64) -> io::Result<()> {
+        self.change(|slot| slot.identity.length.replace(length) != Some(length))
+    }
+
+    /// `change` says whether there is anything to write.
+    fn change(&self, change: impl FnOnce(&mut Slot) -> bool) -> io::Result<()> {
+        let mut last = self.last();
         if last.failed {
             return Err(io::Error::other("an earlier sync of this upload failed"));
         }
-        if to.offset <= last.committed.offset {
+        let mut slot = last.slot.clone();
+        slot.generation += 1;
+        if !change(&mut slot) {
             return Ok(());
         }
-        let slot = Slot { generation: last.generation + 1, identity: self.identity.clone(), committed: to };
         last.failed = true;
-        if to.offset == self.identity.length {
-            self.data.set_len(to.offset)?;
+        if slot.identity.length == Some(slot.committed.offset) {
+            self.data.set_len(slot.committed.offset)?;
         }
         self.data.sync()?;
         self.state.write_at(&slot.to_bytes(), slot.position())?;
         self.state.sync()?;
-        *last = Last { generation: slot.generation, committed: to, failed: false };
+        *last = Last { slot: slot.clone(), failed: false };
+        let Slot { identity, committed, .. } = slot;
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = uploads.known.get_mut(&self.identity.upload) {
-            (known.offset, known.advanced) = (to.offset, Instant::now());
+        if let Some(known) = uploads.known.get_mut(&identity.upload) {
+            (known.identity, known.offset, known.advanced) = (identity, committed.offset, Instant::now());
         }
         Ok(())
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

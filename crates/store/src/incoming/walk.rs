@@ -95,7 +95,7 @@ impl Incoming {
             if !known && let Ok(Manifest { recording, .. }) = place::read_record(&*self.files, upload) {
                 let Recording { device, rid, size, sha256, verified_at, .. } = recording;
                 let sha256 = recording.attested.then_some(sha256);
-                self.list(Identity { upload, device, rid, length: size, sha256, created_at: verified_at }, size);
+                self.list(Identity { upload, device, rid, length: Some(size), sha256, created_at: verified_at }, size);
             }
             found.interrupted.push(upload);
             return Ok(());

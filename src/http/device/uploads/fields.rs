@@ -32,6 +32,16 @@ pub(super) fn needed_number(headers_in: &HeaderMap, name: &str) -> Result<u64, F
     number(headers_in, name)?.ok_or_else(missing)
 }
 
+/// Bytes of the whole recording, if the request says so.
+pub(super) fn length(headers_in: &HeaderMap) -> Result<Option<u64>, Failure> {
+    let length = number(headers_in, headers::UPLOAD_LENGTH)?;
+    if length.is_some_and(|length| length > limits::UPLOAD_BYTES) {
+        let detail = format!("a recording has at most {} bytes", limits::UPLOAD_BYTES);
+        return Err(Failure::new(ProblemType::TooLarge, detail));
+    }
+    Ok(length)
+}
+
 pub(super) fn metadata(headers_in: &HeaderMap) -> Result<Metadata, Failure> {
     let value = text(headers_in, headers::UPLOAD_METADATA)?.unwrap_or_default();
     if value.len() > limits::METADATA_BYTES {
@@ -47,7 +57,7 @@ pub(super) fn rid(metadata: &Metadata) -> Result<RecordingId, Failure> {
 }
 
 /// What a client that offers nothing says of its recording; whatever it leaves out has a meaning of its own.
-pub(super) fn declared(metadata: &Metadata, size: u64, now: DateTime<Utc>) -> Result<Declared, Failure> {
+pub(super) fn declared(metadata: &Metadata, size: Option<u64>, now: DateTime<Utc>) -> Result<Declared, Failure> {
     let wrong = |key: &str| Failure::malformed(format!("Upload-Metadata: {key} is not as docs/PROTOCOL.md says"));
     let name = |key: &str| match metadata.text(key).filter(|name| !name.is_empty()) {
         Some(name) if name.chars().count() > limits::NAME_CHARS => Err(wrong(key)),

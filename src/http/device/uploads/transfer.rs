@@ -1,7 +1,7 @@
 //! What happens to an upload, in whichever dialect it is asked for.
 
 use actix_web::web::Payload;
-use longshore_actors::{Attachment, Ended, Held, Wants};
+use longshore_actors::{Attachment, Ended, Held, Wants, WriteError};
 use longshore_model::{Device, DeviceId, RecordingId, UploadId};
 use longshore_protocol::ProblemType;
 use tokio::sync::oneshot;
@@ -15,14 +15,15 @@ use super::receive::{Outcome, receive};
 pub(super) struct Standing {
     pub(super) ended: Ended,
     pub(super) rid: RecordingId,
-    pub(super) length: u64,
+    /// `None` until the client has said so.
+    pub(super) length: Option<u64>,
 }
 
 /// Gets hold of the upload, so that whatever hangs on it lets go, and looks how far it is, durably.
 pub(super) async fn look(server: &Server, device: DeviceId, upload: UploadId) -> Result<Standing, Failure> {
     match server.engine.attach(device, upload, Wants::Offset).await {
         Ok(Held::Stored { rid, length, receipt }) => {
-            Ok(Standing { ended: Ended { offset: length, receipt }, rid, length })
+            Ok(Standing { ended: Ended { offset: length, receipt }, rid, length: Some(length) })
         }
         Ok(Held::Transfer(attachment)) => {
             let (rid, length) = (attachment.rid(), attachment.length());
@@ -37,10 +38,31 @@ pub(super) async fn look(server: &Server, device: DeviceId, upload: UploadId) ->
     }
 }
 
+/// Says how long the recording of an upload is that was begun without a length.
+pub(super) async fn set_length(
+    server: &Server,
+    device: DeviceId,
+    upload: UploadId,
+    length: u64,
+) -> Result<Ended, Failure> {
+    match server.engine.attach(device, upload, Wants::Offset).await? {
+        Held::Stored { length: known, receipt, .. } if known == length => Ok(Ended { offset: length, receipt }),
+        Held::Stored { length: known, .. } => Err(Failure::from(WriteError::OtherLength).at(known)),
+        Held::Transfer(mut attachment) => {
+            let said = attachment.set_length(length).await;
+            let ended = attachment.end().await?;
+            said.map_err(|error| Failure::from(error).at(ended.offset))?;
+            Ok(ended)
+        }
+    }
+}
+
 /// The body of a request, and where it belongs.
 pub(super) struct Body {
     pub(super) upload: UploadId,
     pub(super) offset: u64,
+    /// Bytes of the whole recording, if the request says so.
+    pub(super) length: Option<u64>,
     /// By `Content-Length`.
     pub(super) announced: Option<u64>,
     /// What it is to be; then it counts only as a whole.
@@ -56,10 +78,13 @@ pub(super) async fn append(
     body: Body,
     gone: oneshot::Receiver<()>,
 ) -> Result<Ended, Failure> {
-    let Body { upload, offset, announced, mut digest, payload } = body;
+    let Body { upload, offset, length, announced, mut digest, payload } = body;
     let wants = if digest.is_some() { Wants::AppendWhole } else { Wants::Append };
     let mut attachment = match server.engine.attach(device.id, upload, wants).await? {
         Held::Transfer(attachment) => attachment,
+        Held::Stored { length: known, .. } if length.is_some_and(|length| length != known) => {
+            return Err(Failure::from(WriteError::OtherLength).at(known));
+        }
         Held::Stored { length, receipt, .. } if offset == length && announced.unwrap_or(0) == 0 => {
             return Ok(Ended { offset, receipt });
         }
@@ -70,7 +95,13 @@ pub(super) async fn append(
         let ended = attachment.end().await?;
         return Err(wrong_offset(offset, ended.offset));
     }
-    if announced.is_some_and(|announced| announced > attachment.length() - at) {
+    if let Some(length) = length
+        && let Err(error) = attachment.set_length(length).await
+    {
+        drop(attachment);
+        return Err(with_durable_offset(server, device.id, upload, error.into()));
+    }
+    if announced.is_some_and(|announced| announced > attachment.left()) {
         return Err(too_long(attachment, at).await);
     }
     let turns = server.rates.open(device);
@@ -125,7 +156,7 @@ fn with_durable_offset(server: &Server, device: DeviceId, upload: UploadId, fail
 }
 
 async fn too_long(attachment: Box<Attachment>, at: u64) -> Failure {
-    let detail = format!("{} bytes are left from offset {at}", attachment.length() - at);
+    let detail = format!("{} bytes are left from offset {at}", attachment.left());
     match attachment.end().await {
         Ok(ended) => Failure::new(ProblemType::LongerThanAnnounced, detail).at(ended.offset),
         Err(error) => error.into(),

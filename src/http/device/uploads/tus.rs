@@ -1,4 +1,4 @@
-//! tus 1.0.0: core, creation, creation-with-upload, checksum, termination.
+//! tus 1.0.0: core, creation, creation-with-upload, creation-defer-length, checksum, termination.
 
 use std::future::Future;
 
@@ -38,11 +38,7 @@ pub(crate) async fn create(
         let Uploader { device, by_token } = Uploader::extract(&request).await?;
         let headers_in = request.headers();
         check_version(headers_in)?;
-        let length = fields::needed_number(headers_in, headers::UPLOAD_LENGTH)?;
-        if length > limits::UPLOAD_BYTES {
-            let detail = format!("a recording has at most {} bytes", limits::UPLOAD_BYTES);
-            return Err(Failure::new(ProblemType::TooLarge, detail));
-        }
+        let length = length_or_deferred(headers_in)?;
         let metadata = fields::metadata(headers_in)?;
         let what = if by_token {
             Brings::Declared(fields::declared(&metadata, length, server.clock.now())?)
@@ -55,9 +51,12 @@ pub(crate) async fn create(
         let created = server.engine.create_upload(device.id, what).await?;
         let (upload, mut ended) = (created.upload, Ended { offset: created.offset, receipt: None });
         if brings && created.offset == 0 {
-            let body = Body { upload, offset: 0, announced, digest, payload };
+            let body = Body { upload, offset: 0, length, announced, digest, payload };
             ended = transfer::append(&server, &device, body, gone).await?;
-        } else if created.offset == length {
+        } else if let Some(length) = length.filter(|_| created.length.is_none()) {
+            // It was begun without one.
+            ended = transfer::set_length(&server, device.id, upload, length).await?;
+        } else if created.length == Some(created.offset) {
             // Nothing is left to send: an empty file, or a request that comes again after the last byte.
             ended = transfer::look(&server, device.id, upload).await?.ended;
         }
@@ -81,7 +80,11 @@ pub(crate) async fn offset(
     check_version(request.headers())?;
     let Standing { ended, rid, length } = transfer::look(&server, device.id, fields::upload_id(&upload)?).await?;
     let mut response = HttpResponse::Ok();
-    response.insert_header((headers::UPLOAD_LENGTH, length)).insert_header((CACHE_CONTROL, "no-store"));
+    match length {
+        Some(length) => response.insert_header((headers::UPLOAD_LENGTH, length)),
+        None => response.insert_header((headers::UPLOAD_DEFER_LENGTH, headers::DEFERRED)),
+    };
+    response.insert_header((CACHE_CONTROL, "no-store"));
     response.insert_header((headers::UPLOAD_METADATA, Metadata::pair("rid", &rid.to_string())));
     Ok(progress(response, &ended))
 }
@@ -133,8 +136,20 @@ fn body(upload: UploadId, headers_in: &HeaderMap, payload: Payload) -> Result<Bo
         return Err(Failure::new(ProblemType::UnsupportedContentType, detail));
     }
     let offset = fields::needed_number(headers_in, headers::UPLOAD_OFFSET)?;
-    let announced = fields::number(headers_in, CONTENT_LENGTH.as_str())?;
-    Ok(Body { upload, offset, announced, digest: fields::checksum(headers_in)?, payload })
+    let (length, announced) = (fields::length(headers_in)?, fields::number(headers_in, CONTENT_LENGTH.as_str())?);
+    Ok(Body { upload, offset, length, announced, digest: fields::checksum(headers_in)?, payload })
+}
+
+/// The length at creation: there, or put off by a header of its own.
+fn length_or_deferred(headers_in: &HeaderMap) -> Result<Option<u64>, Failure> {
+    match (fields::length(headers_in)?, fields::text(headers_in, headers::UPLOAD_DEFER_LENGTH)?) {
+        (Some(length), None) => Ok(Some(length)),
+        (None, Some(headers::DEFERRED)) => Ok(None),
+        _ => {
+            let detail = "send either Upload-Length, a number of bytes, or Upload-Defer-Length: 1";
+            Err(Failure::malformed(detail))
+        }
+    }
 }
 
 fn brings_bytes(headers_in: &HeaderMap) -> Result<bool, Failure> {

@@ -119,7 +119,7 @@ impl Random {
             event_type: None,
             start: start(),
             end: None,
-            size: self.below(1 << 30),
+            size: Some(self.below(1 << 30)),
             sha256: Some(self.sha256()),
             filename: None,
             clock_unset: false,
