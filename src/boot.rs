@@ -120,7 +120,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let own_url = url_of(listener.local_addr()?);
 
     // 5. What a crash interrupted is completed.
-    let incoming = storage::open_incoming(&disk, &catalogue).await?;
+    let incoming = storage::open_incoming(&disk, &catalogue, Arc::clone(&clock)).await?;
     let watch = Watch { disk: disk.clone(), incoming: incoming.clone(), catalogue: catalogue.clone() };
     actix_web::rt::spawn(watch.run());
 

@@ -45,12 +45,16 @@ pub(crate) fn take(data: &DataFolder, config: &Config, clock: &dyn Clock) -> any
 }
 
 /// Lists the uploads that are on their way and completes what a crash interrupted.
-pub(crate) async fn open_incoming(disk: &Disk, catalogue: &Catalogue) -> anyhow::Result<Incoming> {
+pub(crate) async fn open_incoming(
+    disk: &Disk,
+    catalogue: &Catalogue,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Incoming> {
     let files = Arc::new(disk.clone());
     let opened = spawn_blocking(move || {
         #[cfg(feature = "failpoints")]
         fail::fail_point!("start-incoming");
-        Incoming::open(files)
+        Incoming::open(files, clock)
     });
     let (incoming, found) = opened.await?.context("the folder .incoming of the storage cannot be read")?;
     complete(disk, &incoming, catalogue, found).await?;

@@ -11,6 +11,7 @@ mod configuration;
 mod demo;
 mod documents;
 mod enrolment;
+mod expiry;
 mod foreign_clients;
 mod interruption;
 mod limits;

@@ -8,6 +8,7 @@ compile_error!("fail-points are for tests and have no place in a release build")
 mod deletions;
 mod engine;
 mod enrolment;
+mod expiry;
 mod kit;
 mod sessions;
 mod storage;

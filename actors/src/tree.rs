@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::enrolment::Enrolment;
+use crate::expiry::Expiry;
 use crate::kit::{Board, Line, Supervisor};
 use crate::sessions::{DeviceSessions, SessionParts, Sessions};
 use crate::storage::{StorageParts, StorageWriter};
@@ -23,6 +24,7 @@ impl Tree {
         let Self { writer, enrolment, sessions, storage, parts } = self;
         let Completer { catalogue, clock, .. } = parts.completer.clone();
         let (known, line) = (Sessions::default(), sessions.clone());
+        let (incoming, of_devices) = (parts.incoming.clone(), sessions.clone());
         let mut supervisor = Supervisor::new(board);
         supervisor
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
@@ -31,6 +33,9 @@ impl Tree {
         });
         supervisor.supervise("sessions", &sessions, move |lifeline, probe| {
             DeviceSessions::new(parts.clone(), known.clone(), line.clone(), lifeline, probe)
+        });
+        supervisor.supervise("expiry", &Line::new(), move |lifeline, probe| {
+            Expiry::new(incoming.clone(), of_devices.clone(), lifeline, probe)
         });
         supervisor
     }

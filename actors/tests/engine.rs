@@ -54,7 +54,7 @@ async fn world() -> World {
     let disk = SimulatedDisk::new();
     let gate = GatedDisk::over(disk.clone());
     let files: Arc<dyn Files> = Arc::new(gate.clone());
-    let (incoming, _) = Incoming::open(Arc::clone(&files)).unwrap();
+    let (incoming, _) = Incoming::open(Arc::clone(&files), Arc::new(SystemClock)).unwrap();
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let parts = Parts {
         files,

@@ -216,6 +216,7 @@ impl From<TerminateError> for Failure {
         let detail = error.to_string();
         match error {
             TerminateError::NotFound => Self::new(ProblemType::UploadNotFound, detail),
+            TerminateError::Expired => Self::new(ProblemType::UploadExpired, detail),
             TerminateError::AlreadyStored => Self::new(ProblemType::AlreadyStored, detail),
             TerminateError::Complete(error) => EndError::Complete(error).into(),
             TerminateError::Index(error) => error.into(),
@@ -231,6 +232,7 @@ impl From<AttachError> for Failure {
             AttachError::NotFound => {
                 Self::new(ProblemType::UploadNotFound, "offer the recording again to learn where to send it")
             }
+            AttachError::Expired => Self::new(ProblemType::UploadExpired, detail),
             AttachError::Superseded => Self::new(ProblemType::Superseded, detail),
             AttachError::TooMany => Self::new(ProblemType::TooMany, detail).retry_after(SOON),
             AttachError::Crowded => Self::unavailable(detail).retry_after(SOON),

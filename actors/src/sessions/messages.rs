@@ -86,6 +86,9 @@ pub enum AttachError {
     /// This device has no such upload.
     #[error("there is no such upload")]
     NotFound,
+    /// It did not come further for so long that it was given up.
+    #[error("the upload expired, and what it brought is discarded")]
+    Expired,
     /// A newer request came while this one waited.
     #[error("a newer request took this upload over")]
     Superseded,
@@ -154,6 +157,9 @@ pub enum TerminateError {
     /// This device has no such upload.
     #[error("there is no such upload")]
     NotFound,
+    /// It was given up before, since it did not come further.
+    #[error("the upload expired, and what it brought is discarded")]
+    Expired,
     /// A recording is not given up by who sent it.
     #[error("it is complete, and a recording in the store; the device may delete its copy on the receipt")]
     AlreadyStored,
@@ -172,6 +178,11 @@ pub enum TerminateError {
 #[derive(Message)]
 #[rtype(result = "Result<(), TerminateError>")]
 pub(crate) struct Terminate(pub(crate) UploadId);
+
+/// Give up an upload that did not come further for too long.
+#[derive(Message)]
+#[rtype(result = "Result<(), TerminateError>")]
+pub(crate) struct Expire(pub(crate) UploadId);
 
 /// An upload that a device may send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

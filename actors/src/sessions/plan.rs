@@ -170,7 +170,7 @@ mod tests {
             sha256: declared.sha256,
             created_at: now(),
         };
-        Unfinished { identity, offset }
+        Unfinished { identity, offset, advanced_at: now() }
     }
 
     #[test]

@@ -59,6 +59,7 @@ mod tests {
             ProblemType::NotFound
             | ProblemType::EnrolmentNotFound
             | ProblemType::UploadNotFound
+            | ProblemType::UploadExpired
             | ProblemType::NotOffered
             | ProblemType::AlreadyStored
             | ProblemType::Conflict => Verdict::OfferAgain,

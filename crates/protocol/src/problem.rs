@@ -71,6 +71,8 @@ problem_types! {
     Superseded = 409 "superseded" "A newer request took this upload over";
     /// The state does not allow it: a device or enrolment is not where the command needs it.
     Conflict = 409 "conflict" "The current state does not allow this";
+    /// The upload did not come further for so long that it was given up.
+    UploadExpired = 410 "upload-expired" "The upload expired; offer the recording again";
     /// Another version of tus.
     UnsupportedVersion = 412 "unsupported-version" "This version of tus is not spoken here";
     /// A body, or a header, above its stated limit.

@@ -118,6 +118,13 @@ pub enum Fact {
         /// What arrived.
         found: Sha256,
     },
+    /// An upload did not come further for so long that it is given up; its recording may come anew.
+    Expired {
+        /// Which device.
+        device: DeviceId,
+        /// The transfer, which is discarded.
+        upload: UploadId,
+    },
     /// A recording is verified and under its final name.
     Stored {
         /// Its manifest, byte for byte.

@@ -108,6 +108,7 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         }
         Fact::EnrolmentSuperseded { .. }
         | Fact::Declared { .. }
+        | Fact::Expired { .. }
         | Fact::Mismatched { .. }
         | Fact::Stored { .. }
         | Fact::Deleted { .. } => return None,

@@ -53,6 +53,8 @@ pub(crate) struct Slot {
     pub(crate) generation: u64,
     pub(crate) identity: Identity,
     pub(crate) committed: Committed,
+    /// When its last bytes were committed; before there are any, when it was created.
+    pub(crate) advanced_at: DateTime<Utc>,
 }
 
 impl Slot {
@@ -62,7 +64,7 @@ impl Slot {
     }
 
     pub(crate) fn to_bytes(&self) -> [u8; SLOT] {
-        let Self { generation, identity, committed } = self;
+        let Self { generation, identity, committed, advanced_at } = self;
         let mut slot = [0; SLOT];
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
@@ -80,6 +82,7 @@ impl Slot {
         put(&[u8::from(identity.sha256.is_some())]);
         put(identity.sha256.as_ref().map_or(&[0; 32], |sha256| sha256.as_bytes()));
         put(&identity.created_at.timestamp_millis().to_le_bytes());
+        put(&advanced_at.timestamp_millis().to_le_bytes());
         let crc = crc32fast::hash(&slot[..CRC_AT]);
         slot[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         slot
@@ -100,9 +103,14 @@ impl Slot {
         let [declared] = take(&mut rest)?;
         let sha256 = Sha256::from_bytes(take(&mut rest)?);
         let created_at = DateTime::from_timestamp_millis(i64::from_le_bytes(take(&mut rest)?))?;
+        let advanced_at = match i64::from_le_bytes(take(&mut rest)?) {
+            // A slot of a version that did not write it.
+            0 => created_at,
+            millis => DateTime::from_timestamp_millis(millis)?,
+        };
         let sha256 = (declared == 1).then_some(sha256);
         let identity = Identity { upload, device, rid, length, sha256, created_at };
-        Some(Self { generation, identity, committed })
+        Some(Self { generation, identity, committed, advanced_at })
     }
 
     /// The newest whole slot of a `state` file.
@@ -133,6 +141,7 @@ mod tests {
                 created_at: "2026-11-21T14:03:22.123Z".parse().unwrap(),
             },
             committed: Committed { offset: 77, ..Committed::nothing() },
+            advanced_at: "2026-11-22T09:00:00.5Z".parse().unwrap(),
         }
     }
 

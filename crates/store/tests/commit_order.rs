@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use longshore_model::{DeviceId, Kind, ReceiptKey, Recording, RecordingId, RunningHash, Sha256, UploadId};
+use longshore_model::{DeviceId, Kind, ReceiptKey, Recording, RecordingId, RunningHash, Sha256, SystemClock, UploadId};
 use longshore_store::files::{
     Abilities, BLOCK, Blocks, Disk, DiskOptions, Fault, Files, RenameMode, SimulatedDisk, create_folders, read_all,
     replace,
@@ -99,7 +99,7 @@ fn transfer(incoming: &Incoming) -> Result<(), IncomingError> {
 }
 
 fn open(files: &Arc<dyn Files>) -> (Incoming, Found) {
-    Incoming::open(Arc::clone(files)).unwrap()
+    Incoming::open(Arc::clone(files), Arc::new(SystemClock)).unwrap()
 }
 
 fn read(files: &dyn Files, path: &str) -> Vec<u8> {
@@ -395,7 +395,7 @@ struct Told {
 
 /// The whole way of one recording.
 fn whole_way(files: &Arc<dyn Files>, manifest: &Manifest, told: &mut Told) -> Result<(), Box<dyn Error>> {
-    let (incoming, _) = Incoming::open(Arc::clone(files))?;
+    let (incoming, _) = Incoming::open(Arc::clone(files), Arc::new(SystemClock))?;
     incoming.create(identity(UPLOAD))?;
     told.created = true;
     let sent = transfer(&incoming);
@@ -497,7 +497,7 @@ fn look(disk: &SimulatedDisk, told: &Told, manifest: &Manifest, context: &str) {
 
 /// What a start does: completes what was interrupted, and removes its folder.
 fn start(files: &Arc<dyn Files>) -> Result<(), String> {
-    let (incoming, found) = Incoming::open(Arc::clone(files)).map_err(|e| e.to_string())?;
+    let (incoming, found) = Incoming::open(Arc::clone(files), Arc::new(SystemClock)).map_err(|e| e.to_string())?;
     for upload in found.interrupted {
         roll_forward(&**files, upload).map_err(|e| e.to_string())?;
         incoming.finish(upload).map_err(|e| e.to_string())?;

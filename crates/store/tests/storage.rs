@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use longshore_model::{DeviceId, RecordingId, RunningHash, StorageId, UploadId};
+use longshore_model::{DeviceId, RecordingId, RunningHash, StorageId, SystemClock, UploadId};
 use longshore_store::files::{
     BLOCK, Blocks, Checked, Disk, DiskOptions, Files, Refused, Standing, Taken, create_folders, read_all, take,
 };
@@ -323,7 +323,7 @@ fn after_the_storage_came_back_what_is_on_it_counts() {
     }
     let share = Share::new();
     let disk = taken(&share.point()).disk;
-    let (incoming, _) = Incoming::open(Arc::new(disk.clone())).unwrap();
+    let (incoming, _) = Incoming::open(Arc::new(disk.clone()), Arc::new(SystemClock)).unwrap();
     incoming.create(identity(1)).unwrap();
     incoming.create(identity(2)).unwrap();
     send(&incoming, 2, 1000).unwrap();

@@ -248,8 +248,14 @@ impl Handler<Hold> for DeviceSession {
         }
         let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
         let looking = async move {
-            let found = blocking(move || Ok((index.stored_by_upload(upload)?, index.device(device)?))).await?;
-            let (Some(stored), Some(device)) = found else { return Err(AttachError::NotFound) };
+            let found = blocking(move || {
+                Ok((index.stored_by_upload(upload)?, index.device(device)?, index.expired(device, upload)?))
+            });
+            let (stored, device) = match found.await? {
+                (Some(stored), Some(device), _) => (stored, device),
+                (_, _, true) => return Err(AttachError::Expired),
+                _ => return Err(AttachError::NotFound),
+            };
             let Manifest { recording, receipt, .. } = stored;
             if recording.device != device.id {
                 return Err(AttachError::NotFound);

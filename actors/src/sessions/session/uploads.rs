@@ -12,7 +12,7 @@ use longshore_store::index::IndexError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::super::messages::{Brings, CreateError, CreateUpload, Created, Terminate, TerminateError};
+use super::super::messages::{Brings, CreateError, CreateUpload, Created, Expire, Terminate, TerminateError};
 use super::super::plan::{self, Known};
 use super::{CLOSE, DeviceSession, is_unset};
 use crate::kit::blocking;
@@ -76,7 +76,7 @@ impl Handler<CreateUpload> for DeviceSession {
             let length = declared.size;
             match begun {
                 Some(begun) if plan::same_source(&declared, &begun) => {
-                    let Unfinished { identity, offset } = begun;
+                    let Unfinished { identity, offset, .. } = begun;
                     return Ok(Created { upload: identity.upload, offset, length: identity.length });
                 }
                 Some(begun) => {
@@ -135,7 +135,9 @@ impl Handler<Terminate> for DeviceSession {
                 give_up(&completer, stream.as_ref(), upload).await?;
                 tracing::info!(%upload, %device, "the device gave an upload up");
             } else if !is_stored(&completer, device, upload).await? {
-                return Err(TerminateError::NotFound);
+                let index = completer.catalogue.index().clone();
+                let expired = blocking(move || index.expired(device, upload)).await?;
+                return Err(if expired { TerminateError::Expired } else { TerminateError::NotFound });
             }
             // It may have been whole, and became a recording after all.
             match is_stored(&completer, device, upload).await? {
@@ -144,6 +146,35 @@ impl Handler<Terminate> for DeviceSession {
             }
         };
         Box::pin(terminating.into_actor(self))
+    }
+}
+
+impl Handler<Expire> for DeviceSession {
+    type Result = ResponseActFuture<Self, Result<(), TerminateError>>;
+
+    fn handle(&mut self, Expire(upload): Expire, _: &mut Self::Context) -> Self::Result {
+        let (device, completer, incoming) = (self.device, self.parts.completer.clone(), self.parts.incoming.clone());
+        let (creating, in_flight) = (Arc::clone(&self.creating), self.probe.in_flight());
+        let stream = self.transfers.get(&upload).map(|known| known.stream.clone());
+        let expiring = async move {
+            let _in_flight = in_flight;
+            let one_at_a_time = timeout(CLOSE, creating.lock()).await;
+            let _one_at_a_time = one_at_a_time.map_err(|_| CompleteError::from(StorageError::Slow))?;
+            // The device may have called meanwhile.
+            if !incoming.expired().iter().any(|expired| expired.identity.upload == upload) {
+                return Ok(());
+            }
+            let index = completer.catalogue.index().clone();
+            if !blocking(move || index.expired(device, upload)).await? {
+                // Before it goes, so that nobody is told that there never was one.
+                let fact = Fact::Expired { device, upload };
+                completer.catalogue.record(vec![fact]).await.map_err(CompleteError::from)?;
+            }
+            give_up(&completer, stream.as_ref(), upload).await?;
+            tracing::info!(%upload, %device, "an upload that did not come further for a month was given up");
+            Ok(())
+        };
+        Box::pin(expiring.into_actor(self))
     }
 }
 

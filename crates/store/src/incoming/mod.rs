@@ -8,9 +8,9 @@ mod walk;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
-use longshore_model::{DeviceId, RecordingId, UploadId};
+use chrono::{DateTime, TimeDelta, Utc};
+use longshore_model::{Clock, DeviceId, RecordingId, UploadId};
 
 use crate::files::{self, Files};
 use crate::slots::{Committed, Identity, STATE_BYTES, Slot};
@@ -23,7 +23,11 @@ pub(crate) const FOLDER: &str = ".incoming";
 
 /// How long room is promised to an upload that does not come further: a camera that was lost in the middle, or that
 /// announces what it never sends, must not keep all others out for ever. It goes on if there is room then.
-const PROMISED: Duration = Duration::from_secs(6 * 3600);
+const PROMISED: TimeDelta = TimeDelta::hours(6);
+
+/// How long an upload is kept that does not come further: a camera may be on leave with its officer, and what nobody goes
+/// on with must not fill the disk for ever.
+const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Why an upload cannot be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +56,21 @@ pub struct Unfinished {
     pub identity: Identity,
     /// Bytes that are durable.
     pub offset: u64,
+    /// When the last of them became so; before there are any, when it was created.
+    pub advanced_at: DateTime<Utc>,
+}
+
+impl Unfinished {
+    /// When it goes, unless it comes further before; `None`: all its bytes are here, and it is to become a recording.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        (self.identity.length != Some(self.offset)).then(|| self.advanced_at + KEPT)
+    }
+}
+
+impl From<Slot> for Unfinished {
+    fn from(Slot { identity, committed, advanced_at, .. }: Slot) -> Self {
+        Self { identity, offset: committed.offset, advanced_at }
+    }
 }
 
 /// All uploads on their way.
@@ -59,6 +78,7 @@ pub struct Unfinished {
 pub struct Incoming {
     files: Arc<dyn Files>,
     uploads: Arc<Mutex<Uploads>>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Default)]
@@ -69,17 +89,14 @@ struct Uploads {
 }
 
 struct Known {
-    identity: Identity,
-    offset: u64,
+    unfinished: Unfinished,
     open: Weak<Transfer>,
     held: bool,
-    /// When it was made, found, or brought further.
-    advanced: Instant,
 }
 
-impl Known {
-    fn closed(identity: Identity, offset: u64) -> Self {
-        Self { identity, offset, open: Weak::new(), held: false, advanced: Instant::now() }
+impl From<Unfinished> for Known {
+    fn from(unfinished: Unfinished) -> Self {
+        Self { unfinished, open: Weak::new(), held: false }
     }
 }
 
@@ -108,41 +125,43 @@ impl Incoming {
         let upload = identity.upload;
         let brings = (identity.device, identity.rid);
         let mut uploads = self.lock();
-        let known = uploads.known.values().map(|known| (known.identity.device, known.identity.rid));
+        let known = uploads.known.values().map(|known| &known.unfinished.identity);
+        let known = known.map(|identity| (identity.device, identity.rid));
         if known.chain(uploads.making.values().copied()).any(|other| other == brings) {
             // Whoever asked for it twice finds the first when asking again.
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         uploads.making.insert(upload, brings);
         drop(uploads);
-        let made = self.make(&folder_path(upload), &identity);
+        let made = self.make(&folder_path(upload), identity);
         if made.is_err() {
             let _goes_at_the_next_start = self.remove(upload);
         }
         let mut uploads = self.lock();
         uploads.making.remove(&upload);
-        made?;
-        uploads.known.insert(upload, Known::closed(identity, 0));
+        uploads.known.insert(upload, Unfinished::from(made?).into());
         Ok(())
     }
 
-    fn make(&self, folder: &str, identity: &Identity) -> io::Result<()> {
+    fn make(&self, folder: &str, identity: Identity) -> io::Result<Slot> {
         self.files.create_folder(folder)?;
         let data = self.files.create(&data_path(identity.upload))?;
         let state = self.files.create(&state_path(identity.upload))?;
-        let slot = Slot { generation: 0, identity: identity.clone(), committed: Committed::nothing() };
+        let advanced_at = identity.created_at;
+        let slot = Slot { generation: 0, identity, committed: Committed::nothing(), advanced_at };
         state.write_at(&slot.to_bytes(), slot.position())?;
         data.sync()?;
         state.sync()?;
         self.files.sync_folder(folder)?;
-        self.files.sync_folder(FOLDER)
+        self.files.sync_folder(FOLDER)?;
+        Ok(slot)
     }
 
     /// One upload of this device.
     pub fn find(&self, device: DeviceId, upload: UploadId) -> Option<Unfinished> {
         let uploads = self.lock();
-        let known = uploads.known.get(&upload).filter(|known| known.identity.device == device)?;
-        Some(Unfinished { identity: known.identity.clone(), offset: known.offset })
+        let unfinished = uploads.known.get(&upload).map(|known| &known.unfinished);
+        unfinished.filter(|upload| upload.identity.device == device).cloned()
     }
 
     /// The upload of this device that brings this recording.
@@ -153,21 +172,28 @@ impl Incoming {
     /// Bytes that the unfinished uploads still lack; of those that do not come further, or whose length nobody knows,
     /// none.
     pub fn promised(&self) -> u64 {
-        let lacks = |known: &Known| known.identity.length.map_or(0, |length| length.saturating_sub(known.offset));
-        let uploads = self.lock();
-        let live = uploads.known.values().filter(|known| known.advanced.elapsed() < PROMISED);
+        let lacks =
+            |upload: &Unfinished| upload.identity.length.map_or(0, |length| length.saturating_sub(upload.offset));
+        let (now, uploads) = (self.clock.now(), self.lock());
+        let all = uploads.known.values().map(|known| &known.unfinished);
+        let live = all.filter(|upload| now - upload.advanced_at < PROMISED);
         live.map(lacks).fold(0, u64::saturating_add)
+    }
+
+    /// Uploads that did not come further for so long that they are to go.
+    pub fn expired(&self) -> Vec<Unfinished> {
+        let now = self.clock.now();
+        self.select(|upload| upload.expires_at().is_some_and(|expires_at| expires_at <= now))
     }
 
     /// All uploads of this device.
     pub fn of_device(&self, device: DeviceId) -> Vec<Unfinished> {
+        self.select(|upload| upload.identity.device == device)
+    }
+
+    fn select(&self, which: impl Fn(&Unfinished) -> bool) -> Vec<Unfinished> {
         let uploads = self.lock();
-        uploads
-            .known
-            .values()
-            .filter(|known| known.identity.device == device)
-            .map(|known| Unfinished { identity: known.identity.clone(), offset: known.offset })
-            .collect()
+        uploads.known.values().map(|known| &known.unfinished).filter(|upload| which(upload)).cloned().collect()
     }
 
     /// Opens an upload for writing, cut back to what was committed.
@@ -190,7 +216,7 @@ impl Incoming {
             return opened;
         }
         let (transfer, committed) = opened?;
-        entry.offset = committed.offset;
+        entry.unfinished.offset = committed.offset;
         entry.open = Arc::downgrade(&transfer);
         Ok((transfer, committed))
     }
@@ -218,8 +244,8 @@ impl Incoming {
         self.files.sync_folder(&folder_path(upload))?;
         self.files.sync_folder(FOLDER)?;
         let last = Mutex::new(Last { slot, failed: false });
-        let (files, uploads) = (Arc::clone(&self.files), Arc::clone(&self.uploads));
-        Ok((Arc::new(Transfer { files, data, state, last, uploads }), committed))
+        let Self { files, uploads, clock } = self.clone();
+        Ok((Arc::new(Transfer { files, data, state, last, uploads, clock }), committed))
     }
 
     /// Removes an upload that is given up, and what it brought.
@@ -268,7 +294,7 @@ impl Incoming {
 
     /// The same on the mount that is there now: what was looked at on one must not be done on the next.
     fn pinned(&self) -> Self {
-        Self { files: self.files.pin(), uploads: Arc::clone(&self.uploads) }
+        Self { files: self.files.pin(), ..self.clone() }
     }
 
     fn read_state(&self, upload: UploadId) -> io::Result<Option<(Slot, u64)>> {

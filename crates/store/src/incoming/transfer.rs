@@ -1,6 +1,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+
+use longshore_model::Clock;
 
 use super::Uploads;
 use crate::files::{BLOCK, Blocks, File, Files};
@@ -13,6 +14,7 @@ pub struct Transfer {
     pub(super) state: Arc<dyn File>,
     pub(super) last: Mutex<Last>,
     pub(super) uploads: Arc<Mutex<Uploads>>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 pub(super) struct Last {
@@ -77,7 +79,7 @@ impl Transfer {
         self.change(|slot| {
             let news = to.offset > slot.committed.offset;
             if news {
-                slot.committed = to;
+                (slot.committed, slot.advanced_at) = (to, self.clock.now());
             }
             news
         })
@@ -111,10 +113,9 @@ impl Transfer {
         self.state.write_at(&slot.to_bytes(), slot.position())?;
         self.state.sync()?;
         *last = Last { slot: slot.clone(), failed: false };
-        let Slot { identity, committed, .. } = slot;
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = uploads.known.get_mut(&identity.upload) {
-            (known.identity, known.offset, known.advanced) = (identity, committed.offset, Instant::now());
+        if let Some(known) = uploads.known.get_mut(&slot.identity.upload) {
+            known.unfinished = slot.into();
         }
         Ok(())
     }

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use longshore_model::{Recording, UploadId};
+use longshore_model::{Clock, Recording, UploadId};
 
-use super::{FOLDER, Incoming, IncomingError, Known, record_path};
+use super::{FOLDER, Incoming, IncomingError, Unfinished, record_path};
 use crate::files::{self, Files};
 use crate::manifest::Manifest;
 use crate::place;
@@ -28,8 +28,8 @@ impl Incoming {
     ///
     /// # Errors
     /// The disk's.
-    pub fn open(files: Arc<dyn Files>) -> io::Result<(Self, Found)> {
-        let incoming = Self { files, uploads: Arc::default() };
+    pub fn open(files: Arc<dyn Files>, clock: Arc<dyn Clock>) -> io::Result<(Self, Found)> {
+        let incoming = Self { files, uploads: Arc::default(), clock };
         let found = incoming.reload()?;
         Ok((incoming, found))
     }
@@ -71,10 +71,10 @@ impl Incoming {
         Ok(())
     }
 
-    fn list(&self, identity: Identity, offset: u64) {
+    fn list(&self, unfinished: Unfinished) {
         let mut uploads = self.lock();
-        let known = uploads.known.entry(identity.upload).or_insert_with(|| Known::closed(identity.clone(), offset));
-        (known.identity, known.offset) = (identity, offset);
+        let known = uploads.known.entry(unfinished.identity.upload).or_insert_with(|| unfinished.clone().into());
+        known.unfinished = unfinished;
     }
 
     fn take_in(&self, upload: UploadId, found: &mut Found) -> io::Result<()> {
@@ -84,7 +84,7 @@ impl Incoming {
         let may_be_placing = !matches!(interrupted, Ok(false));
         let known = match &state {
             Ok(Some((slot, data_len))) if may_be_placing || *data_len >= slot.committed.offset => {
-                self.list(slot.identity.clone(), slot.committed.offset);
+                self.list(slot.clone().into());
                 true
             }
             _ => false,
@@ -95,7 +95,8 @@ impl Incoming {
             if !known && let Ok(Manifest { recording, .. }) = place::read_record(&*self.files, upload) {
                 let Recording { device, rid, size, sha256, verified_at, .. } = recording;
                 let sha256 = recording.attested.then_some(sha256);
-                self.list(Identity { upload, device, rid, length: Some(size), sha256, created_at: verified_at }, size);
+                let identity = Identity { upload, device, rid, length: Some(size), sha256, created_at: verified_at };
+                self.list(Unfinished { identity, offset: size, advanced_at: verified_at });
             }
             found.interrupted.push(upload);
             return Ok(());

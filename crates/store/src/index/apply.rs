@@ -39,6 +39,7 @@ impl Index {
             &self.declared,
             &self.stored,
             &self.uploads,
+            &self.expired,
             &self.deleted,
             &self.history,
             &self.applied,
@@ -54,6 +55,7 @@ impl Index {
                 declared,
                 stored,
                 uploads,
+                expired,
                 deleted,
                 history,
                 applied,
@@ -68,6 +70,7 @@ impl Index {
                     declared,
                     stored,
                     uploads,
+                    expired,
                     deleted,
                     history,
                 };
@@ -93,6 +96,7 @@ struct Rows<'a> {
     declared: &'a TransactionalTree,
     stored: &'a TransactionalTree,
     uploads: &'a TransactionalTree,
+    expired: &'a TransactionalTree,
     deleted: &'a TransactionalTree,
     history: &'a TransactionalTree,
 }
@@ -157,6 +161,10 @@ impl Rows<'_> {
                     row.mismatches += 1;
                     row.last_mismatch = Some(entry.at);
                 })
+            }
+            Fact::Expired { device, upload } => {
+                self.expired.insert(upload.as_bytes(), device.as_bytes())?;
+                Ok(())
             }
             Fact::Stored { manifest } => {
                 let recording = read_manifest(manifest.as_bytes()).map_err(abort)?.recording;

@@ -124,6 +124,7 @@ fn open_rows(place: &IndexPlace) -> Result<Index, IndexError> {
             declared: db.open_tree("declared")?,
             stored: db.open_tree("stored")?,
             uploads: db.open_tree("uploads")?,
+            expired: db.open_tree("expired")?,
             deleted: db.open_tree("deleted")?,
             history: db.open_tree("history")?,
             applied: db.open_tree("applied")?,

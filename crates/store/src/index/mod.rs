@@ -75,6 +75,7 @@ pub struct Index {
     declared: sled::Tree,
     stored: sled::Tree,
     uploads: sled::Tree,
+    expired: sled::Tree,
     deleted: sled::Tree,
     history: sled::Tree,
     applied: sled::Tree,
@@ -183,6 +184,11 @@ impl Index {
         self.stored.get(key)?.map(|text| read_manifest(&text)).transpose()
     }
 
+    /// Whether this device had this upload, and it expired.
+    pub fn expired(&self, device: DeviceId, upload: UploadId) -> Result<bool, IndexError> {
+        Ok(self.expired.get(upload.as_bytes())?.is_some_and(|of| of == device.as_bytes()))
+    }
+
     /// The manifest stored under the same `rid` and revision as `recording`, byte for byte.
     pub fn manifest_of(&self, recording: &Recording) -> Result<Option<Vec<u8>>, IndexError> {
         let key = revision_key(recording.device, recording.rid, recording.revision);
@@ -265,7 +271,7 @@ impl Index {
         Ok(differences)
     }
 
-    fn trees(&self) -> [&sled::Tree; 12] {
+    fn trees(&self) -> [&sled::Tree; 13] {
         [
             &self.devices,
             &self.keys,
@@ -276,6 +282,7 @@ impl Index {
             &self.declared,
             &self.stored,
             &self.uploads,
+            &self.expired,
             &self.deleted,
             &self.history,
             &self.applied,

@@ -1,5 +1,8 @@
 //! What happens to an upload, in whichever dialect it is asked for.
 
+use std::time::SystemTime;
+
+use actix_web::http::header::HttpDate;
 use actix_web::web::Payload;
 use longshore_actors::{Attachment, Ended, Held, Wants, WriteError};
 use longshore_model::{Device, DeviceId, RecordingId, UploadId};
@@ -36,6 +39,12 @@ pub(super) async fn look(server: &Server, device: DeviceId, upload: UploadId) ->
             Ok(Standing { ended, rid: durable.identity.rid, length: durable.identity.length })
         }
     }
+}
+
+/// When the upload goes, unless it comes further before.
+pub(super) fn expires(server: &Server, device: DeviceId, upload: UploadId) -> Option<HttpDate> {
+    let expires_at = server.engine.unfinished(device, upload)?.expires_at()?;
+    Some(SystemTime::from(expires_at).into())
 }
 
 /// Says how long the recording of an upload is that was begun without a length.

@@ -1,8 +1,9 @@
-//! tus 1.0.0: core, creation, creation-with-upload, creation-defer-length, checksum, termination.
+//! tus 1.0.0: core, creation, creation-with-upload, creation-defer-length, expiration, checksum,
+//! termination.
 
 use std::future::Future;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HttpDate, LOCATION};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder};
 use longshore_actors::{Brings, Ended};
@@ -65,7 +66,7 @@ pub(crate) async fn create(
         // Some of the clients that know tus alone cannot resolve a path.
         let location = if by_token { format!("https://{}{path}", request.connection_info().host()) } else { path };
         response.insert_header((LOCATION, location));
-        Ok(progress(response, &ended))
+        Ok(progress(response, &ended, transfer::expires(&server, device.id, upload)))
     })
     .await
 }
@@ -78,7 +79,8 @@ pub(crate) async fn offset(
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     check_version(request.headers())?;
-    let Standing { ended, rid, length } = transfer::look(&server, device.id, fields::upload_id(&upload)?).await?;
+    let upload = fields::upload_id(&upload)?;
+    let Standing { ended, rid, length } = transfer::look(&server, device.id, upload).await?;
     let mut response = HttpResponse::Ok();
     match length {
         Some(length) => response.insert_header((headers::UPLOAD_LENGTH, length)),
@@ -86,7 +88,7 @@ pub(crate) async fn offset(
     };
     response.insert_header((CACHE_CONTROL, "no-store"));
     response.insert_header((headers::UPLOAD_METADATA, Metadata::pair("rid", &rid.to_string())));
-    Ok(progress(response, &ended))
+    Ok(progress(response, &ended, transfer::expires(&server, device.id, upload)))
 }
 
 /// `PATCH`: takes bytes at an offset; at the last of them, the recording is completed.
@@ -98,9 +100,10 @@ pub(crate) async fn append(
 ) -> Result<HttpResponse, Failure> {
     to_the_end(|gone| async move {
         let Uploader { device, .. } = Uploader::extract(&request).await?;
-        let body = body(fields::upload_id(&upload)?, request.headers(), payload)?;
+        let upload = fields::upload_id(&upload)?;
+        let body = body(upload, request.headers(), payload)?;
         let ended = transfer::append(&server, &device, body, gone).await?;
-        Ok(progress(HttpResponse::NoContent(), &ended))
+        Ok(progress(HttpResponse::NoContent(), &ended, transfer::expires(&server, device.id, upload)))
     })
     .await
 }
@@ -156,8 +159,11 @@ fn brings_bytes(headers_in: &HeaderMap) -> Result<bool, Failure> {
     Ok(fields::text(headers_in, CONTENT_TYPE.as_str())? == Some(headers::OFFSET_OCTET_STREAM))
 }
 
-fn progress(mut response: HttpResponseBuilder, ended: &Ended) -> HttpResponse {
+fn progress(mut response: HttpResponseBuilder, ended: &Ended, expires: Option<HttpDate>) -> HttpResponse {
     response.insert_header((headers::UPLOAD_OFFSET, ended.offset));
+    if let Some(expires) = expires {
+        response.insert_header((headers::UPLOAD_EXPIRES, expires.to_string()));
+    }
     if let Some(receipt) = &ended.receipt {
         response.insert_header((headers::RECEIPT, receipt.as_str()));
     }

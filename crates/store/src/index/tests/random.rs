@@ -42,7 +42,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(17) {
+        match self.below(18) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -64,6 +64,7 @@ impl Random {
             9 => Fact::DeviceReinstated { device, by: "uid 0".into() },
             10 => Fact::DeviceRetired { device, by: "uid 0".into() },
             11 => Fact::DeviceReenrolled { enrolment, device, key: self.sha256(), by: "uid 0".into() },
+            16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()) },
             _ => {
                 let revision = u32::try_from(self.below(3)).unwrap();
                 Fact::Deleted { device, rid, revision, deleted_at: start() }

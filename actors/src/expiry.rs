@@ -1,0 +1,177 @@
+//! Expiry: once a day, and at the start, uploads that did not come further for a month are given up. Which those are, the
+//! pure `Unfinished::expires_at` says; the session of its device does it, since it alone knows who hangs on an upload.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use longshore_store::incoming::Incoming;
+
+use crate::kit::{ASK_DEADLINE, Lifeline, Line, Probe, ask};
+use crate::sessions::{DeviceSessions, Expire, Find, TerminateError};
+
+/// Between two sweeps: a day more or less means nothing to what lay there for a month.
+const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// The actor.
+pub(crate) struct Expiry {
+    incoming: Incoming,
+    sessions: Line<DeviceSessions>,
+    probe: Probe,
+    _lifeline: Lifeline,
+}
+
+/// Give up what is too old.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Sweep;
+
+impl Expiry {
+    pub(crate) fn new(incoming: Incoming, sessions: Line<DeviceSessions>, lifeline: Lifeline, probe: Probe) -> Self {
+        Self { incoming, sessions, probe, _lifeline: lifeline }
+    }
+}
+
+impl Actor for Expiry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.notify(Sweep);
+    }
+}
+
+impl Handler<Sweep> for Expiry {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Sweep, _: &mut Self::Context) -> Self::Result {
+        let (expired, sessions) = (self.incoming.expired(), self.sessions.clone());
+        let (probe, in_flight) = (self.probe.clone(), self.probe.in_flight());
+        let sweeping = async move {
+            let _in_flight = in_flight;
+            for upload in expired {
+                let (device, upload) = (upload.identity.device, upload.identity.upload);
+                let session = sessions.ask(Find(device), ASK_DEADLINE).await.ok().flatten();
+                let expired = match session {
+                    Some(session) => ask(&session, Expire(upload), ASK_DEADLINE).await.unwrap_or(Err(UNAVAILABLE)),
+                    None => Err(UNAVAILABLE),
+                };
+                if let Err(error) = expired {
+                    tracing::warn!(%upload, %device, %error, "an upload that expired could not be given up; it is tried again");
+                    probe.error(error);
+                }
+            }
+        };
+        let again = |(), _: &mut Self, ctx: &mut Context<Self>| {
+            ctx.notify_later(Sweep, SWEEP_EVERY);
+        };
+        Box::pin(sweeping.into_actor(self).map(again))
+    }
+}
+
+const UNAVAILABLE: TerminateError = TerminateError::Unavailable;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use actix::Addr;
+    use chrono::{DateTime, TimeDelta, Utc};
+    use longshore_model::{Declared, DeviceId, Kind, ReceiptKey, RecordingId, SettableClock, UploadId};
+    use longshore_store::catalogue::Catalogue;
+    use longshore_store::files::{Disk, DiskOptions, SimulatedDisk};
+    use longshore_store::index::IndexPlace;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::kit::{Board, Started};
+    use crate::sessions::{AttachError, Brings, CreateUpload, DeviceSession, Hold, Limits, SessionParts};
+    use crate::storage::{Floor, StorageParts};
+    use crate::tree::Tree;
+    use crate::upload::{Completer, SegmentPool};
+
+    const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
+
+    fn declared(n: u8) -> Declared {
+        Declared {
+            rid: RecordingId::from_bytes([n; 16]),
+            camera: String::new(),
+            kind: Kind::Event,
+            event_type: None,
+            start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
+            end: None,
+            size: Some(100),
+            sha256: None,
+            filename: None,
+            clock_unset: false,
+        }
+    }
+
+    /// The session of the device, which may just be about to end.
+    async fn session(sessions: &Line<DeviceSessions>) -> Addr<DeviceSession> {
+        sessions.ask(Find(DEVICE), ASK_DEADLINE).await.unwrap().unwrap()
+    }
+
+    async fn begin(sessions: &Line<DeviceSessions>, n: u8) -> UploadId {
+        let create = CreateUpload(Brings::Declared(declared(n)));
+        ask(&session(sessions).await, create, ASK_DEADLINE).await.unwrap().unwrap().upload
+    }
+
+    async fn pass(time: Duration) {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        // The disk and the journal take real time.
+        tokio::time::resume();
+    }
+
+    #[actix::test]
+    async fn an_upload_that_comes_no_further_goes_with_the_first_sweep_after_a_month() {
+        let began: DateTime<Utc> = "2026-11-21T15:00:00Z".parse().unwrap();
+        let (clock, folder) = (SettableClock::at(began), tempfile::tempdir().unwrap());
+        let journal = Arc::new(Disk::open(folder.path(), DiskOptions::default()).unwrap());
+        let (catalogue, _writer, _) =
+            Catalogue::open(journal, &IndexPlace::below(folder.path()), Arc::new(clock.clone())).unwrap();
+        let files = Arc::new(SimulatedDisk::new());
+        let (incoming, _) = Incoming::open(files.clone(), Arc::new(clock.clone())).unwrap();
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let (writer, sessions) = (Line::new(), Line::new());
+        let completer = Completer {
+            writer: writer.clone(),
+            catalogue,
+            key: Arc::new(ReceiptKey::from_pkcs8(key.serialized_der()).unwrap()),
+            clock: Arc::new(clock.clone()),
+        };
+        let (_drain, draining) = watch::channel(false);
+        let limits = Limits { open_patches: 4, unfinished_uploads: 64, uploads_per_answer: 16, upload_bytes: 1000 };
+        let storage = StorageParts::new(files, incoming.clone(), Floor::Bytes(0));
+        let parts =
+            SessionParts { completer, incoming: incoming.clone(), pool: SegmentPool::default(), limits, draining };
+        let tree = Tree { writer, enrolment: Line::new(), sessions: sessions.clone(), storage, parts };
+        tree.supervisor(Board::new(Arc::new(clock.clone()))).start().send(Started).await.unwrap();
+
+        let old = begin(&sessions, 1).await;
+        clock.set(began + TimeDelta::days(5));
+        let newer = begin(&sessions, 2).await;
+        let is_there = |upload| incoming.find(DEVICE, upload).is_some();
+        for (days, upload) in [(30, old), (35, newer)] {
+            clock.set(began + TimeDelta::days(days) - TimeDelta::seconds(1));
+            let before = session(&sessions).await;
+            // Longer than a session waits for its device; only then the sweep, which begins another.
+            pass(SWEEP_EVERY - Duration::from_secs(60)).await;
+            while before.connected() {
+                tokio::task::yield_now().await;
+            }
+            assert!(is_there(upload));
+            clock.set(began + TimeDelta::days(days));
+            pass(Duration::from_secs(60)).await;
+            let end = std::time::Instant::now() + Duration::from_secs(20);
+            while is_there(upload) {
+                assert!(std::time::Instant::now() < end, "it is still there");
+                tokio::task::yield_now().await;
+            }
+            let hold = Hold { upload, with_body: false };
+            let held = ask(&session(&sessions).await, hold, ASK_DEADLINE).await.unwrap();
+            assert!(matches!(held, Err(AttachError::Expired)));
+            assert_eq!(is_there(newer), upload == old, "each in its time");
+        }
+        assert_ne!(begin(&sessions, 1).await, old, "it may come anew");
+    }
+}
