@@ -31,6 +31,7 @@ fn declared(n: u32) -> Fact {
         sha256: Some(Sha256::of(&rid)),
         filename: Some("EVENT/20261121_140322.MP4".into()),
         clock_unset: false,
+        metadata: None,
     };
     Fact::Declared { device: DeviceId::from_bytes([1; 16]), items: vec![item] }
 }

@@ -241,3 +241,30 @@ fn a_length_is_said_once_and_may_be_said_last() {
     assert!(client.create(1000, &deferred).headers.contains_key("longshore-receipt"));
     assert_eq!(world.recordings().len(), 3);
 }
+
+#[test]
+fn what_a_bare_client_said_is_told_again_as_it_said_it() {
+    let mut world = World::new();
+    let client = Client::of(&world, "W-1");
+    let content = bytes(1, 1000);
+    // Keys that mean nothing here, a key without a value, spaces and an order of its own.
+    let said = "case_number MjAyNi0xMTI=, filename Z2F0ZSA0Lm1wNA==,is_confidential,start MjAyNi0xMS0yMFQxNDowMzoyMiswMTowMA==";
+    let header = format!("Upload-Metadata: {said}");
+    let created = client.request("POST", "/device/v1/uploads", &["Upload-Length: 1000", &header], b"");
+    let upload = created.headers["location"].clone();
+    let told = |client: &Client| client.head(&upload).headers["upload-metadata"].clone();
+    assert_eq!(told(&client), said);
+    assert_eq!(client.patch(&upload, 0, &content[..400]).offset(), 400);
+    // Also by a server that reads its journal anew, and of a recording in the store.
+    world.kill();
+    std::fs::remove_dir_all(world.data().join("index")).unwrap();
+    world.start();
+    assert_eq!(told(&client), said);
+    assert_eq!(client.patch(&upload, 400, &content[400..]).status, 204);
+    assert_eq!(told(&client), said);
+    assert_eq!(text(&world.recordings()[0]["original_name"]), "gate 4.mp4");
+
+    let large = format!("Upload-Metadata: note {}", "YWJj".repeat(1024));
+    let refused = client.request("POST", "/device/v1/uploads", &["Upload-Length: 1000", &large], b"");
+    refused.is_problem(413, "too-large");
+}

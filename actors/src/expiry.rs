@@ -102,6 +102,7 @@ mod tests {
             sha256: None,
             filename: None,
             clock_unset: false,
+            metadata: None,
         }
     }
 

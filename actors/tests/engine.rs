@@ -92,6 +92,7 @@ fn declared() -> Declared {
         sha256: Some(Sha256::of(&content())),
         filename: None,
         clock_unset: false,
+        metadata: None,
     }
 }
 

@@ -158,6 +158,7 @@ mod tests {
             sha256: Some(Sha256::of(&[n])),
             filename: None,
             clock_unset: false,
+            metadata: None,
         }
     }
 

@@ -80,6 +80,9 @@ pub struct Declared {
     /// The device's clock was unset, or more than a day off, when it declared this: `start` is not to be believed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clock_unset: bool,
+    /// All that a client that offers nothing said of it, as it said it (`Upload-Metadata` of tus 1.0.0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
 }
 
 /// A recording that is in the store: verified, receipted, under its final name.

@@ -5,7 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 
 /// The pairs of `Upload-Metadata` (tus 1.0.0, Creation): comma-separated, a key and an optional base64 value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Metadata(BTreeMap<String, Vec<u8>>);
+pub struct Metadata {
+    header: String,
+    pairs: BTreeMap<String, Vec<u8>>,
+}
 
 /// A value of `Upload-Metadata` that does not follow its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,12 +44,17 @@ impl Metadata {
                 return Err(InvalidMetadata::Twice);
             }
         }
-        Ok(Self(pairs))
+        Ok(Self { header: header.to_owned(), pairs })
     }
 
     /// The value of `key`, if it is there and is text.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| std::str::from_utf8(value).ok())
+        self.pairs.get(key).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The header's value, as it came.
+    pub fn as_header(&self) -> &str {
+        &self.header
     }
 
     /// The header's value for one pair.

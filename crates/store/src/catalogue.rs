@@ -369,7 +369,9 @@ fn refused(error: &io::Error) -> RecordError {
 
 fn weight(fact: &Fact) -> usize {
     match fact {
-        Fact::Declared { items, .. } => items.len() * FACT_BYTES,
+        Fact::Declared { items, .. } => {
+            items.iter().map(|item| FACT_BYTES + item.metadata.as_ref().map_or(0, String::len)).sum()
+        }
         Fact::Stored { manifest } => manifest.len(),
         _ => FACT_BYTES,
     }

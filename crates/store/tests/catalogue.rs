@@ -46,6 +46,7 @@ async fn what_was_recorded_is_in_the_index_and_there_again_after_a_start() {
         sha256: Some(Sha256::of(b"abc")),
         filename: None,
         clock_unset: false,
+        metadata: None,
     };
     let (catalogue, writer) = open(folder.path());
     catalogue.record(vec![token(1), Fact::Declared { device, items: vec![declared.clone()] }]).await.unwrap();

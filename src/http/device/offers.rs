@@ -44,7 +44,19 @@ fn declared(index: usize, item: OfferItem) -> Result<Declared, Failure> {
         return Err(Failure::malformed(detail));
     }
     let size = Some(size);
-    Ok(Declared { rid, camera, kind, event_type, start, end, size, sha256, filename, clock_unset: false })
+    Ok(Declared {
+        rid,
+        camera,
+        kind,
+        event_type,
+        start,
+        end,
+        size,
+        sha256,
+        filename,
+        clock_unset: false,
+        metadata: None,
+    })
 }
 
 fn answer(verdict: Verdict) -> Answer {

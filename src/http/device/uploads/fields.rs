@@ -85,6 +85,7 @@ pub(super) fn declared(metadata: &Metadata, size: Option<u64>, now: DateTime<Utc
         size,
         sha256: metadata.text("sha256").map(|sha256| sha256.parse().map_err(|_| wrong("sha256"))).transpose()?,
         filename,
+        metadata: Some(metadata.as_header()).filter(|text| !text.is_empty()).map(str::to_owned),
     })
 }
 

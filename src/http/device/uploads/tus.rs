@@ -4,10 +4,10 @@
 use std::future::Future;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HttpDate, LOCATION};
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{self, Data, Path, Payload};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder};
 use longshore_actors::{Brings, Ended};
-use longshore_model::UploadId;
+use longshore_model::{DeviceId, RecordingId, UploadId};
 use longshore_protocol::{Metadata, ProblemType, headers, limits, paths};
 use tokio::sync::oneshot;
 
@@ -87,7 +87,7 @@ pub(crate) async fn offset(
         None => response.insert_header((headers::UPLOAD_DEFER_LENGTH, headers::DEFERRED)),
     };
     response.insert_header((CACHE_CONTROL, "no-store"));
-    response.insert_header((headers::UPLOAD_METADATA, Metadata::pair("rid", &rid.to_string())));
+    response.insert_header((headers::UPLOAD_METADATA, metadata(&server, device.id, rid).await?));
     Ok(progress(response, &ended, transfer::expires(&server, device.id, upload)))
 }
 
@@ -157,6 +157,14 @@ fn length_or_deferred(headers_in: &HeaderMap) -> Result<Option<u64>, Failure> {
 
 fn brings_bytes(headers_in: &HeaderMap) -> Result<bool, Failure> {
     Ok(fields::text(headers_in, CONTENT_TYPE.as_str())? == Some(headers::OFFSET_OCTET_STREAM))
+}
+
+/// What the client said of the recording when it made the upload; of an offered one, which recording it is.
+async fn metadata(server: &Server, device: DeviceId, rid: RecordingId) -> Result<String, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let row = web::block(move || index.declared(device, rid)).await??;
+    let said = row.and_then(|row| row.declared.metadata);
+    Ok(said.unwrap_or_else(|| Metadata::pair("rid", &rid.to_string())))
 }
 
 fn progress(mut response: HttpResponseBuilder, ended: &Ended, expires: Option<HttpDate>) -> HttpResponse {

@@ -124,6 +124,7 @@ impl Random {
             sha256: Some(self.sha256()),
             filename: None,
             clock_unset: false,
+            metadata: Some("filename YS5tcDQ=".into()),
         }
     }
 
