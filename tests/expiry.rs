@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{Clock as _, RunningHash, SettableClock, SystemClock};
 use longshore_store::Committed;
-use longshore_store::files::{Disk, DiskOptions};
-use longshore_store::incoming::Incoming;
+use longshore_store::files::{BLOCK, Blocks, Disk, DiskOptions};
+use longshore_store::incoming::{Incoming, before_in_block};
 
 use crate::support::{Camera, Reply, World, bytes, eventually, recording};
 
@@ -30,7 +30,10 @@ fn age(world: &World, upload: &str, content: &[u8], time: TimeDelta) {
     let mut hash = RunningHash::resume(&committed.hash).unwrap();
     let at = usize::try_from(committed.offset).unwrap();
     hash.update(&content[at..=at]);
-    transfer.write(&content[at..=at], committed.offset).unwrap();
+    let before = before_in_block(committed.offset);
+    let mut block = Blocks::new(BLOCK);
+    block[before] = content[at];
+    transfer.write(&mut block, committed.offset, 1).unwrap();
     transfer.commit(Committed { offset: committed.offset + 1, hash: hash.state() }).unwrap();
 }
 

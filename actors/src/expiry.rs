@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::kit::{Board, Started};
     use crate::sessions::{AttachError, Brings, CreateUpload, DeviceSession, Hold, Limits, SessionParts};
-    use crate::storage::{Floor, StorageParts};
+    use crate::storage::{CommitEvery, Floor, StorageParts};
     use crate::tree::Tree;
     use crate::upload::{Completer, SegmentPool};
 
@@ -141,10 +141,16 @@ mod tests {
             clock: Arc::new(clock.clone()),
         };
         let (_drain, draining) = watch::channel(false);
-        let limits = Limits { open_patches: 4, unfinished_uploads: 64, uploads_per_answer: 16, upload_bytes: 1000 };
-        let storage = StorageParts::new(files, incoming.clone(), Floor::Bytes(0));
-        let parts =
-            SessionParts { completer, incoming: incoming.clone(), pool: SegmentPool::default(), limits, draining };
+        let limits = Limits {
+            patches_in_all: 4,
+            open_patches: 4,
+            unfinished_uploads: 64,
+            uploads_per_answer: 16,
+            upload_bytes: 1000,
+        };
+        let storage = StorageParts::new(files, incoming.clone(), Floor::Bytes(0), None);
+        let (pool, commits) = (SegmentPool::new(limits.patches_in_all), CommitEvery::for_sync_time(None));
+        let parts = SessionParts { completer, incoming: incoming.clone(), pool, commits, limits, draining };
         let tree = Tree { writer, enrolment: Line::new(), sessions: sessions.clone(), storage, parts };
         tree.supervisor(Board::new(Arc::new(clock.clone()))).start().send(Started).await.unwrap();
 
