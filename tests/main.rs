@@ -17,6 +17,7 @@ mod interruption;
 mod limits;
 mod offload;
 mod rates;
+mod restarts;
 mod slow;
 mod space;
 mod standing;

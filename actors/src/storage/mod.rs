@@ -2,121 +2,37 @@
 
 mod budget;
 mod commits;
+mod error;
 mod read_back;
+mod suspicion;
 
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::prelude::*;
 use longshore_model::{Sha256, UploadId};
 use longshore_store::files::{Files, Standing};
-use longshore_store::incoming::{Incoming, IncomingError, Transfer};
+use longshore_store::incoming::{Incoming, Transfer};
 use longshore_store::manifest::Manifest;
-use longshore_store::place::{self, PlaceError};
+use longshore_store::place;
 use longshore_store::{Committed, Identity};
 use tokio::sync::Semaphore;
 
 pub use budget::Floor;
 use budget::NoRoom;
 pub use commits::CommitEvery;
+pub use error::StorageError;
 pub(crate) use read_back::Reader;
+use suspicion::Suspicion;
 
-use crate::kit::{Lifeline, Probe, Unavailable, fail_point};
+use crate::kit::{Lifeline, Probe, fail_point};
 use crate::upload::Segment;
 
 /// Threads that may wait for the disk at once. Four stalled writes must not hold up the others; a pool of four did.
 pub(crate) const POOL: usize = 32;
 /// Threads besides, for reads of the index.
 pub(crate) const OTHER_BLOCKING: usize = 8;
-
-/// Why the storage did not do it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StorageError {
-    /// No room is left.
-    #[error("the storage is full")]
-    Full,
-    /// Less room is left than the upload needs, what is kept free and what is promised to others left aside.
-    #[error("{needed} bytes are needed, {available} are available")]
-    NoRoom {
-        /// Bytes of the upload.
-        needed: u64,
-        /// Bytes that it could have.
-        available: u64,
-    },
-    /// The storage is not there, or can only be read.
-    #[error("{0}")]
-    NotThere(String),
-    /// The disk refused.
-    #[error("the storage refused: {0}")]
-    Io(String),
-    /// There is no such upload.
-    #[error("there is no such upload")]
-    NotFound,
-    /// Earlier writes of the upload are still on their way to the disk.
-    #[error("earlier writes of this upload have not ended yet")]
-    Busy,
-    /// The upload is complete and on its way to its final name.
-    #[error("the recording is on its way to its final name")]
-    Placing,
-    /// What was acknowledged is not there any more.
-    #[error("{0}")]
-    Damaged(String),
-    /// The disk takes longer than a request should wait.
-    #[error("the disk has not answered yet")]
-    Slow,
-    /// The writer is gone.
-    #[error("the storage does not answer")]
-    Unavailable,
-}
-
-impl StorageError {
-    /// Whether a transfer that meets this again and again should rest. What is full, slow or not there is mended by
-    /// waiting, and the same for all.
-    pub(crate) fn blames_the_transfer(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::Damaged(_))
-    }
-}
-
-impl From<Unavailable> for StorageError {
-    fn from(_: Unavailable) -> Self {
-        Self::Unavailable
-    }
-}
-
-impl From<io::Error> for StorageError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
-            io::ErrorKind::ResourceBusy => Self::Busy,
-            io::ErrorKind::NotConnected | io::ErrorKind::StaleNetworkFileHandle => Self::NotThere(error.to_string()),
-            io::ErrorKind::ReadOnlyFilesystem => Self::NotThere(Standing::ReadOnly.to_string()),
-            _ => Self::Io(error.to_string()),
-        }
-    }
-}
-
-impl From<IncomingError> for StorageError {
-    fn from(error: IncomingError) -> Self {
-        match error {
-            IncomingError::Io(error) => error.into(),
-            IncomingError::NotFound => Self::NotFound,
-            IncomingError::Busy => Self::Busy,
-            IncomingError::Placing => Self::Placing,
-            IncomingError::Damaged(what) => Self::Damaged(what),
-        }
-    }
-}
-
-impl From<PlaceError> for StorageError {
-    fn from(error: PlaceError) -> Self {
-        match error {
-            PlaceError::Io(error) => error.into(),
-            other => Self::Io(other.to_string()),
-        }
-    }
-}
 
 /// What a writer works with, and leaves to the next one.
 #[derive(Clone)]
@@ -128,6 +44,7 @@ pub(crate) struct StorageParts {
     reader: Option<Reader>,
     /// Bytes that were found room for and are not on the disk, or among the unfinished uploads, yet.
     reserving: Arc<AtomicU64>,
+    suspicion: Suspicion,
     /// Jobs of a writer that is gone still hold their permits: together there are never more than the threads.
     pool: Arc<Semaphore>,
 }
@@ -218,7 +135,15 @@ impl Drop for Reserving {
 
 impl StorageParts {
     pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming, floor: Floor, reader: Option<Reader>) -> Self {
-        Self { files, incoming, floor, reader, reserving: Arc::default(), pool: Arc::new(Semaphore::new(POOL)) }
+        Self {
+            files,
+            incoming,
+            floor,
+            reader,
+            suspicion: Suspicion::default(),
+            reserving: Arc::default(),
+            pool: Arc::new(Semaphore::new(POOL)),
+        }
     }
 
     /// Returns when no job is with the disk any more.
@@ -237,6 +162,7 @@ impl StorageParts {
 
     /// Makes an upload if there is room for it.
     fn reserve(&self, identity: Identity) -> Result<(), StorageError> {
+        self.suspicion.clear(&*self.files)?;
         let _until_listed = self.promise(identity.length.unwrap_or(0))?;
         Ok(self.incoming.create(identity)?)
     }
@@ -288,7 +214,8 @@ impl StorageWriter {
         E: Send + 'static,
         StorageError: From<E>,
     {
-        let (pool, probe, in_flight) = (Arc::clone(&self.parts.pool), self.probe.clone(), self.probe.in_flight());
+        let (pool, suspicion) = (Arc::clone(&self.parts.pool), self.parts.suspicion.clone());
+        let (probe, in_flight) = (self.probe.clone(), self.probe.in_flight());
         boxed(async move {
             let Ok(permit) = pool.acquire_owned().await else {
                 return Err(StorageError::Unavailable);
@@ -304,6 +231,7 @@ impl StorageWriter {
             };
             if let Err(error @ (StorageError::Full | StorageError::Io(_) | StorageError::Damaged(_))) = &result {
                 probe.error(error);
+                suspicion.note(error);
             }
             result
         })
@@ -334,6 +262,7 @@ impl Handler<Open> for StorageWriter {
         let parts = self.parts.clone();
         self.run(move || {
             parts.is_there()?;
+            parts.suspicion.clear(&*parts.files)?;
             parts.incoming.resume(upload).map_err(StorageError::from)
         })
     }
@@ -370,7 +299,8 @@ impl Handler<ReadBack> for StorageWriter {
     type Result = ResponseFuture<Result<Option<Sha256>, StorageError>>;
 
     fn handle(&mut self, ReadBack(transfer): ReadBack, _: &mut Self::Context) -> Self::Result {
-        let (reader, probe, in_flight) = (self.parts.reader.clone(), self.probe.clone(), self.probe.in_flight());
+        let (reader, suspicion) = (self.parts.reader.clone(), self.parts.suspicion.clone());
+        let (probe, in_flight) = (self.probe.clone(), self.probe.in_flight());
         boxed(async move {
             let Some(reader) = reader else { return Ok(None) };
             let found = reader.checksum(transfer).await;
@@ -378,6 +308,7 @@ impl Handler<ReadBack> for StorageWriter {
             found.map(Some).inspect_err(|error| {
                 if matches!(error, StorageError::Io(_)) {
                     probe.error(error);
+                    suspicion.note(error);
                 }
             })
         })

@@ -7,6 +7,7 @@ mod blocks;
 mod disk;
 mod platform;
 mod probe;
+mod proof;
 mod rename;
 mod simulated;
 mod standing;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use blocks::{BLOCK, Blocks};
 pub use disk::{Abilities, Checked, Disk, DiskOptions};
 pub use probe::{Probe, Refused, Taken, expect, take};
+pub use proof::prove;
 pub use simulated::{Fault, SimulatedDisk};
 pub use standing::Standing;
 

@@ -1,0 +1,56 @@
+//! What follows from a write or a sync that the disk refused: nothing new is taken before it has shown that it works.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
+
+use longshore_store::files::{self, Files};
+
+use super::StorageError;
+
+/// Beside the uploads on their way; the walk through them takes it for none.
+const PROOF: &str = ".incoming/proof";
+
+/// Shared by all jobs of the storage.
+#[derive(Clone, Default)]
+pub(super) struct Suspicion(Arc<Suspected>);
+
+#[derive(Default)]
+struct Suspected {
+    is: AtomicBool,
+    one_at_a_time: Mutex<()>,
+}
+
+impl Suspicion {
+    /// Takes note of what came of a job.
+    pub(super) fn note(&self, error: &StorageError) {
+        if matches!(error, StorageError::Io(_)) && !self.0.is.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, "the storage failed: look at the kernel's log for errors of its disk, or of its share. It is tried before anything new is taken");
+        }
+    }
+
+    /// Returns if there is none, or if the disk has just shown that it works.
+    pub(super) fn clear(&self, files: &dyn Files) -> Result<(), StorageError> {
+        if !self.0.is.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _alone = match self.0.one_at_a_time.try_lock() {
+            // A disk that hangs must not hold one thread after the other.
+            Err(TryLockError::WouldBlock) => {
+                return Err(StorageError::Io("it failed before, and is being tried".to_owned()));
+            }
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+        };
+        match files::prove(files, PROOF) {
+            Ok(()) => {
+                self.0.is.store(false, Ordering::Release);
+                tracing::info!("the storage takes and gives back what is written again");
+                Ok(())
+            }
+            // Full is not broken: what has room is taken.
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Ok(()),
+            Err(error) => Err(StorageError::Io(format!("it failed before, and still does: {error}"))),
+        }
+    }
+}
