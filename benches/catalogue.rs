@@ -32,6 +32,7 @@ fn declared(n: u32) -> Fact {
         filename: Some("EVENT/20261121_140322.MP4".into()),
         clock_unset: false,
         metadata: None,
+        parts: Vec::new(),
     };
     Fact::Declared { device: DeviceId::from_bytes([1; 16]), items: vec![item] }
 }

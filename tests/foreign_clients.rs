@@ -75,7 +75,8 @@ impl Dock {
 #[test]
 fn tus_js_client_uploads() {
     let dock = Dock::new();
-    for way in ["whole", "chunked", "with-creation", "with-creation-chunked", "overridden", "resumed"] {
+    let ways = ["whole", "chunked", "with-creation", "with-creation-chunked", "overridden", "resumed", "deferred"];
+    for way in ways.into_iter().chain(["parallel", "parallel-chunked"]) {
         dock.takes(Path::new("node"), "tus-js-client.mjs", way);
     }
 }

@@ -7,6 +7,7 @@ mod bare_clients;
 mod campaign;
 mod certificate;
 mod command_line;
+mod concatenation;
 mod configuration;
 mod demo;
 mod documents;

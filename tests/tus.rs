@@ -41,7 +41,7 @@ fn what_is_spoken_here_is_told() {
     assert_eq!(options.headers["tus-version"], "1.0.0");
     assert_eq!(
         options.headers["tus-extension"],
-        "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination"
+        "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"
     );
     assert_eq!(options.headers["tus-checksum-algorithm"], "sha1,sha256");
     assert_eq!(options.headers["tus-max-size"], (1_u64 << 40).to_string());

@@ -103,6 +103,7 @@ mod tests {
             filename: None,
             clock_unset: false,
             metadata: None,
+            parts: Vec::new(),
         }
     }
 

@@ -15,7 +15,7 @@ mod storage;
 mod tree;
 mod upload;
 
-pub use engine::{Credential, Engine, EngineError, Held, Parts};
+pub use engine::{Credential, Engine, EngineError, Held, JoinError, Parts};
 pub use enrolment::{
     Approval, ApprovalOf, ApproveRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError, IssuedToken,
     IssuedUploadToken, KeylessDevice, UploadTokenRefused,

@@ -93,6 +93,7 @@ fn declared() -> Declared {
         filename: None,
         clock_unset: false,
         metadata: None,
+        parts: Vec::new(),
     }
 }
 

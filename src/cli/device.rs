@@ -219,7 +219,8 @@ fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
             format!(" of {} ({percent} %)", DecimalBytes(length))
         });
         let (offset, since) = (DecimalBytes(upload.offset), upload.since.format(MOMENT));
-        writeln!(out, "On its way: {} {offset}{of_all}, since {since}", upload.rid)?;
+        let what = upload.rid.map_or_else(|| "a part,".to_owned(), |rid| rid.to_string());
+        writeln!(out, "On its way: {what} {offset}{of_all}, since {since}")?;
     }
     Ok(out.flush()?)
 }

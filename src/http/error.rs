@@ -10,7 +10,7 @@ use actix_web::web::to;
 use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
     ApproveRefused, AttachError, ChangeRefused, ClaimRefused, CompleteError, CreateError, EndError, EngineError,
-    EnrolError, OfferError, StorageError, TerminateError, UploadTokenRefused, WriteError,
+    EnrolError, JoinError, OfferError, StorageError, TerminateError, UploadTokenRefused, WriteError,
 };
 use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
 use longshore_protocol::{Problem, ProblemType};
@@ -200,6 +200,9 @@ impl From<CreateError> for Failure {
         match error {
             CreateError::NotOffered => Self::new(ProblemType::NotOffered, detail),
             CreateError::SizeDiffers { .. } => Self::new(ProblemType::SizeDiffers, detail),
+            CreateError::NoPart(_) => Self::new(ProblemType::UploadNotFound, detail),
+            CreateError::PartUnfinished(_) => Self::new(ProblemType::UnfinishedParts, detail),
+            CreateError::TooLong(_) => Self::new(ProblemType::TooLarge, detail),
             CreateError::NotNow => Self::new(ProblemType::Conflict, detail),
             CreateError::Complete(error) => EndError::Complete(error).into(),
             CreateError::AlreadyStored => Self::new(ProblemType::AlreadyStored, detail),
@@ -207,6 +210,20 @@ impl From<CreateError> for Failure {
             CreateError::Storage(error) => error.into(),
             CreateError::Index(error) => error.into(),
             CreateError::Unavailable => Self::unavailable(detail),
+        }
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        let detail = error.to_string();
+        match error {
+            JoinError::Attach(error) => error.into(),
+            JoinError::Part(_, StorageError::Damaged(_) | StorageError::NotFound) => {
+                Self::new(ProblemType::UploadNotFound, format!("{detail}; upload it again"))
+            }
+            JoinError::Part(_, error) => error.into(),
+            JoinError::End(error) => error.into(),
         }
     }
 }

@@ -1,5 +1,6 @@
 // Uploads a file with tus-js-client: node tus-js-client.mjs URL TOKEN FILE WAY
 import fs from "node:fs";
+import { PassThrough } from "node:stream";
 import * as tus from "tus-js-client";
 
 const [url, token, path, way] = process.argv.slice(2);
@@ -19,14 +20,19 @@ const ways = {
   "with-creation": { uploadDataDuringCreation: true },
   "with-creation-chunked": { uploadDataDuringCreation: true, chunkSize: MIB },
   overridden: { overridePatchMethod: true },
+  // Of a file, it announces the bytes of a whole chunk for the last one, and then has fewer.
+  deferred: { uploadLengthDeferred: true, uploadSize: null, chunkSize: MIB, source: () => fs.createReadStream(path).pipe(new PassThrough()) },
+  parallel: { parallelUploads: 4, uploadSize: null },
+  "parallel-chunked": { parallelUploads: 3, uploadSize: null, chunkSize: MIB },
 };
 
 // Resolves when the upload is done; with `cutAfter`, when it was aborted after so many bytes.
 function upload(options, cutAfter) {
   return new Promise((resolve, reject) => {
-    const upload = new tus.Upload(fs.createReadStream(path), {
+    const { source = () => fs.createReadStream(path), ...others } = options;
+    const upload = new tus.Upload(source(), {
       ...common,
-      ...options,
+      ...others,
       onError: reject,
       onSuccess: () => resolve(upload),
       onProgress: (sent) => {

@@ -1,6 +1,7 @@
 //! Composition: which actors there are, in the order in which they start, and the one face that they show.
 
 mod devices;
+mod join;
 mod uploads;
 
 use std::convert::Infallible;
@@ -25,6 +26,7 @@ use crate::tree::Tree;
 use crate::upload::{Completer, SegmentPool};
 
 pub use devices::Credential;
+pub use join::JoinError;
 pub use uploads::Held;
 
 /// What the engine is made of.

@@ -60,6 +60,15 @@ pub enum CreateError {
     /// It is in the store.
     #[error("the recording is stored already")]
     AlreadyStored,
+    /// It is to be joined of something that is no part of this device's.
+    #[error("{0} is no part; upload it again")]
+    NoPart(UploadId),
+    /// It is to be joined of a part that lacks bytes.
+    #[error("the part {0} is not complete")]
+    PartUnfinished(UploadId),
+    /// Its parts together are too long.
+    #[error("a recording has at most {0} bytes")]
+    TooLong(u64),
     /// The answer to its offer is not to send it now.
     #[error("the recording should not come now; the answer to its offer says why")]
     NotNow,
@@ -142,8 +151,14 @@ pub enum Brings {
         /// Its bytes, as the request says; the offer said it before.
         length: Option<u64>,
     },
-    /// One that nobody offered: what the client says of it now is all that is known.
+    /// One that nobody offered: what the client says of it now is all that is known. If it has parts, the server joins it of
+    /// them.
     Declared(Declared),
+    /// A part of one that is declared later.
+    Part {
+        /// Its bytes, if they are known yet.
+        length: Option<u64>,
+    },
 }
 
 /// Make an upload.

@@ -137,7 +137,7 @@ pub(crate) fn same_source(declared: &Declared, upload: &Unfinished) -> bool {
 #[cfg(test)]
 mod tests {
     use longshore_model::{DeviceId, RecordingId, Sha256};
-    use longshore_store::Identity;
+    use longshore_store::{Identity, Purpose};
     use proptest::prelude::*;
 
     use super::*;
@@ -159,6 +159,7 @@ mod tests {
             filename: None,
             clock_unset: false,
             metadata: None,
+            parts: Vec::new(),
         }
     }
 
@@ -166,7 +167,7 @@ mod tests {
         let identity = Identity {
             upload: UploadId::from_bytes([9; 16]),
             device: DeviceId::from_bytes([1; 16]),
-            rid: declared.rid,
+            purpose: Purpose::Recording(declared.rid),
             length: declared.size,
             sha256: declared.sha256,
             created_at: now(),

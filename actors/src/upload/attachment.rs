@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use actix::Addr;
-use longshore_model::{HashState, RecordingId, RunningHash};
+use longshore_model::{HashState, RunningHash};
+use longshore_store::Purpose;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -85,7 +86,7 @@ pub enum Wants {
 pub struct Attachment {
     stream: Addr<UploadStream>,
     epoch: Epoch,
-    rid: RecordingId,
+    purpose: Purpose,
     length: Option<u64>,
     /// No byte comes after this many.
     bound: u64,
@@ -106,7 +107,7 @@ pub struct Attachment {
 pub(super) struct Grant {
     pub(super) stream: Addr<UploadStream>,
     pub(super) epoch: Epoch,
-    pub(super) rid: RecordingId,
+    pub(super) purpose: Purpose,
     pub(super) length: Option<u64>,
     pub(super) bound: u64,
     pub(super) offset: u64,
@@ -118,11 +119,11 @@ pub(super) struct Grant {
 
 impl Attachment {
     pub(super) fn new(grant: Grant) -> Self {
-        let Grant { stream, epoch, rid, length, bound, offset, hash, pool, whole, evicted } = grant;
+        let Grant { stream, epoch, purpose, length, bound, offset, hash, pool, whole, evicted } = grant;
         Self {
             stream,
             epoch,
-            rid,
+            purpose,
             length,
             bound,
             handed: offset,
@@ -141,9 +142,9 @@ impl Attachment {
         self.handed + self.filling.as_ref().map_or(0, |segment| segment.len() as u64)
     }
 
-    /// The recording that the transfer brings.
-    pub fn rid(&self) -> RecordingId {
-        self.rid
+    /// What the transfer's bytes are to become.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// Bytes of the whole recording, once they are known.

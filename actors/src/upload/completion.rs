@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use longshore_model::{Clock, Device, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId};
+use longshore_model::{Clock, Device, DeviceId, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId};
 use longshore_store::Identity;
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::Fact;
@@ -79,15 +79,17 @@ impl Completer {
     /// Compares the checksum, signs, places, records; the receipt may be sent when this returns.
     pub(crate) async fn complete(&self, transfer: Arc<Transfer>, found: Sha256) -> Result<Receipted, CompleteError> {
         let (identity, length) = (transfer.identity(), transfer.committed().offset);
-        let Known { row, stored, device } = self.known(&identity).await?;
+        let Some(rid) = identity.rid() else {
+            return Err(CompleteError::Internal("a part is to become a recording".to_owned()));
+        };
+        let Known { row, stored, device } = self.known(identity.device, rid).await?;
         // A device that had no time to compute it before may have declared it since.
         if let Some(declared) = identity.sha256.or(row.declared.sha256).filter(|declared| *declared != found) {
             drop(transfer);
-            return Err(self.mismatch(&identity, declared, found).await);
+            return Err(self.mismatch(&identity, rid, declared, found).await);
         }
         if let Some(stored) = stored.as_ref().filter(|stored| stored.recording.sha256 == found) {
             // Its first copy was recorded while this one was on its way.
-            let rid = identity.rid;
             let receipt = Some(stored.receipt.clone()).filter(|_| device.state.gets_receipts());
             drop(transfer);
             self.clear_up(identity.upload, Clear::GivenUp).await;
@@ -96,10 +98,10 @@ impl Completer {
         let medium = self.writer.send(ReadBack(Arc::clone(&transfer))).await.map_err(StorageError::from)??;
         if let Some(medium) = medium.filter(|medium| *medium != found) {
             drop(transfer);
-            return Err(self.unfaithful(&identity, found, medium).await);
+            return Err(self.unfaithful(&identity, rid, found, medium).await);
         }
         // That took its time; what people changed meanwhile counts.
-        let Known { row, stored, device } = self.known(&identity).await?;
+        let Known { row, stored, device } = self.known(identity.device, rid).await?;
         let revision = stored.map_or(1, |stored| stored.recording.revision + 1);
         let now = self.clock.now();
         let content = Content { length, sha256: found, revision };
@@ -109,9 +111,8 @@ impl Completer {
         self.record(manifest).await
     }
 
-    async fn known(&self, identity: &Identity) -> Result<Known, CompleteError> {
+    async fn known(&self, device: DeviceId, rid: RecordingId) -> Result<Known, CompleteError> {
         let index = self.catalogue.index().clone();
-        let (device, rid) = (identity.device, identity.rid);
         let known =
             blocking(move || Ok((index.device(device)?, index.declared(device, rid)?, index.stored(device, rid)?)));
         match known.await? {
@@ -145,8 +146,8 @@ impl Completer {
         Ok(Receipted { rid: recording.rid, length: recording.size, receipt })
     }
 
-    async fn mismatch(&self, identity: &Identity, declared: Sha256, found: Sha256) -> CompleteError {
-        let Identity { device, rid, upload, .. } = *identity;
+    async fn mismatch(&self, identity: &Identity, rid: RecordingId, declared: Sha256, found: Sha256) -> CompleteError {
+        let Identity { device, upload, .. } = *identity;
         tracing::warn!(%device, %rid, %declared, %found, "the bytes that arrived are not those that were declared");
         if let Err(error) = self.catalogue.record(vec![Fact::Mismatched { device, rid, upload, declared, found }]).await
         {
@@ -156,8 +157,8 @@ impl Completer {
         CompleteError::Mismatch { declared, found }
     }
 
-    async fn unfaithful(&self, identity: &Identity, came: Sha256, medium: Sha256) -> CompleteError {
-        let Identity { device, rid, upload, .. } = *identity;
+    async fn unfaithful(&self, identity: &Identity, rid: RecordingId, came: Sha256, medium: Sha256) -> CompleteError {
+        let Identity { device, upload, .. } = *identity;
         let why = "the storage gives back other bytes than were written: check its disk, or its share's server";
         tracing::error!(%device, %rid, %upload, %came, %medium, "{why}");
         self.clear_up(upload, Clear::GivenUp).await;
@@ -192,7 +193,7 @@ fn recording_of(
     let start = if declared.clock_unset { now } else { declared.start.to_utc() };
     Recording {
         device: device.id,
-        rid: identity.rid,
+        rid: declared.rid,
         revision,
         serial: device.serial.clone(),
         model: device.model.clone(),

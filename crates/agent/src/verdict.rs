@@ -55,13 +55,15 @@ mod tests {
             | ProblemType::UnknownDevice
             | ProblemType::TokenRefused
             | ProblemType::TokenForAnotherDevice
-            | ProblemType::DeviceRetired => Verdict::Stop,
+            | ProblemType::DeviceRetired
+            | ProblemType::JoinedUpload => Verdict::Stop,
             ProblemType::NotFound
             | ProblemType::EnrolmentNotFound
             | ProblemType::UploadNotFound
             | ProblemType::UploadExpired
             | ProblemType::NotOffered
             | ProblemType::AlreadyStored
+            | ProblemType::UnfinishedParts
             | ProblemType::Conflict => Verdict::OfferAgain,
             ProblemType::WrongOffset | ProblemType::Superseded | ProblemType::BodyChecksumMismatch => {
                 Verdict::Reposition

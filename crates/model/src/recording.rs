@@ -83,6 +83,9 @@ pub struct Declared {
     /// All that a client that offers nothing said of it, as it said it (`Upload-Metadata` of tus 1.0.0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// Uploads of which the server joins it, in this order; empty if it comes as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<UploadId>,
 }
 
 /// A recording that is in the store: verified, receipted, under its final name.

@@ -16,6 +16,8 @@ pub const UPLOAD_LENGTH: &str = "upload-length";
 pub const UPLOAD_DEFER_LENGTH: &str = "upload-defer-length";
 /// When an unfinished upload goes that comes no further, as an HTTP date.
 pub const UPLOAD_EXPIRES: &str = "upload-expires";
+/// Whether an upload is a part, or joined of which parts.
+pub const UPLOAD_CONCAT: &str = "upload-concat";
 /// Algorithms for `Upload-Checksum`.
 pub const TUS_CHECKSUM_ALGORITHM: &str = "tus-checksum-algorithm";
 /// Checksum of one request's body: an algorithm, a space, base64.
@@ -34,7 +36,12 @@ pub const ENROL_SCHEME: &str = "Longshore-Enrol";
 /// The version of tus that both ends speak.
 pub const TUS_1_0_0: &str = "1.0.0";
 /// Extensions of tus that are spoken here.
-pub const TUS_EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination";
+pub const TUS_EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation";
+/// Value of `Upload-Concat` of a part.
+pub const PARTIAL: &str = "partial";
+/// Begins the value of `Upload-Concat` of what is joined; the parts' URLs follow, with spaces between them.
+pub const FINAL: &str = "final;";
 /// The one value of `Upload-Defer-Length`.
 pub const DEFERRED: &str = "1";
 /// Content type of the bytes in a `PATCH`, and in a `POST` that brings some.

@@ -47,6 +47,8 @@ problem_types! {
     DeviceSuspended = 403 "device-suspended" "This device is suspended";
     /// The device is out of service for good.
     DeviceRetired = 403 "device-retired" "This device is retired";
+    /// The server joins this upload of its parts.
+    JoinedUpload = 403 "joined-upload" "The server joins this upload of its parts; it takes no bytes";
     /// The enrolment token is unknown, expired or used up.
     TokenRefused = 403 "token-refused" "The enrolment token is not valid";
     /// The token was made for another serial or model.
@@ -69,6 +71,8 @@ problem_types! {
     WrongOffset = 409 "wrong-offset" "The upload continues at another offset";
     /// A newer request took the upload over.
     Superseded = 409 "superseded" "A newer request took this upload over";
+    /// Parts of which an upload is to be joined lack bytes.
+    UnfinishedParts = 409 "unfinished-parts" "A part is not complete";
     /// The state does not allow it: a device or enrolment is not where the command needs it.
     Conflict = 409 "conflict" "The current state does not allow this";
     /// The upload did not come further for so long that it was given up.

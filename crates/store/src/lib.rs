@@ -20,4 +20,4 @@ mod shelf;
 mod slots;
 pub mod verify;
 
-pub use slots::{Committed, Identity};
+pub use slots::{Committed, Identity, Purpose};

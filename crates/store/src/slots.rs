@@ -21,14 +21,56 @@ pub struct Identity {
     pub upload: UploadId,
     /// The device that sends it; nobody else may touch it.
     pub device: DeviceId,
-    /// The recording that it brings.
-    pub rid: RecordingId,
+    /// What its bytes are to become.
+    pub purpose: Purpose,
     /// Bytes of the whole recording; `None` until the client has said so.
     pub length: Option<u64>,
     /// Checksum that the device declared.
     pub sha256: Option<Sha256>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
+}
+
+impl Identity {
+    /// The recording that it brings; `None`: it is a part.
+    pub fn rid(&self) -> Option<RecordingId> {
+        match self.purpose {
+            Purpose::Recording(rid) | Purpose::Joined(rid) => Some(rid),
+            Purpose::Part => None,
+        }
+    }
+}
+
+/// What an upload's bytes are to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// This recording, which a client sends.
+    Recording(RecordingId),
+    /// A part of a recording that a later request has joined.
+    Part,
+    /// This recording, which the server joins of its parts.
+    Joined(RecordingId),
+}
+
+impl Purpose {
+    /// As a slot says it: a recording's id, if there is one, and which of the three it is.
+    fn to_bytes(self) -> ([u8; 16], u8) {
+        match self {
+            Self::Recording(rid) => (*rid.as_bytes(), 0),
+            Self::Part => ([0; 16], 1),
+            Self::Joined(rid) => (*rid.as_bytes(), 2),
+        }
+    }
+
+    fn from_bytes(rid: [u8; 16], which: u8) -> Option<Self> {
+        let rid = RecordingId::from_bytes(rid);
+        match which {
+            0 => Some(Self::Recording(rid)),
+            1 => Some(Self::Part),
+            2 => Some(Self::Joined(rid)),
+            _ => None,
+        }
+    }
 }
 
 /// How far an upload is, durably.
@@ -65,6 +107,7 @@ impl Slot {
 
     pub(crate) fn to_bytes(&self) -> [u8; SLOT] {
         let Self { generation, identity, committed, advanced_at } = self;
+        let (rid, which) = identity.purpose.to_bytes();
         let mut slot = [0; SLOT];
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
@@ -77,12 +120,13 @@ impl Slot {
         put(&committed.hash);
         put(identity.upload.as_bytes());
         put(identity.device.as_bytes());
-        put(identity.rid.as_bytes());
+        put(&rid);
         put(&identity.length.unwrap_or(UNKNOWN).to_le_bytes());
         put(&[u8::from(identity.sha256.is_some())]);
         put(identity.sha256.as_ref().map_or(&[0; 32], |sha256| sha256.as_bytes()));
         put(&identity.created_at.timestamp_millis().to_le_bytes());
         put(&advanced_at.timestamp_millis().to_le_bytes());
+        put(&[which]);
         let crc = crc32fast::hash(&slot[..CRC_AT]);
         slot[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         slot
@@ -98,7 +142,7 @@ impl Slot {
         let committed = Committed { offset: u64::from_le_bytes(take(&mut rest)?), hash: take(&mut rest)? };
         let upload = UploadId::from_bytes(take(&mut rest)?);
         let device = DeviceId::from_bytes(take(&mut rest)?);
-        let rid = RecordingId::from_bytes(take(&mut rest)?);
+        let rid = take(&mut rest)?;
         let length = Some(u64::from_le_bytes(take(&mut rest)?)).filter(|length| *length != UNKNOWN);
         let [declared] = take(&mut rest)?;
         let sha256 = Sha256::from_bytes(take(&mut rest)?);
@@ -108,8 +152,9 @@ impl Slot {
             0 => created_at,
             millis => DateTime::from_timestamp_millis(millis)?,
         };
-        let sha256 = (declared == 1).then_some(sha256);
-        let identity = Identity { upload, device, rid, length, sha256, created_at };
+        let [which] = take(&mut rest)?;
+        let (purpose, sha256) = (Purpose::from_bytes(rid, which)?, (declared == 1).then_some(sha256));
+        let identity = Identity { upload, device, purpose, length, sha256, created_at };
         Some(Self { generation, identity, committed, advanced_at })
     }
 
@@ -135,7 +180,7 @@ mod tests {
             identity: Identity {
                 upload: UploadId::from_bytes([1; 16]),
                 device: DeviceId::from_bytes([2; 16]),
-                rid: RecordingId::from_bytes([3; 16]),
+                purpose: Purpose::Recording(RecordingId::from_bytes([3; 16])),
                 length: Some(1 << 33),
                 sha256: Some(Sha256::of(b"x")),
                 created_at: "2026-11-21T14:03:22.123Z".parse().unwrap(),
@@ -147,9 +192,10 @@ mod tests {
 
     #[test]
     fn a_slot_reads_back_as_it_was_written() {
-        for (sha256, length) in [(None, Some(0)), (Some(Sha256::of(b"y")), None)] {
+        let joined = Purpose::Joined(RecordingId::from_bytes([4; 16]));
+        for (purpose, sha256, length) in [(Purpose::Part, None, Some(0)), (joined, Some(Sha256::of(b"y")), None)] {
             let mut slot = slot(4);
-            (slot.identity.sha256, slot.identity.length) = (sha256, length);
+            slot.identity = Identity { purpose, sha256, length, ..slot.identity };
             assert_eq!(Slot::from_bytes(&slot.to_bytes()), Some(slot));
         }
     }

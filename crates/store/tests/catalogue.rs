@@ -47,6 +47,7 @@ async fn what_was_recorded_is_in_the_index_and_there_again_after_a_start() {
         filename: None,
         clock_unset: false,
         metadata: None,
+        parts: Vec::new(),
     };
     let (catalogue, writer) = open(folder.path());
     catalogue.record(vec![token(1), Fact::Declared { device, items: vec![declared.clone()] }]).await.unwrap();

@@ -14,7 +14,7 @@ use longshore_store::files::{
 use longshore_store::incoming::{Found, Incoming, IncomingError, Transfer, before_in_block};
 use longshore_store::manifest::Manifest;
 use longshore_store::place::{PlaceError, place, roll_forward};
-use longshore_store::{Committed, Identity};
+use longshore_store::{Committed, Identity, Purpose};
 
 const UPLOAD: UploadId = UploadId::from_bytes([7; 16]);
 const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
@@ -28,7 +28,7 @@ fn identity(upload: UploadId) -> Identity {
     Identity {
         upload,
         device: DEVICE,
-        rid: RecordingId::from_bytes([2; 16]),
+        purpose: Purpose::Recording(RecordingId::from_bytes([2; 16])),
         length: Some(content().len() as u64),
         sha256: Some(Sha256::of(&content())),
         created_at: now(),
@@ -49,7 +49,7 @@ fn manifest(upload: UploadId, key: &ReceiptKey) -> Manifest {
     let identity = identity(upload);
     let recording = Recording {
         device: DEVICE,
-        rid: identity.rid,
+        rid: identity.rid().unwrap(),
         revision: 1,
         serial: "B-1".into(),
         model: "BC4".into(),
@@ -170,9 +170,9 @@ fn recordings_of_the_same_second_are_numbered_and_letter_case_makes_no_second_fo
             (3, "j. SMITH", PATH.replace(".mp4", " (3).mp4")),
         ] {
             let upload = UploadId::from_bytes([n; 16]);
-            let rid = RecordingId::from_bytes([n; 16]);
-            incoming.create(Identity { rid, ..identity(upload) }).unwrap();
-            let again = incoming.create(Identity { rid, ..identity(UploadId::from_bytes([9; 16])) });
+            let purpose = Purpose::Recording(RecordingId::from_bytes([n; 16]));
+            incoming.create(Identity { purpose, ..identity(upload) }).unwrap();
+            let again = incoming.create(Identity { purpose, ..identity(UploadId::from_bytes([9; 16])) });
             assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::ResourceBusy, "one upload for each recording");
             let mut manifest = manifest(upload, &key);
             manifest.recording.assignee = Some(person.into());

@@ -15,7 +15,7 @@ use longshore_store::files::{
     BLOCK, Blocks, Checked, Disk, DiskOptions, Files, Refused, Standing, Taken, create_folders, read_all, take,
 };
 use longshore_store::incoming::{Incoming, IncomingError};
-use longshore_store::{Committed, Identity};
+use longshore_store::{Committed, Identity, Purpose};
 use tempfile::TempDir;
 
 const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
@@ -28,7 +28,7 @@ fn identity(n: u8) -> Identity {
     Identity {
         upload: UploadId::from_bytes([n; 16]),
         device: DEVICE,
-        rid: RecordingId::from_bytes([n; 16]),
+        purpose: Purpose::Recording(RecordingId::from_bytes([n; 16])),
         length: Some(100_000),
         sha256: None,
         created_at: now(),

@@ -43,7 +43,7 @@ fn declared(index: usize, item: OfferItem) -> Result<Declared, Failure> {
         let detail = format!("items[{index}]: a recording has at most {} bytes", limits::UPLOAD_BYTES);
         return Err(Failure::malformed(detail));
     }
-    let size = Some(size);
+
     Ok(Declared {
         rid,
         camera,
@@ -51,11 +51,12 @@ fn declared(index: usize, item: OfferItem) -> Result<Declared, Failure> {
         event_type,
         start,
         end,
-        size,
+        size: Some(size),
         sha256,
         filename,
         clock_unset: false,
         metadata: None,
+        parts: Vec::new(),
     })
 }
 

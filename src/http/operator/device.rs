@@ -61,7 +61,9 @@ pub(crate) struct Counts {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UnfinishedRow {
     pub(crate) upload: UploadId,
-    pub(crate) rid: RecordingId,
+    /// Which recording it brings; of a part, that is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rid: Option<RecordingId>,
     /// Durable bytes.
     pub(crate) offset: u64,
     /// All bytes, if they are known.
@@ -81,7 +83,7 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
     .await??;
     let unfinished = server.engine.unfinished_of(device.id).into_iter().map(|upload| UnfinishedRow {
         upload: upload.identity.upload,
-        rid: upload.identity.rid,
+        rid: upload.identity.rid(),
         offset: upload.offset,
         length: upload.identity.length,
         since: upload.identity.created_at,

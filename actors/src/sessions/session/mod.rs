@@ -171,8 +171,13 @@ impl Handler<Offer> for DeviceSession {
             item.clock_unset = clock_wrong || is_unset(item.start, now);
         }
         let (device, may_begin, per_answer) = (self.device, self.may_begin(), self.parts.limits.uploads_per_answer);
-        let unfinished: HashMap<RecordingId, Unfinished> =
-            self.parts.incoming.of_device(device).into_iter().map(|upload| (upload.identity.rid, upload)).collect();
+        let unfinished: HashMap<RecordingId, Unfinished> = self
+            .parts
+            .incoming
+            .of_device(device)
+            .into_iter()
+            .filter_map(|upload| Some((upload.identity.rid()?, upload)))
+            .collect();
         let (catalogue, in_flight) = (self.parts.completer.catalogue.clone(), self.probe.in_flight());
         let answering = async move {
             let _in_flight = in_flight;

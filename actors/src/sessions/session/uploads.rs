@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use longshore_model::{DeviceId, UploadId};
-use longshore_store::Identity;
+use longshore_model::{DeviceId, Recording, UploadId};
 use longshore_store::facts::Fact;
-use longshore_store::incoming::Unfinished;
+use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::IndexError;
+use longshore_store::manifest::Manifest;
+use longshore_store::{Identity, Purpose};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -27,8 +28,9 @@ impl Handler<CreateUpload> for DeviceSession {
         let (rid, length) = match &brings {
             Brings::Offered { rid, length } => (*rid, *length),
             Brings::Declared(declared) => (declared.rid, declared.size),
+            Brings::Part { length } => return self.create_part(*length),
         };
-        let (device, limit) = (self.device, self.parts.limits.unfinished_uploads);
+        let (device, limits) = (self.device, self.parts.limits);
         let (completer, incoming) = (self.parts.completer.clone(), self.parts.incoming.clone());
         let (creating, in_flight) = (Arc::clone(&self.creating), self.probe.in_flight());
         let streams: HashMap<UploadId, Addr<UploadStream>> =
@@ -44,13 +46,24 @@ impl Handler<CreateUpload> for DeviceSession {
             let index = completer.catalogue.index().clone();
             let looked_up = blocking(move || Ok((index.stored(device, rid)?, index.declared(device, rid)?)));
             let (stored, row) = looked_up.await?;
-            if stored.is_some() {
-                return Err(CreateError::AlreadyStored);
+            let parts_before = row.as_ref().map(|row| row.declared.parts.clone()).unwrap_or_default();
+            if let Some(Manifest { recording, .. }) = stored {
+                return match &brings {
+                    // Joined before; its parts are gone, and the answer may have been lost.
+                    Brings::Declared(declared) if !declared.parts.is_empty() && declared.parts == parts_before => {
+                        let Recording { upload, size, .. } = recording;
+                        Ok(Created { upload, offset: size, length: Some(size) })
+                    }
+                    _ => Err(CreateError::AlreadyStored),
+                };
             }
             let now = completer.clock.now();
             let (declared, settled) = match brings {
                 Brings::Declared(mut declared) => {
                     declared.clock_unset |= is_unset(declared.start, now);
+                    if !declared.parts.is_empty() {
+                        declared.size = Some(length_of(&incoming, device, &declared.parts, limits.upload_bytes)?);
+                    }
                     let known = Known { declared: row, ..Known::default() };
                     let paused = plan::paused(&known, now);
                     if known.declared.is_none_or(|row| row.declared != declared) {
@@ -60,7 +73,8 @@ impl Handler<CreateUpload> for DeviceSession {
                     }
                     (declared, paused)
                 }
-                Brings::Offered { .. } => {
+                // A part is made elsewhere.
+                Brings::Offered { .. } | Brings::Part { .. } => {
                     let declared = row.as_ref().ok_or(CreateError::NotOffered)?.declared.clone();
                     let known = Known { declared: row, ..Known::default() };
                     let settled = plan::settled(&declared, &known, now);
@@ -75,7 +89,7 @@ impl Handler<CreateUpload> for DeviceSession {
             }
             let length = declared.size;
             match begun {
-                Some(begun) if plan::same_source(&declared, &begun) => {
+                Some(begun) if plan::same_source(&declared, &begun) && declared.parts == parts_before => {
                     let Unfinished { identity, offset, .. } = begun;
                     return Ok(Created { upload: identity.upload, offset, length: identity.length });
                 }
@@ -87,16 +101,53 @@ impl Handler<CreateUpload> for DeviceSession {
                         return Err(CreateError::AlreadyStored);
                     }
                 }
-                None if incoming.of_device(device).len() >= limit => return Err(CreateError::TooManyUnfinished),
+                None if incoming.of_device(device).len() >= limits.unfinished_uploads => {
+                    return Err(CreateError::TooManyUnfinished);
+                }
                 None => {}
             }
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
-            let identity = Identity { upload, device, rid, length, sha256: declared.sha256, created_at: now };
+            let purpose = if declared.parts.is_empty() { Purpose::Recording(rid) } else { Purpose::Joined(rid) };
+            let identity = Identity { upload, device, purpose, length, sha256: declared.sha256, created_at: now };
             completer.writer.send(Reserve(identity)).await.map_err(StorageError::from)??;
             Ok(Created { upload, offset: 0, length })
         };
         Box::pin(creating.into_actor(self))
     }
+}
+
+impl DeviceSession {
+    /// Nobody knows yet what recording it is a part of, so there is nothing to look up or to record.
+    fn create_part(&self, length: Option<u64>) -> ResponseActFuture<Self, Result<Created, CreateError>> {
+        let (device, may_begin) = (self.device, self.may_begin());
+        let (completer, in_flight) = (self.parts.completer.clone(), self.probe.in_flight());
+        let creating = async move {
+            let _in_flight = in_flight;
+            if may_begin == 0 {
+                return Err(CreateError::TooManyUnfinished);
+            }
+            let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
+            let (purpose, created_at) = (Purpose::Part, completer.clock.now());
+            let identity = Identity { upload, device, purpose, length, sha256: None, created_at };
+            completer.writer.send(Reserve(identity)).await.map_err(StorageError::from)??;
+            Ok(Created { upload, offset: 0, length })
+        };
+        Box::pin(creating.into_actor(self))
+    }
+}
+
+/// Bytes of a recording that is to be joined of these parts.
+fn length_of(incoming: &Incoming, device: DeviceId, parts: &[UploadId], longest: u64) -> Result<u64, CreateError> {
+    let mut length = 0_u64;
+    for part in parts {
+        let found = incoming.find(device, *part).filter(|found| found.identity.purpose == Purpose::Part);
+        let found = found.ok_or(CreateError::NoPart(*part))?;
+        if !found.is_complete() {
+            return Err(CreateError::PartUnfinished(*part));
+        }
+        length = length.saturating_add(found.offset);
+    }
+    if length > longest { Err(CreateError::TooLong(longest)) } else { Ok(length) }
 }
 
 /// Discards an upload whose file on the device has changed: what came of the old one is never spliced with the new.

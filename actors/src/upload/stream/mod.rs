@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use longshore_model::UploadId;
-use longshore_store::Committed;
 use longshore_store::incoming::Transfer;
+use longshore_store::{Committed, Purpose};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::Instant;
 
@@ -147,7 +147,9 @@ impl UploadStream {
             _ if !between_requests => return,
             _ => {}
         }
-        if file.ledger.is_complete() && self.waiting.is_none() {
+        // A part waits until it is joined with others.
+        let is_part = file.transfer.identity().purpose == Purpose::Part;
+        if file.ledger.is_complete() && !is_part && self.waiting.is_none() {
             return self.complete(ctx);
         }
         let offset = file.ledger.durable().offset;
@@ -237,7 +239,7 @@ impl UploadStream {
         let grant = Grant {
             stream: ctx.address(),
             epoch,
-            rid: file.transfer.identity().rid,
+            purpose: file.transfer.identity().purpose,
             length: file.ledger.length(),
             bound: file.ledger.bound(),
             offset: at.offset,

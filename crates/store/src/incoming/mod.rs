@@ -10,10 +10,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use longshore_model::{Clock, DeviceId, RecordingId, UploadId};
+use longshore_model::{Clock, DeviceId, RecordingId, RunningHash, Sha256, UploadId};
 
-use crate::files::{self, Files};
-use crate::slots::{Committed, Identity, STATE_BYTES, Slot};
+use crate::files::{self, File, Files};
+use crate::slots::{Committed, Identity, Purpose, STATE_BYTES, Slot};
 use transfer::Last;
 pub use transfer::{Transfer, before_in_block};
 pub use walk::Found;
@@ -61,15 +61,45 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
+    /// Whether all its bytes are here.
+    pub fn is_complete(&self) -> bool {
+        self.identity.length == Some(self.offset)
+    }
+
     /// When it goes, unless it comes further before; `None`: all its bytes are here, and it is to become a recording.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
-        (self.identity.length != Some(self.offset)).then(|| self.advanced_at + KEPT)
+        let may_go = !self.is_complete() || self.identity.purpose == Purpose::Part;
+        may_go.then(|| self.advanced_at + KEPT)
     }
 }
 
 impl From<Slot> for Unfinished {
     fn from(Slot { identity, committed, advanced_at, .. }: Slot) -> Self {
         Self { identity, offset: committed.offset, advanced_at }
+    }
+}
+
+/// A part of a recording, whole.
+#[derive(Clone)]
+pub struct Part {
+    data: Arc<dyn File>,
+    /// Its bytes.
+    pub length: u64,
+    /// Their checksum, as it was when they came.
+    pub sha256: Sha256,
+}
+
+impl Part {
+    /// At most `len` bytes from `offset` on; none at its end.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; len.min(left)];
+        let read = self.data.read_at(&mut bytes, offset)?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 }
 
@@ -85,7 +115,7 @@ pub struct Incoming {
 struct Uploads {
     known: HashMap<UploadId, Known>,
     /// Those of which nobody was told yet, so that a walk does not take them for the remains of a crash.
-    making: HashMap<UploadId, (DeviceId, RecordingId)>,
+    making: HashMap<UploadId, (DeviceId, Option<RecordingId>)>,
 }
 
 struct Known {
@@ -123,11 +153,12 @@ impl Incoming {
     /// what is left goes at the next start.
     pub fn create(&self, identity: Identity) -> io::Result<()> {
         let upload = identity.upload;
-        let brings = (identity.device, identity.rid);
+        let brings = (identity.device, identity.rid());
         let mut uploads = self.lock();
         let known = uploads.known.values().map(|known| &known.unfinished.identity);
-        let known = known.map(|identity| (identity.device, identity.rid));
-        if known.chain(uploads.making.values().copied()).any(|other| other == brings) {
+        let known = known.map(|identity| (identity.device, identity.rid()));
+        // Of parts there may be many.
+        if brings.1.is_some() && known.chain(uploads.making.values().copied()).any(|other| other == brings) {
             // Whoever asked for it twice finds the first when asking again.
             return Err(io::ErrorKind::ResourceBusy.into());
         }
@@ -166,7 +197,7 @@ impl Incoming {
 
     /// The upload of this device that brings this recording.
     pub fn of_recording(&self, device: DeviceId, rid: RecordingId) -> Option<Unfinished> {
-        self.of_device(device).into_iter().find(|upload| upload.identity.rid == rid)
+        self.of_device(device).into_iter().find(|upload| upload.identity.rid() == Some(rid))
     }
 
     /// Bytes that the unfinished uploads still lack; of those that do not come further, or whose length nobody knows,
@@ -194,6 +225,25 @@ impl Incoming {
     fn select(&self, which: impl Fn(&Unfinished) -> bool) -> Vec<Unfinished> {
         let uploads = self.lock();
         uploads.known.values().map(|known| &known.unfinished).filter(|upload| which(upload)).cloned().collect()
+    }
+
+    /// A part of which all bytes are here, for reading.
+    ///
+    /// # Errors
+    /// [`IncomingError::NotFound`] if the device has no such part, [`IncomingError::Damaged`] if less is on the disk than
+    /// was acknowledged.
+    pub fn part(&self, device: DeviceId, upload: UploadId) -> Result<Part, IncomingError> {
+        let is_part = |part: &Unfinished| part.identity.purpose == Purpose::Part && part.is_complete();
+        self.find(device, upload).filter(is_part).ok_or(IncomingError::NotFound)?;
+        let mount = self.pinned();
+        let unreadable = || IncomingError::Damaged("its state cannot be read".to_owned());
+        let (slot, data_len) = mount.read_state(upload)?.ok_or_else(unreadable)?;
+        let Committed { offset, hash } = slot.committed;
+        if data_len < offset {
+            return Err(IncomingError::Damaged(format!("{offset} bytes were acknowledged, {data_len} are there")));
+        }
+        let hash = RunningHash::resume(&hash).map_err(|error| IncomingError::Damaged(error.to_string()))?;
+        Ok(Part { data: mount.files.open(&data_path(upload))?, length: offset, sha256: hash.finish() })
     }
 
     /// Opens an upload for writing, cut back to what was committed.

@@ -10,7 +10,7 @@ use super::{FOLDER, Incoming, IncomingError, Unfinished, record_path};
 use crate::files::{self, Files};
 use crate::manifest::Manifest;
 use crate::place;
-use crate::slots::Identity;
+use crate::slots::{Identity, Purpose};
 
 /// What a walk through `.incoming/` found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -95,7 +95,8 @@ impl Incoming {
             if !known && let Ok(Manifest { recording, .. }) = place::read_record(&*self.files, upload) {
                 let Recording { device, rid, size, sha256, verified_at, .. } = recording;
                 let sha256 = recording.attested.then_some(sha256);
-                let identity = Identity { upload, device, rid, length: Some(size), sha256, created_at: verified_at };
+                let (purpose, length) = (Purpose::Recording(rid), Some(size));
+                let identity = Identity { upload, device, purpose, length, sha256, created_at: verified_at };
                 self.list(Unfinished { identity, offset: size, advanced_at: verified_at });
             }
             found.interrupted.push(upload);

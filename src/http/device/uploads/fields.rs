@@ -1,9 +1,11 @@
 //! Header fields and path segments of a transfer.
 
+use std::collections::HashSet;
+
 use actix_web::http::header::HeaderMap;
 use chrono::{DateTime, Utc};
-use longshore_model::{Declared, Kind, RecordingId, UploadId};
-use longshore_protocol::{Metadata, ProblemType, headers, limits};
+use longshore_model::{Declared, Kind, RecordingId, Sha256, UploadId};
+use longshore_protocol::{Metadata, ProblemType, headers, limits, paths};
 
 use super::super::super::error::Failure;
 use super::digest::BodyDigest;
@@ -56,8 +58,46 @@ pub(super) fn rid(metadata: &Metadata) -> Result<RecordingId, Failure> {
     rid.ok_or_else(|| Failure::malformed("Upload-Metadata must hold the rid of an offered recording"))
 }
 
+/// What `Upload-Concat` says (tus 1.0.0, Concatenation).
+pub(super) enum Concat {
+    /// The upload is a part.
+    Partial,
+    /// It is joined of these.
+    Final(Vec<UploadId>),
+}
+
+pub(super) fn concat(headers_in: &HeaderMap) -> Result<Option<Concat>, Failure> {
+    let Some(text) = text(headers_in, headers::UPLOAD_CONCAT)? else { return Ok(None) };
+    if text == headers::PARTIAL {
+        return Ok(Some(Concat::Partial));
+    }
+    let wrong = || Failure::malformed("Upload-Concat must be partial, or final; and the URLs of the parts");
+    let urls = text.strip_prefix(headers::FINAL).ok_or_else(wrong)?.split_ascii_whitespace();
+    // The URL with or without its host: only what we gave out counts.
+    let part = |url: &str| url.rsplit_once(paths::UPLOADS)?.1.strip_prefix('/')?.parse().ok();
+    let parts: Vec<UploadId> = urls.map(part).collect::<Option<_>>().ok_or_else(wrong)?;
+    let once = parts.iter().collect::<HashSet<_>>().len() == parts.len();
+    if parts.is_empty() || !once {
+        return Err(Failure::malformed("Upload-Concat must name one part or more, each once"));
+    }
+    Ok(Some(Concat::Final(parts)))
+}
+
+/// The recording of a client that has no name for it, so that a repeated request finds what the first one began.
+fn joined_rid(parts: &[UploadId]) -> RecordingId {
+    let all: Vec<u8> = parts.iter().flat_map(|part| *part.as_bytes()).collect();
+    let mut rid = [0; 16];
+    rid.copy_from_slice(&Sha256::of(&all).as_bytes()[..16]);
+    RecordingId::from_bytes(rid)
+}
+
 /// What a client that offers nothing says of its recording; whatever it leaves out has a meaning of its own.
-pub(super) fn declared(metadata: &Metadata, size: Option<u64>, now: DateTime<Utc>) -> Result<Declared, Failure> {
+pub(super) fn declared(
+    metadata: &Metadata,
+    size: Option<u64>,
+    parts: Vec<UploadId>,
+    now: DateTime<Utc>,
+) -> Result<Declared, Failure> {
     let wrong = |key: &str| Failure::malformed(format!("Upload-Metadata: {key} is not as docs/PROTOCOL.md says"));
     let name = |key: &str| match metadata.text(key).filter(|name| !name.is_empty()) {
         Some(name) if name.chars().count() > limits::NAME_CHARS => Err(wrong(key)),
@@ -69,6 +109,7 @@ pub(super) fn declared(metadata: &Metadata, size: Option<u64>, now: DateTime<Utc
     };
     let rid = match metadata.text("rid") {
         Some(rid) => rid.parse().map_err(|_| wrong("rid"))?,
+        None if !parts.is_empty() => joined_rid(&parts),
         None => RecordingId::random().map_err(|error| Failure::new(ProblemType::Internal, error.to_string()))?,
     };
     let start = time("start")?;
@@ -86,6 +127,7 @@ pub(super) fn declared(metadata: &Metadata, size: Option<u64>, now: DateTime<Utc
         sha256: metadata.text("sha256").map(|sha256| sha256.parse().map_err(|_| wrong("sha256"))).transpose()?,
         filename,
         metadata: Some(metadata.as_header()).filter(|text| !text.is_empty()).map(str::to_owned),
+        parts,
     })
 }
 

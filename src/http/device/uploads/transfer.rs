@@ -3,10 +3,12 @@
 use std::time::SystemTime;
 
 use actix_web::http::header::HttpDate;
-use actix_web::web::Payload;
+use actix_web::web::{self, Payload};
 use longshore_actors::{Attachment, Ended, Held, Wants, WriteError};
 use longshore_model::{Device, DeviceId, RecordingId, UploadId};
-use longshore_protocol::ProblemType;
+use longshore_protocol::{Metadata, ProblemType};
+use longshore_store::Purpose;
+use longshore_store::incoming::Unfinished;
 use tokio::sync::oneshot;
 
 use super::super::super::Server;
@@ -14,31 +16,63 @@ use super::super::super::error::Failure;
 use super::digest::BodyDigest;
 use super::receive::{Outcome, receive};
 
-/// How far an upload is, of which recording, and its length.
+/// How far an upload is, what it is to become, and its length.
 pub(super) struct Standing {
     pub(super) ended: Ended,
-    pub(super) rid: RecordingId,
+    pub(super) purpose: Purpose,
     /// `None` until the client has said so.
     pub(super) length: Option<u64>,
 }
 
 /// Gets hold of the upload, so that whatever hangs on it lets go, and looks how far it is, durably.
 pub(super) async fn look(server: &Server, device: DeviceId, upload: UploadId) -> Result<Standing, Failure> {
+    if let Some(joined) = joined(server, device, upload) {
+        // Whoever asks must not take it from the request that joins it.
+        return Ok(joined.into());
+    }
     match server.engine.attach(device, upload, Wants::Offset).await {
         Ok(Held::Stored { rid, length, receipt }) => {
-            Ok(Standing { ended: Ended { offset: length, receipt }, rid, length: Some(length) })
+            let ended = Ended { offset: length, receipt };
+            Ok(Standing { ended, purpose: Purpose::Recording(rid), length: Some(length) })
         }
         Ok(Held::Transfer(attachment)) => {
-            let (rid, length) = (attachment.rid(), attachment.length());
-            Ok(Standing { ended: attachment.end().await?, rid, length })
+            let (purpose, length) = (attachment.purpose(), attachment.length());
+            Ok(Standing { ended: attachment.end().await?, purpose, length })
         }
         Err(error) => {
             // The disk is slow: what was durable before is the answer, and the transfer goes on from there.
             let durable = server.engine.unfinished(device, upload).filter(|_| error.is_slowness()).ok_or(error)?;
-            let ended = Ended { offset: durable.offset, receipt: None };
-            Ok(Standing { ended, rid: durable.identity.rid, length: durable.identity.length })
+            Ok(durable.into())
         }
     }
+}
+
+impl From<Unfinished> for Standing {
+    fn from(Unfinished { identity, offset, .. }: Unfinished) -> Self {
+        let ended = Ended { offset, receipt: None };
+        Self { ended, purpose: identity.purpose, length: identity.length }
+    }
+}
+
+/// An upload that the server joins of its parts, and is not done with.
+fn joined(server: &Server, device: DeviceId, upload: UploadId) -> Option<Unfinished> {
+    let unfinished = server.engine.unfinished(device, upload)?;
+    matches!(unfinished.identity.purpose, Purpose::Joined(_)).then_some(unfinished)
+}
+
+/// What the client said when it made an upload.
+pub(super) struct Said {
+    /// As it came; of an offered recording, which it is.
+    pub(super) metadata: String,
+    /// Of which it is joined.
+    pub(super) parts: Vec<UploadId>,
+}
+
+pub(super) async fn said(server: &Server, device: DeviceId, rid: RecordingId) -> Result<Said, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let row = web::block(move || index.declared(device, rid)).await??;
+    let (metadata, parts) = row.map(|row| (row.declared.metadata, row.declared.parts)).unwrap_or_default();
+    Ok(Said { metadata: metadata.unwrap_or_else(|| Metadata::pair("rid", &rid.to_string())), parts })
 }
 
 /// When the upload goes, unless it comes further before.
@@ -88,9 +122,15 @@ pub(super) async fn append(
     gone: oneshot::Receiver<()>,
 ) -> Result<Ended, Failure> {
     let Body { upload, offset, length, announced, mut digest, payload } = body;
+    if joined(server, device.id, upload).is_some() {
+        return Err(Failure::new(ProblemType::JoinedUpload, "repeat the request that joins it"));
+    }
     let wants = if digest.is_some() { Wants::AppendWhole } else { Wants::Append };
     let mut attachment = match server.engine.attach(device.id, upload, wants).await? {
         Held::Transfer(attachment) => attachment,
+        Held::Stored { rid, .. } if !said(server, device.id, rid).await?.parts.is_empty() => {
+            return Err(Failure::new(ProblemType::JoinedUpload, "it is joined, and a recording"));
+        }
         Held::Stored { length: known, .. } if length.is_some_and(|length| length != known) => {
             return Err(Failure::from(WriteError::OtherLength).at(known));
         }

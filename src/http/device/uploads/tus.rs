@@ -1,22 +1,23 @@
 //! tus 1.0.0: core, creation, creation-with-upload, creation-defer-length, expiration, checksum,
-//! termination.
+//! termination, concatenation.
 
 use std::future::Future;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HttpDate, LOCATION};
-use actix_web::web::{self, Data, Path, Payload};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder};
 use longshore_actors::{Brings, Ended};
-use longshore_model::{DeviceId, RecordingId, UploadId};
-use longshore_protocol::{Metadata, ProblemType, headers, limits, paths};
+use longshore_model::{DeviceId, UploadId};
+use longshore_protocol::{ProblemType, headers, limits, paths};
+use longshore_store::Purpose;
 use tokio::sync::oneshot;
 
 use super::super::super::Server;
 use super::super::super::error::Failure;
 use super::super::Uploader;
 use super::digest::ALGORITHMS;
-use super::fields;
-use super::transfer::{self, Body, Standing};
+use super::fields::{self, Concat};
+use super::transfer::{self, Body, Said, Standing};
 
 /// `OPTIONS`: what of tus is spoken here.
 pub(crate) async fn options(_: Uploader) -> HttpResponse {
@@ -39,14 +40,26 @@ pub(crate) async fn create(
         let Uploader { device, by_token } = Uploader::extract(&request).await?;
         let headers_in = request.headers();
         check_version(headers_in)?;
+        let (metadata, now, brings) = (fields::metadata(headers_in)?, server.clock.now(), brings_bytes(headers_in)?);
+        let concat = fields::concat(headers_in)?;
+        if concat.is_some() && !by_token {
+            return Err(Failure::malformed("parts are for clients with a token; send an offered recording as a whole"));
+        }
+        if let Some(Concat::Final(parts)) = concat {
+            if brings || headers_in.contains_key(headers::UPLOAD_LENGTH) {
+                return Err(Failure::malformed("what is joined has the length and the bytes of its parts"));
+            }
+            let declared = fields::declared(&metadata, None, parts.clone(), now)?;
+            let created = server.engine.create_upload(device.id, Brings::Declared(declared)).await?;
+            let ended = server.engine.join(device.id, created.upload, &parts).await?;
+            return Ok(made(&server, &request, device.id, by_token, created.upload, &ended));
+        }
         let length = length_or_deferred(headers_in)?;
-        let metadata = fields::metadata(headers_in)?;
-        let what = if by_token {
-            Brings::Declared(fields::declared(&metadata, length, server.clock.now())?)
-        } else {
-            Brings::Offered { rid: fields::rid(&metadata)?, length }
+        let what = match concat {
+            Some(_) => Brings::Part { length },
+            None if by_token => Brings::Declared(fields::declared(&metadata, length, Vec::new(), now)?),
+            None => Brings::Offered { rid: fields::rid(&metadata)?, length },
         };
-        let brings = brings_bytes(headers_in)?;
         let digest = fields::checksum(headers_in)?;
         let announced = fields::number(headers_in, CONTENT_LENGTH.as_str())?;
         let created = server.engine.create_upload(device.id, what).await?;
@@ -61,14 +74,25 @@ pub(crate) async fn create(
             // Nothing is left to send: an empty file, or a request that comes again after the last byte.
             ended = transfer::look(&server, device.id, upload).await?.ended;
         }
-        let mut response = HttpResponse::Created();
-        let path = format!("{}/{upload}", paths::UPLOADS);
-        // Some of the clients that know tus alone cannot resolve a path.
-        let location = if by_token { format!("https://{}{path}", request.connection_info().host()) } else { path };
-        response.insert_header((LOCATION, location));
-        Ok(progress(response, &ended, transfer::expires(&server, device.id, upload)))
+        Ok(made(&server, &request, device.id, by_token, upload, &ended))
     })
     .await
+}
+
+fn made(
+    server: &Server,
+    request: &HttpRequest,
+    device: DeviceId,
+    by_token: bool,
+    upload: UploadId,
+    ended: &Ended,
+) -> HttpResponse {
+    let mut response = HttpResponse::Created();
+    let path = format!("{}/{upload}", paths::UPLOADS);
+    // Some of the clients that know tus alone cannot resolve a path.
+    let location = if by_token { format!("https://{}{path}", request.connection_info().host()) } else { path };
+    response.insert_header((LOCATION, location));
+    progress(response, ended, transfer::expires(server, device, upload))
 }
 
 /// `HEAD`: how far the upload is, durably. It takes the upload over: whatever hangs on it has to let go.
@@ -80,14 +104,28 @@ pub(crate) async fn offset(
 ) -> Result<HttpResponse, Failure> {
     check_version(request.headers())?;
     let upload = fields::upload_id(&upload)?;
-    let Standing { ended, rid, length } = transfer::look(&server, device.id, upload).await?;
+    let Standing { ended, purpose, length } = transfer::look(&server, device.id, upload).await?;
     let mut response = HttpResponse::Ok();
     match length {
         Some(length) => response.insert_header((headers::UPLOAD_LENGTH, length)),
         None => response.insert_header((headers::UPLOAD_DEFER_LENGTH, headers::DEFERRED)),
     };
     response.insert_header((CACHE_CONTROL, "no-store"));
-    response.insert_header((headers::UPLOAD_METADATA, metadata(&server, device.id, rid).await?));
+    match purpose {
+        Purpose::Part => drop(response.insert_header((headers::UPLOAD_CONCAT, headers::PARTIAL))),
+        Purpose::Recording(rid) | Purpose::Joined(rid) => {
+            let Said { metadata, parts } = transfer::said(&server, device.id, rid).await?;
+            response.insert_header((headers::UPLOAD_METADATA, metadata));
+            if !parts.is_empty() {
+                let urls: Vec<_> = parts.iter().map(|part| format!("{}/{part}", paths::UPLOADS)).collect();
+                response.insert_header((headers::UPLOAD_CONCAT, format!("{}{}", headers::FINAL, urls.join(" "))));
+            }
+        }
+    }
+    if matches!(purpose, Purpose::Joined(_)) {
+        // No offset before it is joined (tus 1.0.0, Concatenation): nobody is to send bytes to it.
+        return Ok(response.finish());
+    }
     Ok(progress(response, &ended, transfer::expires(&server, device.id, upload)))
 }
 
@@ -157,14 +195,6 @@ fn length_or_deferred(headers_in: &HeaderMap) -> Result<Option<u64>, Failure> {
 
 fn brings_bytes(headers_in: &HeaderMap) -> Result<bool, Failure> {
     Ok(fields::text(headers_in, CONTENT_TYPE.as_str())? == Some(headers::OFFSET_OCTET_STREAM))
-}
-
-/// What the client said of the recording when it made the upload; of an offered one, which recording it is.
-async fn metadata(server: &Server, device: DeviceId, rid: RecordingId) -> Result<String, Failure> {
-    let index = server.engine.catalogue().index().clone();
-    let row = web::block(move || index.declared(device, rid)).await??;
-    let said = row.and_then(|row| row.declared.metadata);
-    Ok(said.unwrap_or_else(|| Metadata::pair("rid", &rid.to_string())))
 }
 
 fn progress(mut response: HttpResponseBuilder, ended: &Ended, expires: Option<HttpDate>) -> HttpResponse {

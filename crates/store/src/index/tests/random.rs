@@ -125,6 +125,7 @@ impl Random {
             filename: None,
             clock_unset: false,
             metadata: Some("filename YS5tcDQ=".into()),
+            parts: vec![UploadId::from_bytes(self.id())],
         }
     }
 
