@@ -1,0 +1,158 @@
+//! What it costs to take recordings in, beside the limit and beside other servers, and what becomes of the bays when
+//! everything goes wrong at once. `cargo xtask bench` installs the other servers and runs this; docs/PERFORMANCE.md tells
+//! what is measured.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "what is counted here is far from the bounds of its types"
+)]
+
+mod bay;
+mod client;
+mod contenders;
+mod content;
+mod cores;
+mod machine;
+mod pace;
+mod plot;
+mod process;
+mod report;
+mod round;
+mod statistics;
+mod throughput;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::contenders::{LIMIT, Place, serve_limit};
+use self::content::Content;
+use self::cores::Cores;
+use self::machine::Machine;
+use self::report::{Kept, Table};
+
+/// What cargo adds when it runs a benchmark; without it, this is a test.
+const BENCH: &str = "--bench";
+
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", about = "Measure what it costs to take recordings in")]
+struct Arguments {
+    #[command(subcommand)]
+    mode: Mode,
+    #[arg(long, global = true, hide = true)]
+    bench: bool,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// 8 bays at once, as fast as it goes: processor time per GiB beside the raw loop and other servers
+    Ingest(Rounds),
+    /// 40 bays at 64 Mbit/s each, beside the raw loop
+    Paced(Rounds),
+}
+
+#[derive(Args)]
+struct Rounds {
+    /// How often each server takes its turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The raw loop also reads everything again and compares it
+    #[arg(long)]
+    read_back: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args)]
+struct Common {
+    /// Folder on the disk to write to [default: target/bench]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Put the figures into docs/PERFORMANCE.md
+    #[arg(long)]
+    publish: bool,
+}
+
+/// What all measurements need.
+struct Bench {
+    place: Place,
+    content: Arc<Content>,
+    machine: Machine,
+    publish: bool,
+}
+
+impl Bench {
+    fn new(common: &Common) -> anyhow::Result<Self> {
+        let folder = common.data.clone().unwrap_or_else(results);
+        std::fs::create_dir_all(&folder)?;
+        let place = Place { folder, cores: Cores::part()? };
+        Ok(Self { place, content: Arc::new(Content::new()?), machine: Machine::look()?, publish: common.publish })
+    }
+
+    /// Prints the table, keeps everything, and publishes it if that is wanted.
+    fn report(&self, name: &str, table: &mut Table, measured: impl Serialize) -> anyhow::Result<()> {
+        table.foot(&self.machine.sentence());
+        println!("\n{}", table.text());
+        Kept { machine: &self.machine, measured }.write(&results(), name)?;
+        if self.publish { report::publish(root(), name, table) } else { Ok(()) }
+    }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let done = match words.split_first() {
+        Some((first, words)) if first == LIMIT => serve_limit(words),
+        _ if !words.iter().any(|word| word == BENCH) => Ok(()),
+        _ => run(Arguments::parse().mode),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends early when it is told to: what was started is killed, as values go.
+fn run(mode: Mode) -> anyhow::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            done = mode.run() => done,
+            _ = interrupt.recv() => anyhow::bail!("interrupted"),
+            _ = terminate.recv() => anyhow::bail!("terminated"),
+        }
+    })
+}
+
+impl Mode {
+    async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Ingest(rounds) => throughput::ingest(&Bench::new(&rounds.common)?, &rounds).await,
+            Self::Paced(rounds) => throughput::paced(&Bench::new(&rounds.common)?, &rounds).await,
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where cargo builds.
+fn target() -> &'static Path {
+    let program = Path::new(env!("CARGO_BIN_EXE_longshore"));
+    program.ancestors().nth(2).unwrap_or(program)
+}
+
+/// Where results are kept.
+fn results() -> PathBuf {
+    target().join("bench")
+}
