@@ -24,11 +24,13 @@ pub(crate) struct Client {
     config: Arc<ClientConfig>,
 }
 
+/// A connection's end at the client, and that at the server.
+pub(crate) type Ends = (SocketAddr, SocketAddr);
+
 /// A connection, shaken hands on.
 pub(crate) struct Connection {
     stream: TlsStream<tokio::net::TcpStream>,
-    /// The client's end and the server's.
-    pub(crate) ends: (SocketAddr, SocketAddr),
+    pub(crate) ends: Ends,
 }
 
 /// The head of an answer; a body is read and dropped.

@@ -7,19 +7,27 @@
     reason = "what is counted here is far from the bounds of its types"
 )]
 
+mod attack;
 mod bay;
 mod client;
 mod contenders;
 mod content;
 mod cores;
+mod isolation;
 mod machine;
+mod memory;
 mod pace;
 mod plot;
+mod probe;
 mod process;
+mod recorder;
 mod report;
 mod round;
+mod stall;
 mod statistics;
+mod takeover;
 mod throughput;
+mod windows;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -55,6 +63,15 @@ enum Mode {
     Ingest(Rounds),
     /// 40 bays at 64 Mbit/s each, beside the raw loop
     Paced(Rounds),
+    /// 20 bays at 64 Mbit/s while floods, slow connections and hanging writes go on: their worst second, and how soon they
+    /// are acknowledged
+    Isolation(Common),
+    /// Resident memory by the number of busy bays, and of one upload of 10 GiB
+    Memory(Common),
+    /// One recorder as fast as it goes beside 20 bays at 64 Mbit/s
+    Recorder(Common),
+    /// HEAD on uploads whose PATCH hangs: how soon it is answered
+    Takeover(Common),
 }
 
 #[derive(Args)]
@@ -138,6 +155,10 @@ impl Mode {
         match self {
             Self::Ingest(rounds) => throughput::ingest(&Bench::new(&rounds.common)?, &rounds).await,
             Self::Paced(rounds) => throughput::paced(&Bench::new(&rounds.common)?, &rounds).await,
+            Self::Isolation(common) => isolation::isolation(&Bench::new(&common)?).await,
+            Self::Memory(common) => memory::memory(&Bench::new(&common)?).await,
+            Self::Recorder(common) => recorder::recorder(&Bench::new(&common)?).await,
+            Self::Takeover(common) => takeover::takeover(&Bench::new(&common)?).await,
         }
     }
 }

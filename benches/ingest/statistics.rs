@@ -1,5 +1,6 @@
 //! Few numbers for many.
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 /// The middle of some rounds, and their spread.
@@ -36,5 +37,22 @@ impl Sorted {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// How long something took, in milliseconds.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Times {
+    count: usize,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) worst: f64,
+}
+
+impl Times {
+    pub(crate) fn of(milliseconds: Vec<f64>) -> anyhow::Result<Self> {
+        let sorted = Sorted::of(milliseconds);
+        let at = |share| sorted.at(share).context("nothing was measured");
+        Ok(Self { count: sorted.len(), p50: at(0.5)?, p99: at(0.99)?, worst: at(1.0)? })
     }
 }

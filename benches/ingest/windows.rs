@@ -1,16 +1,17 @@
 //! Whether bays hold their rate: how many bytes a server took from each of them, over every second.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use procfs::net::TcpNetEntry;
 use serde::Serialize;
 
 use super::bay::Bay;
+use super::client::Ends;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
@@ -18,8 +19,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// A bay that is watched: both ends of its connection, and what it has sent.
-struct Watched {
-    ends: (SocketAddr, SocketAddr),
+pub(crate) struct Watched {
+    ends: Ends,
     sent: Arc<AtomicU64>,
 }
 
@@ -47,10 +48,14 @@ pub(crate) struct Worst {
     pub(crate) taken: f64,
 }
 
+impl Watched {
+    pub(crate) fn of(bay: &Bay) -> Self {
+        Self { ends: bay.connection.ends, sent: Arc::clone(&bay.sent) }
+    }
+}
+
 impl Watch {
-    pub(crate) fn begin(bays: &[Bay]) -> Self {
-        let watched: Vec<Watched> =
-            bays.iter().map(|bay| Watched { ends: bay.connection.ends, sent: Arc::clone(&bay.sent) }).collect();
+    pub(crate) fn begin(watched: Vec<Watched>) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&enough);
         let looking = thread::spawn(move || {
@@ -83,20 +88,34 @@ impl Drop for Watch {
 }
 
 fn look(watched: &[Watched]) -> anyhow::Result<Look> {
-    // First the queues: what is sent meanwhile must not seem to be read.
-    let queues: HashMap<(SocketAddr, SocketAddr), (u32, u32)> = procfs::net::tcp()?
-        .into_iter()
-        .map(|entry| ((entry.local_address, entry.remote_address), (entry.tx_queue, entry.rx_queue)))
-        .collect();
+    let queues = Queues::look()?;
     let at = Instant::now();
     let sent: Vec<u64> = watched.iter().map(|bay| bay.sent.load(Ordering::Relaxed)).collect();
-    let waiting = |bay: &Watched| {
-        let (here, there) = bay.ends;
-        let unsent = queues.get(&(here, there)).map_or(0, |(unsent, _)| *unsent);
-        u64::from(unsent) + queues.get(&(there, here)).map_or(0, |(_, unread)| u64::from(*unread))
-    };
-    let taken = watched.iter().zip(&sent).map(|(bay, sent)| sent.saturating_sub(waiting(bay))).collect();
+    let taken = watched.iter().zip(&sent).map(|(bay, sent)| sent.saturating_sub(queues.of(bay.ends))).collect();
     Ok(Look { at, sent, taken })
+}
+
+/// Bytes that the kernel holds for the connections of this machine.
+struct Queues(HashMap<Ends, (u32, u32)>);
+
+impl Queues {
+    fn look() -> anyhow::Result<Self> {
+        let entries = procfs::net::tcp()?.into_iter();
+        let by_ends = |entry: TcpNetEntry| ((entry.local_address, entry.remote_address), (entry.tx_queue, entry.rx_queue));
+        Ok(Self(entries.map(by_ends).collect()))
+    }
+
+    /// Sent by the client, and not read by the server yet.
+    fn of(&self, (client, server): Ends) -> u64 {
+        let unsent = self.0.get(&(client, server)).map_or(0, |(unsent, _)| *unsent);
+        let unread = self.0.get(&(server, client)).map_or(0, |(_, unread)| *unread);
+        u64::from(unsent) + u64::from(unread)
+    }
+}
+
+/// Bytes that a client has sent and the server has not read yet.
+pub(crate) fn waiting(ends: Ends) -> anyhow::Result<u64> {
+    Ok(Queues::look()?.of(ends))
 }
 
 /// The least bytes a second of any bay in any window.
