@@ -3,8 +3,8 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ const DRIP: u64 = 1024;
 const DRIPS_EVERY: Duration = Duration::from_millis(500);
 /// Before one that was ended comes again.
 const AGAIN: Duration = Duration::from_millis(200);
-/// A flood's recording: far more than the time of a run lets through.
-const FLOOD: u64 = 64 * 1024 * MIB;
+/// A flood's recording; then it begins another. The server promises room for it, so it must not be more than a disk has.
+const FLOOD: u64 = 4 * 1024 * MIB;
 
 /// Tokens that an attack needs.
 pub(crate) const DEVICES: usize = FLOODS + STALLS + DRIPPERS;
@@ -57,12 +57,22 @@ pub(crate) struct Told {
     stalled: AtomicUsize,
     /// Connections that drip.
     dripping: AtomicUsize,
+    /// Why the last of them that was ended was.
+    trouble: Mutex<String>,
 }
 
 impl Told {
     /// How many writes hang, and how many connections drip.
     pub(crate) fn now(&self) -> (usize, usize) {
         (self.stalled.load(Ordering::Relaxed), self.dripping.load(Ordering::Relaxed))
+    }
+
+    /// The same in words, and what ended some of it.
+    pub(crate) fn sentence(&self) -> String {
+        let (stalled, dripping) = self.now();
+        let flooded = self.flooded.load(Ordering::Relaxed);
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("{flooded} bytes flooded, {stalled} writes hang, {dripping} connections drip; last trouble: {trouble}")
     }
 }
 
@@ -103,21 +113,34 @@ impl Scene {
     fn begin(&self, first: usize) {
         let mut device = first..;
         for number in device.by_ref().take(FLOODS) {
-            let scene = self.clone();
-            again_and_again(move || scene.clone().flood(number));
+            self.again_and_again(move |scene| scene.flood(number));
         }
         for number in device.by_ref().take(STALLS) {
-            let scene = self.clone();
-            again_and_again(move || scene.clone().hang(number));
+            self.again_and_again(move |scene| scene.hang(number));
         }
         for number in device.take(DRIPPERS).flat_map(|number| [number; DRIPS_OF_A_DEVICE]) {
-            let scene = self.clone();
-            again_and_again(move || scene.clone().drip_body(number));
+            self.again_and_again(move |scene| scene.drip_body(number));
         }
         for n in 0..HEADS {
-            let (scene, address) = (self.clone(), Ipv4Addr::new(127, 0, 1, 1 + (n / HEADS_OF_AN_ADDRESS) as u8));
-            again_and_again(move || scene.clone().drip_head(address));
+            let address = Ipv4Addr::new(127, 0, 1, 1 + (n / HEADS_OF_AN_ADDRESS) as u8);
+            self.again_and_again(move |scene| scene.drip_head(address));
         }
+    }
+
+    /// Starts over whenever it is ended.
+    fn again_and_again<F>(&self, work: impl Fn(Self) -> F + Send + 'static)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let scene = self.clone();
+        tokio::spawn(async move {
+            loop {
+                if let Err(error) = work(scene.clone()).await {
+                    *scene.told.trouble.lock().unwrap_or_else(PoisonError::into_inner) = format!("{error:#}");
+                }
+                sleep(AGAIN).await;
+            }
+        });
     }
 
     async fn flood(self, number: usize) -> anyhow::Result<()> {
@@ -155,16 +178,6 @@ impl Scene {
             sleep(DRIPS_EVERY).await;
         }
     }
-}
-
-/// Starts over whenever it is ended.
-fn again_and_again<F: Future<Output = anyhow::Result<()>> + Send + 'static>(work: impl Fn() -> F + Send + 'static) {
-    tokio::spawn(async move {
-        loop {
-            let _ended_by_the_server = work().await;
-            sleep(AGAIN).await;
-        }
-    });
 }
 
 /// One more, while this lives.

@@ -74,7 +74,8 @@ impl Bay {
         let reply = self.connection.ask("POST", create, &headers).await?;
         let location = reply.header("location")?;
         // Some servers tell the whole address.
-        let path = location.split_once("://").map_or(location, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+        let path =
+            location.split_once("://").map_or(location, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
         Ok(path.to_owned())
     }
 

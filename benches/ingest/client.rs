@@ -68,14 +68,21 @@ impl Client {
         let tcp = socket.connect(self.address).await.with_context(|| format!("cannot reach {}", self.address))?;
         tcp.set_nodelay(true)?;
         let ends = (tcp.local_addr()?, tcp.peer_addr()?);
-        let stream = TlsConnector::from(Arc::clone(&self.config)).connect(ServerName::try_from("localhost")?, tcp).await?;
+        let stream =
+            TlsConnector::from(Arc::clone(&self.config)).connect(ServerName::try_from("localhost")?, tcp).await?;
         Ok(Connection { stream, ends })
     }
 }
 
 impl Connection {
     /// Sends the head of a request with a body of `length` bytes.
-    pub(crate) async fn begin(&mut self, method: &str, path: &str, headers: &[&str], length: u64) -> anyhow::Result<()> {
+    pub(crate) async fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        length: u64,
+    ) -> anyhow::Result<()> {
         let headers = headers.iter().flat_map(|header| [header, "\r\n"]).collect::<String>();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n");
         self.send(head.as_bytes()).await

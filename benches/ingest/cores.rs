@@ -5,7 +5,10 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The cores of this process, parted.
 #[derive(Clone, Copy)]
-pub(crate) struct Cores {
+pub(crate) struct Cores(Option<Parted>);
+
+#[derive(Clone, Copy)]
+struct Parted {
     server: usize,
     client: usize,
 }
@@ -17,14 +20,20 @@ impl Cores {
         let mut allowed = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
         let (server, client) = allowed.next().zip(allowed.next()).context("two cores are needed: one for each side")?;
         pin(client)?;
-        Ok(Self { server, client })
+        Ok(Self(Some(Parted { server, client })))
+    }
+
+    /// Everybody works where there is room; no figure counts then.
+    pub(crate) fn shared() -> Self {
+        Self(None)
     }
 
     /// Does this on the server's core. A process that is started there stays there, with all its threads.
     pub(crate) fn on_servers<T>(self, work: impl FnOnce() -> T) -> anyhow::Result<T> {
-        pin(self.server)?;
+        let Some(Parted { server, client }) = self.0 else { return Ok(work()) };
+        pin(server)?;
         let done = work();
-        pin(self.client)?;
+        pin(client)?;
         Ok(done)
     }
 }

@@ -37,9 +37,11 @@ const GATHERS: Duration = Duration::from_secs(30);
 
 #[derive(Serialize)]
 struct Outcome {
+    server: &'static str,
     attacked: bool,
     worst_second: Worst,
-    acknowledgements: Times,
+    /// The raw loop takes a whole recording with one request.
+    acknowledgements: Option<Times>,
     /// Raw syncs beside them, of the same disk.
     syncs: Times,
     /// Processor seconds of the server in each second.
@@ -48,13 +50,27 @@ struct Outcome {
     flood: f64,
 }
 
-/// First nothing but the bays, then everything.
+/// First nothing but the bays, at the raw loop, which shows what the client's side can do; then the same at Longshore; then
+/// everything.
 pub(crate) async fn isolation(bench: &Bench) -> anyhow::Result<()> {
     Stall::is_possible()?;
-    let outcomes = [run(bench, false).await?, run(bench, true).await?];
-    let head = ["20 bays at 64 Mbit/s, beside them", "worst second, sent", "worst second, read by the server"];
-    let times = ["acknowledged p50/p99/worst ms", "raw sync p50/p99/worst ms", "p99 less raw p99", "server, cores", "floods"];
-    let mut table = Table::new(&[&head[..], &times[..]].concat());
+    let alone = Contender::Limit { reads_back: false };
+    let outcomes = [
+        run(bench, alone, false).await?,
+        run(bench, Contender::Longshore, false).await?,
+        run(bench, Contender::Longshore, true).await?,
+    ];
+    let mut table = Table::new(&[
+        "server",
+        "beside the bays",
+        "worst second, sent",
+        "read by the server",
+        "acknowledged p50 / p99 / worst, ms",
+        "raw sync p50 / p99 / worst, ms",
+        "p99 less raw p99",
+        "server, cores",
+        "floods, Mbit/s",
+    ]);
     for outcome in &outcomes {
         let (acks, syncs) = (outcome.acknowledgements, outcome.syncs);
         let beside = if outcome.attacked {
@@ -64,34 +80,40 @@ pub(crate) async fn isolation(bench: &Bench) -> anyhow::Result<()> {
         };
         let three = |times: Times| format!("{:.1} / {:.1} / {:.1}", times.p50, times.p99, times.worst);
         table.row(vec![
+            outcome.server.to_owned(),
             beside,
             format!("{:.3}", outcome.worst_second.sent),
             format!("{:.3}", outcome.worst_second.taken),
-            three(acks),
+            acks.map_or(String::new(), three),
             three(syncs),
-            format!("{:.1}", acks.p99 - syncs.p99),
+            acks.map_or(String::new(), |acks| format!("{:.1}", acks.p99 - syncs.p99)),
             format!("{:.2}", outcome.server_cores),
-            if outcome.attacked { format!("{:.0} Mbit/s", outcome.flood * 8e-6) } else { String::new() },
+            if outcome.attacked { format!("{:.0}", outcome.flood * 8e-6) } else { String::new() },
         ]);
     }
     bench.report("isolation", &mut table, &outcomes)
 }
 
-async fn run(bench: &Bench, attacked: bool) -> anyhow::Result<Outcome> {
-    let running = Contender::Longshore.start(&bench.place, BAYS + DEVICES).await?;
+async fn run(bench: &Bench, contender: Contender, attacked: bool) -> anyhow::Result<Outcome> {
+    let running = contender.start(&bench.place, BAYS + DEVICES).await?;
     let attack = attacked.then(|| Attack::begin(&running.target, running.folder().to_owned(), BAYS, &bench.content));
-    let outcome = measure(bench, &running, attack.as_ref()).await;
+    let outcome = measure(bench, contender, &running, attack.as_ref()).await;
     outcome.with_context(|| format!("the server's log: {}", running.log()))
 }
 
-async fn measure(bench: &Bench, running: &Running, attack: Option<&Attack>) -> anyhow::Result<Outcome> {
+async fn measure(
+    bench: &Bench,
+    contender: Contender,
+    running: &Running,
+    attack: Option<&Attack>,
+) -> anyhow::Result<Outcome> {
     if let Some(attack) = attack {
         gathered(attack).await?;
     }
     let acknowledgements = Arc::new(Mutex::new(Vec::new()));
     let bays = try_join_all((0..BAYS).map(|number| Bay::new(&running.target, number, &bench.content))).await?;
     let watched: Vec<_> = bays.iter().map(Watched::of).collect();
-    let sending = try_join_all(bays.into_iter().map(|bay| send(bay, &acknowledgements)));
+    let sending = try_join_all(bays.into_iter().map(|bay| send(bay, contender, &acknowledgements)));
     let watching = async {
         sleep(WARM).await;
         let kept = |times: &Mutex<Vec<f64>>| std::mem::take(&mut *times.lock().unwrap_or_else(PoisonError::into_inner));
@@ -104,18 +126,21 @@ async fn measure(bench: &Bench, running: &Running, attack: Option<&Attack>) -> a
         let seconds = began.elapsed().as_secs_f64();
         if let Some(attack) = attack {
             let (hang, drip) = attack.told.now();
-            ensure!(hang == STALLS && drip * 10 >= SLOWLORIS * 9, "{hang} writes hang, {drip} connections drip");
+            ensure!(hang == STALLS && drip * 10 >= SLOWLORIS * 9, "the attack ebbed: {}", attack.told.sentence());
         }
         Ok(Outcome {
+            server: contender.name(),
             attacked: attack.is_some(),
             worst_second,
-            acknowledgements: Times::of(kept(&acknowledgements))?,
+            acknowledgements: (contender == Contender::Longshore)
+                .then(|| Times::of(kept(&acknowledgements)))
+                .transpose()?,
             syncs: Times::of(syncs)?,
             server_cores: running.process.cpu()?.since(cpu).total() / seconds,
             flood: (flooded() - before) as f64 / seconds,
         })
     };
-    let what = if attack.is_some() { "everything at once" } else { "the bays alone" };
+    let what = if attack.is_some() { "everything at once" } else { contender.name() };
     let (bar, counted) = (bar(0, what.to_owned()), Arc::default());
     let outcome = with_progress(&bar, &counted, async {
         tokio::select! {
@@ -137,13 +162,16 @@ async fn gathered(attack: &Attack) -> anyhow::Result<()> {
         if hang == STALLS && drip == SLOWLORIS && attack.told.flooded.load(Ordering::Relaxed) > 0 {
             return Ok(());
         }
-        ensure!(Instant::now() < end, "{hang} writes hang, {drip} connections drip: the attack does not gather");
+        ensure!(Instant::now() < end, "the attack does not gather: {}", attack.told.sentence());
         sleep(Duration::from_millis(50)).await;
     }
 }
 
 /// Sends one request after the other, and notes how long each was not acknowledged.
-async fn send(mut bay: Bay, acknowledgements: &Mutex<Vec<f64>>) -> anyhow::Result<()> {
+async fn send(mut bay: Bay, contender: Contender, acknowledgements: &Mutex<Vec<f64>>) -> anyhow::Result<()> {
+    if contender != Contender::Longshore {
+        return bay.upload(RECORDING, Some(BAY)).await.map(drop);
+    }
     let upload = bay.create(RECORDING).await?;
     let mut pace = Pace::of(Some(BAY));
     for n in 0..RECORDING / PATCH - 1 {

@@ -23,16 +23,17 @@ mod process;
 mod recorder;
 mod report;
 mod round;
+mod smoke;
 mod stall;
 mod statistics;
 mod takeover;
 mod throughput;
 mod windows;
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::{env, fs};
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -60,9 +61,19 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Mode {
     /// 8 bays at once, as fast as it goes: processor time per GiB beside the raw loop and other servers
-    Ingest(Rounds),
+    Ingest {
+        #[command(flatten)]
+        rounds: Rounds,
+        #[command(flatten)]
+        common: Common,
+    },
     /// 40 bays at 64 Mbit/s each, beside the raw loop
-    Paced(Rounds),
+    Paced {
+        #[command(flatten)]
+        rounds: Rounds,
+        #[command(flatten)]
+        common: Common,
+    },
     /// 20 bays at 64 Mbit/s while floods, slow connections and hanging writes go on: their worst second, and how soon they
     /// are acknowledged
     Isolation(Common),
@@ -74,7 +85,7 @@ enum Mode {
     Takeover(Common),
 }
 
-#[derive(Args)]
+#[derive(Args, Clone, Copy)]
 struct Rounds {
     /// How often each server takes its turn
     #[arg(long, default_value_t = 5)]
@@ -82,8 +93,6 @@ struct Rounds {
     /// The raw loop also reads everything again and compares it
     #[arg(long)]
     read_back: bool,
-    #[command(flatten)]
-    common: Common,
 }
 
 #[derive(Args)]
@@ -101,23 +110,32 @@ struct Bench {
     place: Place,
     content: Arc<Content>,
     machine: Machine,
-    publish: bool,
+    /// Where everything that was measured is kept.
+    results: PathBuf,
+    /// The project whose documents are to be changed.
+    publish: Option<PathBuf>,
 }
 
 impl Bench {
-    fn new(common: &Common) -> anyhow::Result<Self> {
-        let folder = common.data.clone().unwrap_or_else(results);
-        std::fs::create_dir_all(&folder)?;
-        let place = Place { folder, cores: Cores::part()? };
-        Ok(Self { place, content: Arc::new(Content::new()?), machine: Machine::look()?, publish: common.publish })
+    fn new(common: Common) -> anyhow::Result<Self> {
+        let publish = common.publish.then(|| env!("CARGO_MANIFEST_DIR").into());
+        let results = target().join("bench");
+        Self::at(common.data.unwrap_or_else(|| results.clone()), results, publish, Cores::part()?)
+    }
+
+    fn at(folder: PathBuf, results: PathBuf, publish: Option<PathBuf>, cores: Cores) -> anyhow::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(&results)?;
+        let (place, content) = (Place { folder, cores }, Arc::new(Content::new()?));
+        Ok(Self { place, content, machine: Machine::look()?, results, publish })
     }
 
     /// Prints the table, keeps everything, and publishes it if that is wanted.
     fn report(&self, name: &str, table: &mut Table, measured: impl Serialize) -> anyhow::Result<()> {
         table.foot(&self.machine.sentence());
         println!("\n{}", table.text());
-        Kept { machine: &self.machine, measured }.write(&results(), name)?;
-        if self.publish { report::publish(root(), name, table) } else { Ok(()) }
+        Kept { machine: &self.machine, measured }.write(&self.results, name)?;
+        self.publish.as_deref().map_or(Ok(()), |root| report::publish(root, name, table))
     }
 }
 
@@ -125,7 +143,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let done = match words.split_first() {
         Some((first, words)) if first == LIMIT => serve_limit(words),
-        _ if !words.iter().any(|word| word == BENCH) => Ok(()),
+        _ if !words.iter().any(|word| word == BENCH) => smoke::test(&words),
         _ => run(Arguments::parse().mode),
     };
     match done {
@@ -137,13 +155,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ends early when it is told to: what was started is killed, as values go.
 fn run(mode: Mode) -> anyhow::Result<()> {
+    until_told(mode.run())
+}
+
+/// Ends early when it is told to: what was started is killed, as values go.
+fn until_told(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::select! {
-            done = mode.run() => done,
+            done = work => done,
             _ = interrupt.recv() => anyhow::bail!("interrupted"),
             _ = terminate.recv() => anyhow::bail!("terminated"),
         }
@@ -153,27 +175,18 @@ fn run(mode: Mode) -> anyhow::Result<()> {
 impl Mode {
     async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Ingest(rounds) => throughput::ingest(&Bench::new(&rounds.common)?, &rounds).await,
-            Self::Paced(rounds) => throughput::paced(&Bench::new(&rounds.common)?, &rounds).await,
-            Self::Isolation(common) => isolation::isolation(&Bench::new(&common)?).await,
-            Self::Memory(common) => memory::memory(&Bench::new(&common)?).await,
-            Self::Recorder(common) => recorder::recorder(&Bench::new(&common)?).await,
-            Self::Takeover(common) => takeover::takeover(&Bench::new(&common)?).await,
+            Self::Ingest { rounds, common } => throughput::ingest(&Bench::new(common)?, rounds).await,
+            Self::Paced { rounds, common } => throughput::paced(&Bench::new(common)?, rounds).await,
+            Self::Isolation(common) => isolation::isolation(&Bench::new(common)?).await,
+            Self::Memory(common) => memory::memory(&Bench::new(common)?).await,
+            Self::Recorder(common) => recorder::recorder(&Bench::new(common)?).await,
+            Self::Takeover(common) => takeover::takeover(&Bench::new(common)?, takeover::TIMES).await,
         }
     }
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Where cargo builds.
 fn target() -> &'static Path {
     let program = Path::new(env!("CARGO_BIN_EXE_longshore"));
     program.ancestors().nth(2).unwrap_or(program)
-}
-
-/// Where results are kept.
-fn results() -> PathBuf {
-    target().join("bench")
 }

@@ -35,7 +35,8 @@ pub(crate) async fn memory(bench: &Bench) -> anyhow::Result<()> {
     for (bays, length) in loads {
         let idle = idle(bench, bays).await?;
         let load = Load { bays, length, rate: None };
-        let measured = round::run(Contender::Longshore, &bench.place, load, &bench.content, &format!("{bays} bays")).await?;
+        let measured =
+            round::run(Contender::Longshore, &bench.place, load, &bench.content, &format!("{bays} bays")).await?;
         let allowed = (SERVER + INDEX + BAY * bays) as u64 * MIB;
         peaks.push(Peak { bays, length, idle, peak: measured.peak_memory, allowed });
     }

@@ -21,8 +21,8 @@ const GIB: u64 = 1024 * 1024 * 1024;
 const WARM: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_secs(20);
 /// Recordings that do not end before that.
-const OF_A_BAY: u64 = GIB;
-const OF_THE_RECORDER: u64 = 64 * GIB;
+const OF_A_BAY: u64 = GIB / 2;
+const OF_THE_RECORDER: u64 = 16 * GIB;
 /// What Wi-Fi 5 (802.11ac, two streams) brings at most, in Mbit/s.
 const WIFI: f64 = 867.0;
 
@@ -37,7 +37,8 @@ struct Outcome {
 pub(crate) async fn recorder(bench: &Bench) -> anyhow::Result<()> {
     let running = Contender::Longshore.start(&bench.place, BAYS + 1).await?;
     let outcome = measure(bench, &running).await.with_context(|| format!("the server's log: {}", running.log()))?;
-    let head = ["recorder, Mbit/s", "goal, Mbit/s", "worst second of a bay, sent", "read by the server", "server, cores"];
+    let head =
+        ["recorder, Mbit/s", "goal, Mbit/s", "worst second of a bay, sent", "read by the server", "server, cores"];
     let mut table = Table::new(&head);
     table.row(vec![
         format!("{:.0}", outcome.recorder * 1e-6),
@@ -56,8 +57,8 @@ async fn measure(bench: &Bench, running: &Running) -> anyhow::Result<Outcome> {
     let watched = bays.iter().map(Watched::of).collect();
     let paced = bays.into_iter().map(|mut bay| async move { bay.upload(OF_A_BAY, Some(BAY)).await });
     tokio::select! {
-        ended = try_join_all(paced) => bail!("the bays ended early: {ended:?}"),
-        ended = recorder.upload(OF_THE_RECORDER, None) => bail!("the recorder ended early: {ended:?}"),
+        ended = try_join_all(paced) => { ended?; bail!("the recordings of the bays were too short") }
+        ended = recorder.upload(OF_THE_RECORDER, None) => { ended?; bail!("the recorder's recording was too short") }
         outcome = async {
             sleep(WARM).await;
             let (watch, began) = (Watch::begin(watched), Instant::now());

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::machine::Machine;
 
 /// What `--publish` writes to.
-const DOCUMENT: &str = "docs/PERFORMANCE.md";
+pub(crate) const DOCUMENT: &str = "docs/PERFORMANCE.md";
 
 /// A table in Markdown.
 pub(crate) struct Table {

@@ -158,7 +158,8 @@ pub(crate) async fn with_progress<T>(bar: &ProgressBar, sent: &AtomicU64, work: 
 
 /// A bar over this many bytes; nothing is shown where nobody looks.
 pub(crate) fn bar(bytes: u64, what: String) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:32} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}");
+    let style =
+        ProgressStyle::with_template("{msg:32} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}");
     let bar = ProgressBar::new(bytes).with_message(what);
     if let Ok(style) = style { bar.with_style(style) } else { bar }
 }

@@ -18,7 +18,7 @@ use super::windows::waiting;
 
 const MIB: u64 = 1024 * 1024;
 /// How often it is done.
-const TIMES: u64 = 200;
+pub(crate) const TIMES: u64 = 200;
 /// The body that is announced, and the part of it that comes.
 const BODY: u64 = 16 * MIB;
 const SENT: u64 = BODY / 2 + 4321;
@@ -33,10 +33,10 @@ struct Outcome {
     with_handshake: Times,
 }
 
-pub(crate) async fn takeover(bench: &Bench) -> anyhow::Result<()> {
+pub(crate) async fn takeover(bench: &Bench, times: u64) -> anyhow::Result<()> {
     let running = Contender::Longshore.start(&bench.place, 1).await?;
-    let bar = bar(TIMES * SENT, "take-overs".to_owned());
-    let outcome = measure(bench, &running, TIMES, &bar).await;
+    let bar = bar(times * SENT, "take-overs".to_owned());
+    let outcome = measure(bench, &running, times, &bar).await;
     let outcome = outcome.with_context(|| format!("the server's log: {}", running.log()))?;
     bar.finish_and_clear();
     let mut table = Table::new(&["HEAD on an upload whose PATCH hangs", "p50 ms", "p99 ms", "worst ms", "goal ms"]);

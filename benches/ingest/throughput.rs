@@ -10,7 +10,7 @@ use super::plot::{self, Bar};
 use super::report::Table;
 use super::round::{self, Load, Measured};
 use super::statistics::Spread;
-use super::{Bench, Rounds, results, root};
+use super::{Bench, Rounds};
 
 const MIB: u64 = 1024 * 1024;
 /// Where the picture goes when it is published.
@@ -24,20 +24,26 @@ struct Series {
 }
 
 /// As fast as it goes, beside everybody.
-pub(crate) async fn ingest(bench: &Bench, rounds: &Rounds) -> anyhow::Result<()> {
+pub(crate) async fn ingest(bench: &Bench, rounds: Rounds) -> anyhow::Result<()> {
     let load = Load { bays: 8, length: 256 * MIB, rate: None };
     let limit = Contender::Limit { reads_back: rounds.read_back };
-    let contenders = [limit, Contender::Longshore, Contender::Nginx, Contender::TusServer];
-    let series = series(bench, &contenders, load, rounds.rounds).await?;
-    let title = "Processor seconds per GiB, 8 uploads at once over TLS 1.3";
-    let path = if bench.publish { root().join(PICTURE) } else { results().join("ingest.svg") };
-    fs::create_dir_all(results())?;
-    fs::write(&path, series.picture(title))?;
+    compare(bench, &[limit, Contender::Longshore, Contender::Nginx, Contender::TusServer], load, rounds.rounds).await
+}
+
+/// The same, of whichever servers.
+pub(crate) async fn compare(bench: &Bench, contenders: &[Contender], load: Load, rounds: usize) -> anyhow::Result<()> {
+    let series = series(bench, contenders, load, rounds).await?;
+    let path = bench.publish.as_ref().map_or_else(|| bench.results.join("ingest.svg"), |root| root.join(PICTURE));
+    fs::write(
+        &path,
+        series.picture(&format!("Processor seconds per GiB, {} uploads at once over TLS 1.3", load.bays)),
+    )?;
+    println!("drawn in {}", path.display());
     bench.report("ingest", &mut series.table(), &series)
 }
 
 /// At the pace of body cameras, beside the limit.
-pub(crate) async fn paced(bench: &Bench, rounds: &Rounds) -> anyhow::Result<()> {
+pub(crate) async fn paced(bench: &Bench, rounds: Rounds) -> anyhow::Result<()> {
     let load = Load { bays: 40, length: 128 * MIB, rate: Some(BAY) };
     let contenders = [Contender::Limit { reads_back: rounds.read_back }, Contender::Longshore];
     let series = series(bench, &contenders, load, rounds.rounds).await?;
@@ -82,7 +88,8 @@ impl Series {
 
     /// One server's processor time as a multiple of another's, in the same rounds.
     fn ratio(&self, server: usize, to: usize) -> Spread {
-        Spread::of(self.of(server, Measured::cpu).zip(self.of(to, Measured::cpu)).map(|(a, b)| a / b)).unwrap_or_default()
+        Spread::of(self.of(server, Measured::cpu).zip(self.of(to, Measured::cpu)).map(|(a, b)| a / b))
+            .unwrap_or_default()
     }
 
     fn table(&self) -> Table {

@@ -101,7 +101,8 @@ struct Queues(HashMap<Ends, (u32, u32)>);
 impl Queues {
     fn look() -> anyhow::Result<Self> {
         let entries = procfs::net::tcp()?.into_iter();
-        let by_ends = |entry: TcpNetEntry| ((entry.local_address, entry.remote_address), (entry.tx_queue, entry.rx_queue));
+        let by_ends =
+            |entry: TcpNetEntry| ((entry.local_address, entry.remote_address), (entry.tx_queue, entry.rx_queue));
         Ok(Self(entries.map(by_ends).collect()))
     }
 

@@ -30,7 +30,9 @@ pub(crate) const LIMIT: &str = "serve-limit";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contender {
     /// The raw loop, which does what must be done and nothing else. It may read everything again.
-    Limit { reads_back: bool },
+    Limit {
+        reads_back: bool,
+    },
     Longshore,
     Nginx,
     TusServer,
