@@ -1,6 +1,5 @@
 //! Clients that others wrote, as `tests/foreign` names them: from npm and PyPI, in the versions that are pinned there.
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,8 +19,7 @@ pub(crate) fn python_makes_environments() -> bool {
 
 /// Installs them, unless that was done for these versions.
 pub(crate) fn install(root: &Path) -> anyhow::Result<()> {
-    let built = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
-    let (source, target) = (root.join(SOURCE), built.join(TARGET));
+    let (source, target) = (root.join(SOURCE), crate::built().join(TARGET));
     fs::create_dir_all(&target)?;
     for entry in fs::read_dir(&source)? {
         let entry = entry?;

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: installs what the tests need, then runs every check and every test. `cargo xtask campaign` runs
-//! those that take long.
+//! those that take long, `cargo xtask bench` measures.
 
 mod clients;
+mod peers;
 
 use std::env;
 use std::ffi::OsStr;
@@ -30,10 +31,16 @@ const CAMPAIGNS: [(&str, &str); 5] = [
     ("full-disk", "campaign::full_disk::an_agent_comes_back_by_itself_when_the_storage_has_room_again"),
 ];
 
+/// What `benches/ingest` measures.
+const BENCHES: [&str; 6] = ["ingest", "paced", "isolation", "memory", "recorder", "takeover"];
+
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   test   install what the tests need (Debian packages), then check and test everything
   deny   check licences and sources of all dependencies (installs cargo-deny if need be)
+  bench [NAME] [OPTIONS]
+         build what is shipped and measure it (docs/PERFORMANCE.md): ingest, which is meant without a NAME, paced,
+         isolation, memory, recorder or takeover; `cargo xtask bench ingest --help` tells the options
   campaign NAME [--rounds N] [--seed N]
          run a long fault campaign (docs/TESTING.md), of this NAME:";
 
@@ -45,6 +52,12 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test(),
         ["deny"] => deny(),
+        ["bench", ref words @ ..] => match words {
+            [name, options @ ..] if BENCHES.contains(name) => bench(name, options),
+            [] => bench(BENCHES[0], &[]),
+            [option, ..] if option.starts_with("--") => bench(BENCHES[0], words),
+            _ => return usage(),
+        },
         ["campaign", name, ref options @ ..] => match (campaign_test(name), campaign_options(options)) {
             (Some(test), Some(variables)) => campaign(test, &variables),
             _ => return usage(),
@@ -79,6 +92,14 @@ fn deny() -> anyhow::Result<()> {
         cargo(["install", "--locked", "cargo-deny"])?;
     }
     cargo(["deny", "check", "bans", "licenses", "sources"])
+}
+
+fn bench(name: &str, options: &[&str]) -> anyhow::Result<()> {
+    if name == BENCHES[0] {
+        install_tools()?;
+        peers::install(&root())?;
+    }
+    run(cargo_command().args(["bench", "--profile", "dist", "--bench", "ingest", "--", name]).args(options))
 }
 
 fn campaign_test(name: &str) -> Option<&'static str> {
@@ -142,6 +163,11 @@ fn cargo<const N: usize>(arguments: [&str; N]) -> anyhow::Result<()> {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Where cargo builds.
+fn built() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
 fn cargo_command() -> Command {
