@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use base64::Engine as _;
-use longshore_model::{BASE64URL, Sha256};
-use serde_json::Value;
+use anyhow::{bail, ensure};
 
 use super::client::{Client, Connection, Reply};
 use super::content::Content;
@@ -67,7 +64,7 @@ impl Bay {
 
     /// Makes an upload with tus; its path.
     pub(crate) async fn create(&mut self, length: u64) -> anyhow::Result<String> {
-        let Dialect::Tus { create, .. } = self.target.dialect else { anyhow::bail!("no tus server") };
+        let Dialect::Tus { create, .. } = self.target.dialect else { bail!("no tus server") };
         let length = format!("Upload-Length: {length}");
         let authorization = self.authorization();
         let headers: Vec<&str> = [TUS, &length].into_iter().chain(authorization.as_deref()).collect();
@@ -130,12 +127,4 @@ impl Bay {
         let Dialect::Tus { tokens, .. } = &self.target.dialect else { return None };
         tokens.get(self.number).map(|token| format!("Authorization: Bearer {token}"))
     }
-}
-
-/// The checksum that Longshore's receipt is for.
-pub(crate) fn receipted(reply: &Reply) -> anyhow::Result<Sha256> {
-    let claims = reply.header("longshore-receipt")?.split('.').nth(1).context("no receipt")?;
-    let claims: Value = serde_json::from_slice(&BASE64URL.decode(claims)?)?;
-    let sha256 = claims["sha256"].as_str().context("no checksum in the receipt")?;
-    sha256.parse().map_err(|_| anyhow::anyhow!("{sha256} is no checksum"))
 }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::Bench;
 use super::attack::{Attack, DEVICES, FLOODS, SLOWLORIS, STALLS};
 use super::bay::Bay;
-use super::contenders::{Contender, Running};
+use super::contenders::{Contender, DEFAULT, Running};
 use super::pace::{BAY, Pace};
 use super::probe::Probe;
 use super::report::Table;
@@ -55,11 +55,8 @@ struct Outcome {
 pub(crate) async fn isolation(bench: &Bench) -> anyhow::Result<()> {
     Stall::is_possible()?;
     let alone = Contender::Limit { reads_back: false };
-    let outcomes = [
-        run(bench, alone, false).await?,
-        run(bench, Contender::Longshore, false).await?,
-        run(bench, Contender::Longshore, true).await?,
-    ];
+    let outcomes =
+        [run(bench, alone, false).await?, run(bench, DEFAULT, false).await?, run(bench, DEFAULT, true).await?];
     let mut table = Table::new(&[
         "server",
         "beside the bays",
@@ -132,9 +129,7 @@ async fn measure(
             server: contender.name(),
             attacked: attack.is_some(),
             worst_second,
-            acknowledgements: (contender == Contender::Longshore)
-                .then(|| Times::of(kept(&acknowledgements)))
-                .transpose()?,
+            acknowledgements: (contender == DEFAULT).then(|| Times::of(kept(&acknowledgements))).transpose()?,
             syncs: Times::of(syncs)?,
             server_cores: running.process.cpu()?.since(cpu).total() / seconds,
             flood: (flooded() - before) as f64 / seconds,
@@ -169,7 +164,7 @@ async fn gathered(attack: &Attack) -> anyhow::Result<()> {
 
 /// Sends one request after the other, and notes how long each was not acknowledged.
 async fn send(mut bay: Bay, contender: Contender, acknowledgements: &Mutex<Vec<f64>>) -> anyhow::Result<()> {
-    if contender != Contender::Longshore {
+    if contender != DEFAULT {
         return bay.upload(RECORDING, Some(BAY)).await.map(drop);
     }
     let upload = bay.create(RECORDING).await?;

@@ -90,9 +90,6 @@ struct Rounds {
     /// How often each server takes its turn
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// The raw loop also reads everything again and compares it
-    #[arg(long)]
-    read_back: bool,
 }
 
 #[derive(Args)]

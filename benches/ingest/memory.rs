@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Bench;
-use super::contenders::Contender;
+use super::contenders::DEFAULT;
 use super::report::Table;
 use super::round::{self, Load};
 
@@ -35,8 +35,7 @@ pub(crate) async fn memory(bench: &Bench) -> anyhow::Result<()> {
     for (bays, length) in loads {
         let idle = idle(bench, bays).await?;
         let load = Load { bays, length, rate: None };
-        let measured =
-            round::run(Contender::Longshore, &bench.place, load, &bench.content, &format!("{bays} bays")).await?;
+        let measured = round::run(DEFAULT, &bench.place, load, &bench.content, &format!("{bays} bays")).await?;
         let allowed = (SERVER + INDEX + BAY * bays) as u64 * MIB;
         peaks.push(Peak { bays, length, idle, peak: measured.peak_memory, allowed });
     }
@@ -57,7 +56,7 @@ pub(crate) async fn memory(bench: &Bench) -> anyhow::Result<()> {
 
 /// Of a server that knows its devices and has done nothing yet.
 async fn idle(bench: &Bench, bays: usize) -> anyhow::Result<u64> {
-    let running = Contender::Longshore.start(&bench.place, bays).await?;
+    let running = DEFAULT.start(&bench.place, bays).await?;
     round::settled(&running).await?;
     running.process.memory()
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::Bench;
 use super::bay::Bay;
-use super::contenders::{Contender, Running};
+use super::contenders::{DEFAULT, Running};
 use super::isolation::BAYS;
 use super::pace::BAY;
 use super::report::Table;
@@ -35,7 +35,7 @@ struct Outcome {
 }
 
 pub(crate) async fn recorder(bench: &Bench) -> anyhow::Result<()> {
-    let running = Contender::Longshore.start(&bench.place, BAYS + 1).await?;
+    let running = DEFAULT.start(&bench.place, BAYS + 1).await?;
     let outcome = measure(bench, &running).await.with_context(|| format!("the server's log: {}", running.log()))?;
     let head =
         ["recorder, Mbit/s", "goal, Mbit/s", "worst second of a bay, sent", "read by the server", "server, cores"];

@@ -1,5 +1,6 @@
 //! One contender, one load, measured from outside.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,15 +9,19 @@ use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tokio::time::sleep;
 
-use super::bay::{Bay, Target, receipted};
+use super::bay::{Bay, Target};
+use super::client::Reply;
 use super::contenders::{Contender, Place, Running};
 use super::content::Content;
 use super::machine::Others;
 
 const GIB: f64 = (1024 * 1024 * 1024) as f64;
-/// How long a server may be busy after its last answer.
-const SETTLES: Duration = Duration::from_secs(60);
+/// How long a server may be busy after its last answer: reading back takes its time.
+const SETTLES: Duration = Duration::from_secs(120);
+/// Between two looks whether everything is where it belongs.
+const LOOK: Duration = Duration::from_millis(20);
 /// A server that used no more than a tick or so of this time has nothing left to do.
 const QUIET: Duration = Duration::from_millis(300);
 const QUIET_CPU: f64 = 0.011;
@@ -35,7 +40,7 @@ pub(crate) struct Load {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Measured {
     pub(crate) server: &'static str,
-    /// Until the last answer.
+    /// Until everything was where it belongs; nothing gets its name before it is read back.
     pub(crate) seconds: f64,
     /// Processor seconds of the server until it had nothing left to do, per GiB.
     pub(crate) user: f64,
@@ -71,10 +76,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Measured> {
     let running = contender.start(place, load.bays).await?;
     let of = || format!("{}; its log: {}", contender.name(), running.log());
-    let measured = measure(contender, &running, load, content, shown).await.with_context(of)?;
-    let arrived = running.files_of(load.length)?;
-    ensure!(arrived == load.bays, "{} keeps {arrived} of {} files", contender.name(), load.bays);
-    Ok(measured)
+    measure(contender, &running, load, content, shown).await.with_context(of)
 }
 
 async fn measure(
@@ -84,24 +86,32 @@ async fn measure(
     content: &Arc<Content>,
     shown: &str,
 ) -> anyhow::Result<Measured> {
-    let expected = content.sha256(load.length);
+    let expected = content.sha256(load.length).to_string();
     let bar = bar(load.bytes(), format!("{shown} {}", contender.name()));
     let (process, sent) = (&running.process, Arc::default());
     let (before, others, began) = (process.cpu()?, Others::begin(process)?, Instant::now());
     let uploads = (0..load.bays).map(|bay| upload(&running.target, bay, load, content, &sent));
     let answers = with_progress(&bar, &sent, try_join_all(uploads)).await?;
+    in_place(running, load).await?;
     let seconds = began.elapsed();
     settled(running).await?;
     let cpu = process.cpu()?.since(before);
     let others = others.end(process, began.elapsed())?;
     bar.finish_and_clear();
-    for answer in answers {
-        let told = match contender {
-            Contender::Longshore => Some(receipted(&answer)?),
-            Contender::Limit { .. } => Some(answer.header("content-sha256")?.parse()?),
-            Contender::Nginx | Contender::TusServer => None,
-        };
-        ensure!(told.is_none_or(|told| told == expected), "other bytes arrived than were sent");
+    match contender {
+        Contender::Limit { .. } => {
+            let told =
+                answers.iter().map(|answer| answer.header("content-sha256")).collect::<anyhow::Result<Vec<_>>>()?;
+            ensure!(told.iter().all(|told| *told == expected), "other bytes arrived than were sent: {told:?}");
+        }
+        Contender::Longshore { .. } => {
+            let manifests =
+                running.files()?.into_iter().filter(|(path, _)| path.extension().is_some_and(|it| it == "json"));
+            let texts = manifests.map(|(path, _)| fs::read_to_string(path)).collect::<Result<Vec<_>, _>>()?;
+            let right = texts.iter().filter(|text| text.contains(&expected)).count();
+            ensure!(right == load.bays, "{right} of {} manifests have the right checksum", load.bays);
+        }
+        Contender::Nginx | Contender::TusServer => {}
     }
     let gib = load.bytes() as f64 / GIB;
     Ok(Measured {
@@ -121,18 +131,31 @@ async fn upload(
     load: Load,
     content: &Arc<Content>,
     sent: &Arc<AtomicU64>,
-) -> anyhow::Result<super::client::Reply> {
+) -> anyhow::Result<Reply> {
     let mut bay = Bay::new(target, number, content).await?;
     bay.sent = Arc::clone(sent);
     bay.upload(load.length, load.rate).await
 }
 
-/// Waits until the server has nothing left to do, such as reading back.
+/// Waits until there is a file of the right length for each bay.
+async fn in_place(running: &Running, load: Load) -> anyhow::Result<()> {
+    let end = Instant::now() + SETTLES;
+    loop {
+        let there = running.files()?.iter().filter(|(_, length)| *length == load.length).count();
+        if there == load.bays {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "{there} of {} files are in place", load.bays);
+        sleep(LOOK).await;
+    }
+}
+
+/// Waits until the server has nothing left to do.
 pub(crate) async fn settled(running: &Running) -> anyhow::Result<()> {
     let end = Instant::now() + SETTLES;
     let mut before = running.process.cpu()?.total();
     loop {
-        tokio::time::sleep(QUIET).await;
+        sleep(QUIET).await;
         let now = running.process.cpu()?.total();
         if now - before <= QUIET_CPU {
             return Ok(());
@@ -146,7 +169,7 @@ pub(crate) async fn settled(running: &Running) -> anyhow::Result<()> {
 pub(crate) async fn with_progress<T>(bar: &ProgressBar, sent: &AtomicU64, work: impl Future<Output = T>) -> T {
     let show = async {
         loop {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(200)).await;
             bar.set_position(sent.load(Ordering::Relaxed));
         }
     };

@@ -34,14 +34,14 @@ async fn smoke() -> anyhow::Result<()> {
     fs::write(root.join(DOCUMENT), [ingest, takeover].concat())?;
     let bench = Bench::at(data, results, Some(root.clone()), Cores::shared())?;
 
-    let contenders = [Contender::Limit { reads_back: true }, Contender::Longshore];
+    let contenders = [Contender::Limit { reads_back: true }, Contender::Longshore { reads_back: true }];
     // Not whole segments, and not a whole number of blocks.
     let load = Load { bays: 2, length: 8 * MIB + 4321, rate: None };
     throughput::compare(&bench, &contenders, load, 1).await?;
     takeover::takeover(&bench, 2).await?;
 
     let document = fs::read_to_string(root.join(DOCUMENT))?;
-    for told in ["| raw loop that reads back |", "| Longshore |", "| on a connection that stands |"] {
+    for told in ["| raw loop, read-back |", "| Longshore, read-back |", "| on a connection that stands |"] {
         ensure!(document.contains(told), "{told} is not in:\n{document}");
     }
     let kept: serde_json::Value = serde_json::from_slice(&fs::read(bench.results.join("ingest.json"))?)?;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::Bench;
 use super::bay::Bay;
-use super::contenders::{Contender, Running};
+use super::contenders::{DEFAULT, Running};
 use super::pace::Pace;
 use super::report::Table;
 use super::round::bar;
@@ -34,7 +34,7 @@ struct Outcome {
 }
 
 pub(crate) async fn takeover(bench: &Bench, times: u64) -> anyhow::Result<()> {
-    let running = Contender::Longshore.start(&bench.place, 1).await?;
+    let running = DEFAULT.start(&bench.place, 1).await?;
     let bar = bar(times * SENT, "take-overs".to_owned());
     let outcome = measure(bench, &running, times, &bar).await;
     let outcome = outcome.with_context(|| format!("the server's log: {}", running.log()))?;

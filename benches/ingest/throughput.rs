@@ -16,6 +16,14 @@ const MIB: u64 = 1024 * 1024;
 /// Where the picture goes when it is published.
 const PICTURE: &str = "docs/bench-ingest.svg";
 
+/// Longshore and its limits.
+const OURS: [Contender; 4] = [
+    Contender::Limit { reads_back: false },
+    Contender::Longshore { reads_back: false },
+    Contender::Limit { reads_back: true },
+    Contender::Longshore { reads_back: true },
+];
+
 /// All that was measured.
 #[derive(Serialize)]
 struct Series {
@@ -26,8 +34,8 @@ struct Series {
 /// As fast as it goes, beside everybody.
 pub(crate) async fn ingest(bench: &Bench, rounds: Rounds) -> anyhow::Result<()> {
     let load = Load { bays: 8, length: 256 * MIB, rate: None };
-    let limit = Contender::Limit { reads_back: rounds.read_back };
-    compare(bench, &[limit, Contender::Longshore, Contender::Nginx, Contender::TusServer], load, rounds.rounds).await
+    let contenders = OURS.into_iter().chain([Contender::Nginx, Contender::TusServer]);
+    compare(bench, &contenders.collect::<Vec<_>>(), load, rounds.rounds).await
 }
 
 /// The same, of whichever servers.
@@ -45,8 +53,7 @@ pub(crate) async fn compare(bench: &Bench, contenders: &[Contender], load: Load,
 /// At the pace of body cameras, beside the limit.
 pub(crate) async fn paced(bench: &Bench, rounds: Rounds) -> anyhow::Result<()> {
     let load = Load { bays: 40, length: 128 * MIB, rate: Some(BAY) };
-    let contenders = [Contender::Limit { reads_back: rounds.read_back }, Contender::Longshore];
-    let series = series(bench, &contenders, load, rounds.rounds).await?;
+    let series = series(bench, &OURS, load, rounds.rounds).await?;
     bench.report("paced", &mut series.table(), &series)
 }
 
@@ -94,7 +101,9 @@ impl Series {
 
     fn table(&self) -> Table {
         let servers = self.servers();
-        let multiples: Vec<String> = servers.iter().map(|server| format!("× {server}")).collect();
+        // What Longshore is compared with.
+        let others: Vec<usize> = (0..servers.len()).filter(|n| !servers[*n].starts_with("Longshore")).collect();
+        let multiples: Vec<String> = others.iter().map(|n| format!("× {}", servers[*n])).collect();
         let fixed = ["server", "CPU s/GiB", "least to most", "in the kernel", "MiB/s", "memory MiB", "others, cores"];
         let head: Vec<&str> = fixed.into_iter().chain(multiples.iter().map(String::as_str)).collect();
         let mut table = Table::new(&head);
@@ -109,10 +118,7 @@ impl Series {
                 format!("{:.0}", self.spread(n, |one| one.peak_memory as f64).most / MIB as f64),
                 format!("{:.2}", self.spread(n, |one| one.others).median),
             ];
-            let multiples = (0..servers.len()).map(|to| match to {
-                _ if to == n => String::new(),
-                to => format!("{:.2}", self.ratio(n, to).median),
-            });
+            let multiples = others.iter().map(|to| format!("{:.2}", self.ratio(n, *to).median));
             cells.extend(multiples);
             table.row(cells);
         }

@@ -17,13 +17,13 @@ fn longshore() -> Command {
     program(env!("CARGO_BIN_EXE_longshore"))
 }
 
-pub(super) fn start(folder: &Path, cores: Cores, bays: usize) -> anyhow::Result<(Process, Target)> {
+pub(super) fn start(folder: &Path, cores: Cores, bays: usize, reads_back: bool) -> anyhow::Result<(Process, Target)> {
     let (config, data) = (folder.join("longshore.toml"), folder.join("data"));
     std::fs::write(&config, "")?;
     let mut command = longshore();
     command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config).arg("--data").arg(&data);
     // The machine's disk may be nearly full.
-    command.env("LONGSHORE__STORAGE__FLOOR", "0");
+    command.env("LONGSHORE__STORAGE__FLOOR", "0").env("LONGSHORE__STORAGE__READ_BACK", reads_back.to_string());
     let mut process = launch(&mut command, folder, cores)?;
     let lines = BufReader::new(process.stdout()?).lines();
     let address = lines.map_while(Result::ok).find(|line| line.contains("Address")).context("it says no address")?;

@@ -29,14 +29,21 @@ pub(crate) const LIMIT: &str = "serve-limit";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contender {
-    /// The raw loop, which does what must be done and nothing else. It may read everything again.
+    /// The raw loop, which does what must be done and nothing else.
     Limit {
+        /// It reads everything again from the medium, and compares.
         reads_back: bool,
     },
-    Longshore,
+    Longshore {
+        /// The same: `storage.read_back`, which is on by default.
+        reads_back: bool,
+    },
     Nginx,
     TusServer,
 }
+
+/// As it is installed.
+pub(crate) const DEFAULT: Contender = Contender::Longshore { reads_back: true };
 
 /// Where the servers run.
 #[derive(Clone)]
@@ -56,8 +63,9 @@ impl Contender {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Limit { reads_back: false } => "raw loop",
-            Self::Limit { reads_back: true } => "raw loop that reads back",
-            Self::Longshore => "Longshore",
+            Self::Limit { reads_back: true } => "raw loop, read-back",
+            Self::Longshore { reads_back: false } => "Longshore",
+            Self::Longshore { reads_back: true } => "Longshore, read-back",
             Self::Nginx => "nginx (DAV)",
             Self::TusServer => "@tus/server",
         }
@@ -70,7 +78,7 @@ impl Contender {
         rustix::fs::syncfs(File::open(folder.path())?)?;
         let started = match self {
             Self::Limit { reads_back } => limit::start(folder.path(), place.cores, reads_back).await,
-            Self::Longshore => longshore::start(folder.path(), place.cores, bays),
+            Self::Longshore { reads_back } => longshore::start(folder.path(), place.cores, bays, reads_back),
             Self::Nginx => nginx::start(folder.path(), place.cores).await,
             Self::TusServer => tus_server::start(folder.path(), place.cores).await,
         };
@@ -86,17 +94,17 @@ impl Running {
         self.folder.path()
     }
 
-    /// How many files of this length it has.
-    pub(crate) fn files_of(&self, length: u64) -> anyhow::Result<usize> {
-        let (mut found, mut folders) = (0, vec![self.folder().to_owned()]);
+    /// The files that it has, but for those on their way.
+    pub(crate) fn files(&self) -> anyhow::Result<Vec<(PathBuf, u64)>> {
+        let (mut found, mut folders) = (Vec::new(), vec![self.folder().to_owned()]);
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder)? {
                 let entry = entry?;
                 let metadata = entry.metadata()?;
-                if metadata.is_dir() {
+                if !metadata.is_dir() {
+                    found.push((entry.path(), metadata.len()));
+                } else if entry.file_name() != ".incoming" {
                     folders.push(entry.path());
-                } else {
-                    found += usize::from(metadata.len() == length);
                 }
             }
         }
