@@ -20,15 +20,12 @@ use super::report::Table;
 use super::round::{bar, with_progress};
 use super::stall::Stall;
 use super::statistics::Times;
-use super::windows::{Watch, Watched, Worst};
+use super::windows::{Watch, Watched, Worst, warm};
 
 const MIB: u64 = 1024 * 1024;
 pub(crate) const BAYS: usize = 20;
 /// Bytes of one request: after each, a bay waits for the acknowledgement.
 const PATCH: u64 = 8 * MIB;
-/// The bays send this long before anything counts …
-const WARM: Duration = Duration::from_secs(2);
-/// … and are then measured.
 const MEASURED: Duration = Duration::from_secs(20);
 /// The recordings of the bays do not end before that.
 const RECORDING: u64 = 512 * MIB;
@@ -110,9 +107,18 @@ async fn measure(
     let acknowledgements = Arc::new(Mutex::new(Vec::new()));
     let bays = try_join_all((0..BAYS).map(|number| Bay::new(&running.target, number, &bench.content))).await?;
     let watched: Vec<_> = bays.iter().map(Watched::of).collect();
-    let sending = try_join_all(bays.into_iter().map(|bay| send(bay, contender, &acknowledgements)));
+    // Not in step: then all would wait for the disk at the same moments.
+    let step = Duration::from_secs(PATCH) / (BAY * BAYS as u64) as u32;
+    let later = (0..).map(|number| step * number);
+    let sending = try_join_all(bays.into_iter().zip(later).map(|(bay, later)| {
+        let sent = send(bay, contender, &acknowledgements);
+        async move {
+            sleep(later).await;
+            sent.await
+        }
+    }));
     let watching = async {
-        sleep(WARM).await;
+        warm(&watched, BAY).await;
         let kept = |times: &Mutex<Vec<f64>>| std::mem::take(&mut *times.lock().unwrap_or_else(PoisonError::into_inner));
         kept(&acknowledgements);
         let flooded = || attack.map_or(0, |attack| attack.told.flooded.load(Ordering::Relaxed));

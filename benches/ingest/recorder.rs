@@ -15,10 +15,9 @@ use super::contenders::{DEFAULT, Running};
 use super::isolation::BAYS;
 use super::pace::BAY;
 use super::report::Table;
-use super::windows::{Watch, Watched, Worst};
+use super::windows::{Watch, Watched, Worst, warm};
 
 const GIB: u64 = 1024 * 1024 * 1024;
-const WARM: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_secs(20);
 /// Recordings that do not end before that.
 const OF_A_BAY: u64 = GIB / 2;
@@ -54,13 +53,13 @@ async fn measure(bench: &Bench, running: &Running) -> anyhow::Result<Outcome> {
     let bays = try_join_all((0..BAYS).map(|number| Bay::new(&running.target, number, &bench.content))).await?;
     let mut recorder = Bay::new(&running.target, BAYS, &bench.content).await?;
     let sent = Arc::clone(&recorder.sent);
-    let watched = bays.iter().map(Watched::of).collect();
+    let watched: Vec<_> = bays.iter().map(Watched::of).collect();
     let paced = bays.into_iter().map(|mut bay| async move { bay.upload(OF_A_BAY, Some(BAY)).await });
     tokio::select! {
         ended = try_join_all(paced) => { ended?; bail!("the recordings of the bays were too short") }
         ended = recorder.upload(OF_THE_RECORDER, None) => { ended?; bail!("the recorder's recording was too short") }
         outcome = async {
-            sleep(WARM).await;
+            warm(&watched, BAY).await;
             let (watch, began) = (Watch::begin(watched), Instant::now());
             let (cpu, before) = (running.process.cpu()?, sent.load(Ordering::Relaxed));
             sleep(MEASURED).await;

@@ -5,7 +5,8 @@
 mod hanging;
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -16,8 +17,8 @@ use self::hanging::{Hanging, Release};
 
 /// A folder whose files take writes only after a long time.
 pub(crate) struct Stall {
+    folder: PathBuf,
     release: Arc<Release>,
-    /// Unmounted when it goes; it need not be idle for that.
     _session: BackgroundSession,
 }
 
@@ -43,7 +44,7 @@ impl Stall {
         let files = Hanging::new(open("data")?, open("state")?, Arc::clone(&release));
         let session = fuser::spawn_mount(files, &folder, &Config::default()).context("cannot mount")?;
         fs::metadata(folder.join("data")).context("the mount does not answer")?;
-        Ok(Self { release, _session: session })
+        Ok(Self { folder, release, _session: session })
     }
 }
 
@@ -51,5 +52,7 @@ impl Drop for Stall {
     fn drop(&mut self) {
         // Whoever still hangs in it goes on.
         self.release.now();
+        // The server may have its files open as long as it lives.
+        let _left_to_the_next_boot = Command::new("umount").arg("--lazy").arg(&self.folder).status();
     }
 }

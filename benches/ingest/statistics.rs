@@ -15,7 +15,10 @@ impl Spread {
     /// `None` without values.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let sorted = Sorted::of(values);
-        Some(Self { median: sorted.at(0.5)?, least: sorted.at(0.0)?, most: sorted.at(1.0)? })
+        let middle = |from: usize| sorted.0.get(from / 2);
+        let count = sorted.len();
+        let median = (middle(count.checked_sub(1)?)? + middle(count)?) / 2.0;
+        Some(Self { median, least: sorted.at(0.0)?, most: sorted.at(1.0)? })
     }
 }
 

@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use procfs::net::TcpNetEntry;
 use serde::Serialize;
+use tokio::time::sleep;
 
 use super::bay::Bay;
 use super::client::Ends;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
+/// Seconds that a bay sends before anything counts.
+const WARM: u64 = 2;
 /// What a window is.
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,13 @@ pub(crate) struct Worst {
 impl Watched {
     pub(crate) fn of(bay: &Bay) -> Self {
         Self { ends: bay.connection.ends, sent: Arc::clone(&bay.sent) }
+    }
+}
+
+/// Waits until each of them has sent for some seconds: a busy machine takes its time to begin.
+pub(crate) async fn warm(watched: &[Watched], rate: u64) {
+    while watched.iter().any(|bay| bay.sent.load(Ordering::Relaxed) < rate * WARM) {
+        sleep(LOOK).await;
     }
 }
 

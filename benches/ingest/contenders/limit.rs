@@ -1,8 +1,6 @@
 //! The raw loop: TLS, a checksum of each piece while it is hot, aligned writes past the page cache, and syncs. Whoever takes
 //! recordings has to do that much, so its cost is the limit that a server is compared with.
 
-mod segment;
-
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
@@ -26,11 +24,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use self::segment::{Pool, SEGMENT, Segment};
 use super::super::bay::{Dialect, Target};
 use super::super::cores::Cores;
 use super::super::process::Process;
 use super::certificate::Certificate;
+use super::segment::{Pool, SEGMENT, Segment};
 use super::{LIMIT, free_port, launch, up};
 
 /// Threads for the disk, as many as Longshore has.

@@ -4,6 +4,7 @@ mod certificate;
 mod limit;
 mod longshore;
 mod nginx;
+mod segment;
 mod tus_server;
 
 use std::fs::{self, File};
