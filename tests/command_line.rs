@@ -25,6 +25,16 @@ fn a_second_server_on_the_same_folder_is_refused() {
 }
 
 #[test]
+fn a_system_without_certificates_of_authorities_is_enough() {
+    let world = World::new();
+    let mut command = support::longshore();
+    command.args(["device", "list", "--data"]).arg(world.data());
+    let nothing = world.path().join("nothing");
+    let output = command.env("SSL_CERT_FILE", &nothing).env("SSL_CERT_DIR", &nothing).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ mod kill;
 mod observer;
 #[cfg(feature = "failpoints")]
 mod panics;
+mod power_cut;
 mod relay;
 mod rig;
 mod strace;

@@ -45,10 +45,15 @@ pub(crate) struct Exchange {
 impl Camera {
     /// A camera with a new key and a certificate that it made itself.
     pub(crate) fn new(world: &World) -> Self {
+        Self::at(world.address, world.pin)
+    }
+
+    /// The same for a server that is no world.
+    pub(crate) fn at(address: SocketAddr, pin: Sha256) -> Self {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let certificate = tls::self_signed(&key).unwrap();
-        let config = Arc::new(tls::client_config(&key, vec![certificate], vec![world.pin]).unwrap());
-        Self { address: world.address, pin: world.pin, key, config }
+        let config = Arc::new(tls::client_config(&key, vec![certificate], vec![pin]).unwrap());
+        Self { address, pin, key, config }
     }
 
     /// The camera that an agent with this state folder is.
@@ -88,7 +93,8 @@ impl Camera {
         self.try_begin(method, path, headers).unwrap()
     }
 
-    fn try_begin(&self, method: &str, path: &str, headers: &[&str]) -> io::Result<Exchange> {
+    /// The same of a server that may be dead.
+    pub(crate) fn try_begin(&self, method: &str, path: &str, headers: &[&str]) -> io::Result<Exchange> {
         let mut exchange = self.try_connect()?;
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: longshore\r\n");
         for header in headers {
@@ -233,7 +239,8 @@ impl Exchange {
         self.try_reply(method).unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
-    fn try_reply(&mut self, method: &str) -> io::Result<Reply> {
+    /// The same of a server that may be dead.
+    pub(crate) fn try_reply(&mut self, method: &str) -> io::Result<Reply> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];

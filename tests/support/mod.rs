@@ -13,7 +13,7 @@ use std::env;
 
 pub(crate) use authority::Authority;
 pub(crate) use bay::Bay;
-pub(crate) use camera::{Camera, Exchange, Reply, bytes, recording, rid};
+pub(crate) use camera::{Camera, Exchange, Reply, bytes, decode32, recording, rid};
 pub(crate) use client::{Client, issue};
 pub(crate) use fuse::Share;
 pub(crate) use process::{Process, agent, longshore, offload};

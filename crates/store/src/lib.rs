@@ -7,6 +7,7 @@
 
 pub mod catalogue;
 pub mod facts;
+mod fail_point;
 pub mod files;
 pub mod history;
 pub mod incoming;

@@ -18,6 +18,7 @@ use std::io;
 
 use longshore_model::{Recording, UploadId};
 
+use crate::fail_point::sync;
 use crate::files::{self, Files, create_folders, parent, read_all, remove_if_there};
 use crate::incoming::{data_path, manifest_path, record_path};
 use crate::layout::{self, MANIFEST_SUFFIX, Place};
@@ -80,7 +81,7 @@ fn settle(files: &dyn Files, mut manifest: Manifest) -> Result<Manifest, PlaceEr
         create_folders(files, parent(&path))?;
         let placed = move_video(files, &manifest.recording)? && publish_manifest(files, &manifest, &path)?;
         if placed {
-            files.sync_folder(parent(&path))?;
+            sync!("sync-placed", files.sync_folder(parent(&path)))?;
             return Ok(manifest);
         }
         // Somebody else took one of the two names since it was chosen.

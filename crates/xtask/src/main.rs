@@ -2,6 +2,7 @@
 //! those that take long, `cargo xtask bench` measures.
 
 mod clients;
+mod guest;
 mod peers;
 
 use std::env;
@@ -12,7 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, bail};
 
 /// Programs that the tests call, and the Debian packages that hold them.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 9] = [
     ("ffmpeg", "ffmpeg"),
     ("curl", "curl"),
     ("openssl", "openssl"),
@@ -20,15 +21,19 @@ const TOOLS: [(&str, &str); 7] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("strip", "binutils"),
 ];
 
 /// Fault campaigns, and the test of each.
-const CAMPAIGNS: [(&str, &str); 5] = [
+const CAMPAIGNS: [(&str, &str); 7] = [
     ("kill-server", "campaign::kill::a_server_that_is_killed_over_and_over_loses_nothing"),
     ("kill-agent", "campaign::kill::an_agent_that_is_killed_over_and_over_loses_nothing"),
     ("faults", "campaign::faults::whichever_system_call_fails_nothing_is_lost"),
     ("panics", "campaign::panics::the_other_bays_keep_their_rate_when_an_actor_panics"),
     ("full-disk", "campaign::full_disk::an_agent_comes_back_by_itself_when_the_storage_has_room_again"),
+    ("power-cut", "campaign::power_cut::power_cuts_over_and_over_take_nothing_that_was_acknowledged"),
+    ("power-cut-mutation", "campaign::power_cut::a_server_that_leaves_out_a_sync_is_caught"),
 ];
 
 /// What `benches/ingest` measures.
@@ -83,6 +88,7 @@ fn test() -> anyhow::Result<()> {
     cargo(["fmt", "--all", "--check"])?;
     cargo(["clippy", "--workspace", "--all-targets", "--features", "failpoints", "--", "-D", "warnings"])?;
     clients::install(&root())?;
+    guest::install(&built())?;
     // The whole workspace at once: so the agent's binary is there, beside the server's, when the black-box tests begin.
     cargo(["test", "--workspace", "--features", "failpoints"])
 }
@@ -118,6 +124,7 @@ fn campaign_options(words: &[&str]) -> Option<Vec<(&'static str, String)>> {
 
 fn campaign(test: &str, variables: &[(&str, String)]) -> anyhow::Result<()> {
     install_tools()?;
+    guest::install(&built())?;
     // The test finds the agent's binary beside the server's.
     cargo(["build", "--workspace", "--bins", "--features", "failpoints"])?;
     let test_words = ["test", "--workspace", "--features", "failpoints", "--test", "longshore", "--"];

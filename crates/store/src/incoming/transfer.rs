@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use longshore_model::Clock;
 
 use super::Uploads;
+use crate::fail_point::sync;
 use crate::files::{BLOCK, Blocks, File, Files};
 use crate::slots::{Committed, Identity, Slot};
 
@@ -109,9 +110,9 @@ impl Transfer {
         if slot.identity.length == Some(slot.committed.offset) {
             self.data.set_len(slot.committed.offset)?;
         }
-        self.data.sync()?;
+        sync!("sync-data", self.data.sync())?;
         self.state.write_at(&slot.to_bytes(), slot.position())?;
-        self.state.sync()?;
+        sync!("sync-state", self.state.sync())?;
         *last = Last { slot: slot.clone(), failed: false };
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = uploads.known.get_mut(&slot.identity.upload) {

@@ -16,6 +16,7 @@ pub use reading::read;
 use reading::{Chain, Found, Line, damaged, find, later_batch, read_segment, seal, segments};
 
 use crate::facts::{Entry, Fact};
+use crate::fail_point::sync;
 use crate::files::{self, File, Files};
 use crate::index::IndexError;
 
@@ -217,7 +218,7 @@ impl Journal {
             self.segment = Some(segment);
             return Err(JournalError::NotWritten(error));
         }
-        segment.file.sync()?;
+        sync!("sync-journal", segment.file.sync())?;
         if segment.len == 0 {
             self.files.sync_folder(FOLDER)?;
             self.chain.segment = batch;
