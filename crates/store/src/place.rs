@@ -81,7 +81,7 @@ fn settle(files: &dyn Files, mut manifest: Manifest) -> Result<Manifest, PlaceEr
         create_folders(files, parent(&path))?;
         let placed = move_video(files, &manifest.recording)? && publish_manifest(files, &manifest, &path)?;
         if placed {
-            sync!("sync-placed", files.sync_folder(parent(&path)))?;
+            sync!("sync-placing", files.sync_folder(parent(&path)))?;
             return Ok(manifest);
         }
         // Somebody else took one of the two names since it was chosen.
@@ -116,7 +116,7 @@ fn publish_manifest(files: &dyn Files, manifest: &Manifest, path: &str) -> Resul
     remove_if_there(files, &own)?;
     let file = files.create(&own)?;
     file.write_at(text.as_bytes(), 0)?;
-    file.sync()?;
+    sync!("sync-placing", file.sync())?;
     match files.rename_new(&own, &target) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -18,12 +18,8 @@ const NEXT: &str = "-- next";
 
 /// Asks for everything that was acknowledged before. Whatever is missing is told to `load`.
 pub(super) fn after_a_cut(load: &Load, shell: Shell) {
-    let steps: [fn(&Load, Shell) -> Result<(), Trouble>; 3] = [enrolments, recordings, uploads];
-    for step in steps {
-        if !load.goes_on(step(load, shell)) {
-            return;
-        }
-    }
+    let checked = enrolments(load, shell).and_then(|()| recordings(load, shell)).and_then(|()| uploads(load));
+    load.goes_on(checked);
 }
 
 fn enrolments(load: &Load, shell: Shell) -> Result<(), Trouble> {
@@ -97,7 +93,7 @@ fn read_again(load: &Load, shell: Shell, recordings: &[(u32, String)]) -> Result
 }
 
 /// No upload has less than was acknowledged.
-fn uploads(load: &Load, _: Shell) -> Result<(), Trouble> {
+fn uploads(load: &Load) -> Result<(), Trouble> {
     let unfinished: Vec<_> = {
         let ledger = load.ledger();
         let under_way = ledger.clips.iter().filter(|(_, clip)| clip.receipt.is_none() && clip.upload.is_some());

@@ -196,7 +196,11 @@ impl Load {
             Some("have") => ledger.receipt(n, answer["receipt"].as_str().unwrap_or_default())?,
             // The device has enough under way.
             Some("later") if ledger.clips[&n].offset == 0 => {}
-            _ => return Err(Trouble::Wrong(format!("recording {n} is offered: {answer}; {:?}", ledger.clips[&n]))),
+            _ => {
+                let told = ledger.clips[&n].offset;
+                let wrong = format!("recording {n}, of which {told} bytes were acknowledged, is offered: {answer}");
+                return Err(Trouble::Wrong(wrong));
+            }
         }
         Ok(())
     }
@@ -223,7 +227,8 @@ impl Load {
             // It may have become a recording; the server says so when that is offered.
             self.offer(n, camera)?;
             let (now, _) = self.clip(n);
-            let gone = || format!("{upload} of recording {n} is gone, of which {} bytes were acknowledged", clip.offset);
+            let gone =
+                || format!("{upload} of recording {n} is gone, of which {} bytes were acknowledged", clip.offset);
             return if now.receipt.is_some() { Ok(now.offset) } else { Err(Trouble::Wrong(gone())) };
         }
         expect(&reply, 200, "an upload")?;
@@ -249,7 +254,8 @@ impl Load {
         let piece = if chance.one_in(2) { left.len() as u64 } else { chance.below(left.len() as u64 + 1) };
         let piece = &left[..usize::try_from(piece).unwrap()];
         let breaks = chance.one_in(6);
-        let sent = if breaks { &piece[..usize::try_from(chance.below(piece.len() as u64 + 1)).unwrap()] } else { piece };
+        let sent =
+            if breaks { &piece[..usize::try_from(chance.below(piece.len() as u64 + 1)).unwrap()] } else { piece };
         let (at, length) = (format!("Upload-Offset: {offset}"), format!("Content-Length: {}", piece.len()));
         let mut exchange = camera.try_begin("PATCH", upload, &[TUS, OCTETS, &at, &length])?;
         exchange.send(sent)?;

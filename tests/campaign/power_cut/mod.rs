@@ -27,7 +27,7 @@ use super::{Chance, nap, rounds, seed};
 const DISK: u64 = 1 << 30;
 const DISK_A_ROUND: u64 = 48 << 20;
 /// Cuts in every test run, on a machine without KVM too.
-const FEW: u32 = 4;
+const FEW: u32 = 3;
 /// How long a cut waits for what it aims at.
 const AIM: Duration = Duration::from_secs(3);
 /// Rounds until a fault that was put in must have shown.
@@ -47,7 +47,7 @@ fn power_cuts_over_and_over_take_nothing_that_was_acknowledged() {
 
 fn campaign(rounds: u32) {
     let seed = seed("power-cut");
-    let Some(mut rig) = Rig::new(seed, rounds, "") else { return };
+    let Some(mut rig) = Rig::new(seed, rounds) else { return };
     let began = Instant::now();
     for round in 1..=rounds {
         println!("cut {round} of {rounds}: {}", rig.round());
@@ -74,9 +74,10 @@ fn campaign(rounds: u32) {
     );
 }
 
-/// Each sync that is taken out of the server, one at a time, and how it shows.
+/// What is taken out of the server, one at a time: the sync of the data of a commit, that of its slot, those of a placing,
+/// that of the journal. Of the syncs of a placing, ext4 makes up for each alone: syncing a new file makes all names durable.
 #[cfg(feature = "failpoints")]
-const MUTATIONS: [&str; 4] = ["sync-data", "sync-state", "sync-placed", "sync-journal"];
+const MUTATIONS: [&str; 4] = ["sync-data", "sync-state", "sync-placing", "sync-journal"];
 
 #[cfg(feature = "failpoints")]
 #[test]
@@ -85,7 +86,11 @@ fn a_server_that_leaves_out_a_sync_is_caught() {
     let seed = seed("power-cut-mutation");
     let mut missed = Vec::new();
     for mutation in MUTATIONS {
-        let Some(mut rig) = Rig::new(seed, CAUGHT_WITHIN, &format!("{mutation}=return")) else { return };
+        let Some(mut rig) = Rig::new(seed, CAUGHT_WITHIN) else { return };
+        rig.guest.fail_points = format!("{mutation}=return");
+        // Up to this cut the server is whole.
+        rig.round();
+        assert!(rig.load.findings().is_empty(), "{}", rig.load.findings().join("\n"));
         let caught = (1..=CAUGHT_WITHIN).find(|_| {
             rig.round();
             !rig.load.findings().is_empty()
@@ -112,13 +117,13 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(seed: u64, rounds: u32, fail_points: &str) -> Option<Self> {
+    fn new(seed: u64, rounds: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let parts = Parts::gather(folder.path())?;
         let accelerator = parts.accelerator;
         let mut chance = Chance(seed);
         let bytes = DISK + u64::from(rounds) * DISK_A_ROUND;
-        let guest = Guest::new(folder.path(), parts, bytes, fail_points, &mut chance);
+        let guest = Guest::new(folder.path(), parts, bytes, &mut chance);
         let (load, clerk) = (Load::new(Ledger::new(&folder.path().join("ledger"), seed)), Clerk::new());
         let mut rig = Self { guest, load, clerk, chance, accelerator, kept: 0, dropped: 0, folder };
         rig.guest.power_on(&mut rig.chance);

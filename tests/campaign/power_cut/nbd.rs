@@ -97,7 +97,8 @@ fn serve(mut stream: UnixStream, power: &Mutex<Power>) {
 
 /// Whether requests follow.
 fn handshake(stream: &mut UnixStream, size: u64) -> io::Result<bool> {
-    stream.write_all(&[&NBDMAGIC.to_be_bytes()[..], &IHAVEOPT.to_be_bytes(), &HANDSHAKE_FLAGS.to_be_bytes()].concat())?;
+    stream
+        .write_all(&[&NBDMAGIC.to_be_bytes()[..], &IHAVEOPT.to_be_bytes(), &HANDSHAKE_FLAGS.to_be_bytes()].concat())?;
     let _client_flags: u32 = u32::from_be_bytes(take(stream)?);
     loop {
         let magic = u64::from_be_bytes(take(stream)?);

@@ -59,7 +59,10 @@ fn target() -> PathBuf {
 
 fn find(folder: &Path, beginning: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap());
-    entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(beginning))).map(|entry| entry.path()).next()
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(beginning)))
+        .map(|entry| entry.path())
+        .next()
 }
 
 /// KVM where the processor has what it needs; there are machines with a `/dev/kvm` on which no guest runs.

@@ -16,6 +16,7 @@ mod store_id;
 use std::io;
 use std::sync::Arc;
 
+use crate::fail_point::sync;
 pub use blocks::{BLOCK, Blocks};
 pub use disk::{Abilities, Checked, Disk, DiskOptions};
 pub use probe::{Probe, Refused, Taken, expect, take};
@@ -139,9 +140,9 @@ pub fn replace(files: &dyn Files, path: &str, bytes: &[u8]) -> io::Result<()> {
     remove_if_there(files, &beside)?;
     let file = files.create(&beside)?;
     file.write_at(bytes, 0)?;
-    file.sync()?;
+    sync!("sync-placing", file.sync())?;
     files.rename_over(&beside, path)?;
-    files.sync_folder(parent(path))
+    sync!("sync-placing", files.sync_folder(parent(path)))
 }
 
 /// Removes a file that may be gone already.
