@@ -1,12 +1,19 @@
-/// A sync that a test can leave out (crate `fail`, action `return`), to see that its power cuts notice; nothing but the
-/// sync without the feature `failpoints`.
+/// A sync that a test can leave out (crate `fail`, action `return`), to see that its power cuts notice; without the feature
+/// `failpoints` nothing but the sync.
+#[cfg(feature = "failpoints")]
 macro_rules! sync {
     ($name:literal, $sync:expr) => {
         (|| {
-            #[cfg(feature = "failpoints")]
             fail::fail_point!($name, |_| Ok(()));
             $sync
         })()
+    };
+}
+
+#[cfg(not(feature = "failpoints"))]
+macro_rules! sync {
+    ($name:literal, $sync:expr) => {
+        $sync
     };
 }
 

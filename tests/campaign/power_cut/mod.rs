@@ -81,7 +81,7 @@ const MUTATIONS: [&str; 4] = ["sync-data", "sync-state", "sync-placing", "sync-j
 
 #[cfg(feature = "failpoints")]
 #[test]
-#[ignore = "takes half an hour; cargo xtask campaign power-cut-mutation"]
+#[ignore = "takes some minutes; cargo xtask campaign power-cut-mutation"]
 fn a_server_that_leaves_out_a_sync_is_caught() {
     let seed = seed("power-cut-mutation");
     let mut missed = Vec::new();
