@@ -23,8 +23,9 @@ pub(super) struct Clerk {
 /// How far the enrolment of the latest serial is.
 enum Reached {
     Nothing,
-    /// There is a text with a token.
-    Text(String),
+    /// There is a text with a token, and a device that is to ask with it: with the same key each time, since the token is
+    /// the key's as soon as it was used, and that answer may be lost.
+    Text(Camera, String),
     /// A device has asked with it: its enrolment's id.
     Asked(Camera, String),
     Approved(Camera, String),
@@ -44,13 +45,13 @@ impl Clerk {
         let serial = format!("B4-{}", self.serials);
         loop {
             self.reached = match std::mem::replace(&mut self.reached, Reached::Nothing) {
-                Reached::Nothing => Reached::Text(add(load, at, &serial)?),
-                Reached::Text(text) => match ask(at, &text) {
-                    Ok((camera, id)) => {
+                Reached::Nothing => Reached::Text(Camera::at(at.address, at.pin), add(load, at, &serial)?),
+                Reached::Text(camera, text) => match ask(&camera, &text) {
+                    Ok(id) => {
                         load.ledger().line("asked", &json!(serial));
                         Reached::Asked(camera, id)
                     }
-                    Err(trouble) => return self.stays(Reached::Text(text), trouble),
+                    Err(trouble) => return self.stays(Reached::Text(camera, text), trouble),
                 },
                 Reached::Asked(camera, id) => match approve(at.shell, &serial) {
                     Ok(()) => {
@@ -99,14 +100,13 @@ fn add(load: &Load, at: Site, serial: &str) -> Result<String, Trouble> {
     Ok(text.to_owned())
 }
 
-fn ask(at: Site, text: &str) -> Result<(Camera, String), Trouble> {
-    let camera = Camera::at(at.address, at.pin);
+fn ask(camera: &Camera, text: &str) -> Result<String, Trouble> {
     let parsed: EnrolmentText = text.parse().map_err(|_| Trouble::Wrong(format!("{text} enrols nobody")))?;
     let authorization = format!("Authorization: Longshore-Enrol {}", parsed.credentials());
     let body = json!({"device": {}}).to_string();
     let reply = camera.try_request("POST", "/device/v1/enrolments", &[JSON, &authorization], body.as_bytes())?;
     let answer = expect(&reply, 202, "an enrolment")?;
-    Ok((camera, answer["id"].as_str().unwrap_or_default().to_owned()))
+    Ok(answer["id"].as_str().unwrap_or_default().to_owned())
 }
 
 fn approve(shell: Shell, serial: &str) -> Result<(), Trouble> {

@@ -58,11 +58,8 @@ fn target() -> PathBuf {
 }
 
 fn find(folder: &Path, beginning: &str) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap());
-    entries
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(beginning)))
-        .map(|entry| entry.path())
-        .next()
+    let mut paths = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
+    paths.find(|path| path.file_name().unwrap().as_encoded_bytes().starts_with(beginning.as_bytes()))
 }
 
 /// KVM where the processor has what it needs; there are machines with a `/dev/kvm` on which no guest runs.
