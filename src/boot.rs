@@ -133,7 +133,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         clock: Arc::clone(&clock),
         floor: config.storage.floor.into(),
         commits,
-        read_back: config.storage.read_back.0,
+        read_back: config.storage.read_back.is_on(),
         limits: Limits {
             patches_in_all: PATCHES_IN_ALL,
             open_patches: limits::OPEN_PATCHES,

@@ -114,7 +114,9 @@ fn requests_that_do_not_follow_the_protocol_are_told_what_is_missing() {
     for offset in ["-1", "+0", "0x0", "", "99999999999999999999"] {
         patch(&[tus, kind, &format!("Upload-Offset: {offset}")]).is_problem(400, "malformed-request");
     }
-    assert_eq!(patch(&[kind]).headers["tus-resumable"], "1.0.0");
+    assert_eq!(older.headers["tus-resumable"], "1.0.0");
+    // What says neither of the two dialects is told of both.
+    assert_eq!(patch(&[kind]).headers["tus-version"], "1.0.0");
 
     let create = |headers: &[&str]| camera.request("POST", "/device/v1/uploads", headers, b"");
     create(&[tus, "Upload-Length: 5"]).is_problem(400, "malformed-request");

@@ -20,6 +20,7 @@ mod limits;
 mod offload;
 mod rates;
 mod restarts;
+mod rufh;
 mod sequences;
 mod slow;
 mod space;

@@ -17,7 +17,7 @@ use crate::certificate;
 
 pub use load::{Inputs, Loaded, Mistakes, Source};
 use rate::{StreamRate, Timetable};
-use value::{Account, Filter, Floor, Mode, ServerUrl, Size, Switch};
+use value::{Account, Filter, Floor, Mode, ServerUrl, Size};
 
 /// `config/longshore.toml`: every key with its meaning, unit and default.
 pub const COMMENTED: &str = include_str!("../../config/longshore.toml");
@@ -37,6 +37,8 @@ pub struct Config {
     pub storage: Storage,
     /// How fast devices may send.
     pub rates: Rates,
+    /// How uploads may come.
+    pub uploads: Uploads,
     /// The index of the journal.
     pub index: Index,
     /// What is logged, and how.
@@ -101,6 +103,33 @@ pub struct Rates {
     pub stream: StreamRate,
 }
 
+/// `[uploads]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Uploads {
+    /// Resumable uploads of the IETF, beside tus.
+    pub ietf_draft: Switch,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Switch {
+    /// On.
+    #[default]
+    #[serde(rename = "true")]
+    On,
+    /// Off.
+    #[serde(rename = "false")]
+    Off,
+}
+
+impl Switch {
+    /// Whether it is on.
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
 /// `[index]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -139,6 +168,7 @@ impl Default for Config {
             tls: Tls::default(),
             storage: Storage::default(),
             rates: Rates::default(),
+            uploads: Uploads::default(),
             index: Index::default(),
             log: Log::default(),
         }
@@ -160,7 +190,7 @@ impl Default for Storage {
             owner: None,
             group: None,
             floor: Floor::Auto,
-            read_back: Switch(true),
+            read_back: Switch::On,
         }
     }
 }
@@ -242,7 +272,7 @@ impl Config {
         if *floor == Floor::Free(Size(0)) {
             warn("storage.floor", "0 lets recordings fill the disk to its end".to_owned());
         }
-        if !read_back.0 {
+        if !read_back.is_on() {
             warn("storage.read_back", "devices delete what the disk says it wrote, and nobody has looked".to_owned());
         }
         warnings

@@ -43,25 +43,6 @@ impl fmt::Display for Size {
     }
 }
 
-/// Whether something is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Switch(pub bool);
-
-impl TryFrom<String> for Switch {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("{text:?} is neither true nor false"))
-    }
-}
-
-impl fmt::Display for Switch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// Free space below which nothing is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -307,7 +288,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Size Switch Floor Mode Account ServerUrl Filter Rate Timetable StreamRate);
+as_text!(Size Floor Mode Account ServerUrl Filter Rate Timetable StreamRate);
 
 pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(deserializer)?;

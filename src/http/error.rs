@@ -54,6 +54,29 @@ impl Failure {
         self
     }
 
+    /// Whether it is of this kind.
+    pub(crate) fn is(&self, kind: ProblemType) -> bool {
+        self.problem.is(kind)
+    }
+
+    /// Where the upload continues, if it says so.
+    pub(crate) fn offset(&self) -> Option<u64> {
+        self.problem.offset
+    }
+
+    /// Says which offset the request had, beside the right one.
+    pub(crate) fn with_offsets(mut self, provided: u64) -> Self {
+        self.problem.expected_offset = self.problem.offset;
+        self.problem.provided_offset = Some(provided);
+        self
+    }
+
+    /// Gives it a type and a status that others have defined.
+    pub(crate) fn registered(mut self, status: u16, kind: String) -> Self {
+        (self.problem.status, self.problem.kind) = (status, kind);
+        self
+    }
+
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self

@@ -31,6 +31,12 @@ impl Client {
         self.camera.request(method, path, &[&[TUS, &self.authorization], headers].concat(), body)
     }
 
+    /// The same without `Tus-Resumable`.
+    pub(crate) fn request_without_tus(&self, method: &str, url: &str, headers: &[&str], body: &[u8]) -> Reply {
+        let path = url.strip_prefix("https://longshore").unwrap_or(url);
+        self.camera.request(method, path, &[&[self.authorization.as_str()], headers].concat(), body)
+    }
+
     pub(crate) fn create(&self, length: usize, metadata: &[(&str, &str)]) -> Reply {
         self.create_with(&[&format!("Upload-Length: {length}")], metadata)
     }

@@ -81,6 +81,7 @@ mod tests {
             }
             ProblemType::MalformedRequest
             | ProblemType::InconsistentLength
+            | ProblemType::ContentDigestMismatch
             | ProblemType::MethodNotAllowed
             | ProblemType::UnsupportedVersion
             | ProblemType::TooLarge
@@ -99,6 +100,8 @@ mod tests {
             status,
             detail: None,
             offset: None,
+            expected_offset: None,
+            provided_offset: None,
             needed: None,
             available: None,
         };

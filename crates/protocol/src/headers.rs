@@ -18,6 +18,16 @@ pub const UPLOAD_DEFER_LENGTH: &str = "upload-defer-length";
 pub const UPLOAD_EXPIRES: &str = "upload-expires";
 /// Whether an upload is a part, or joined of which parts.
 pub const UPLOAD_CONCAT: &str = "upload-concat";
+/// In the IETF's resumable uploads: whether the body is the last.
+pub const UPLOAD_COMPLETE: &str = "upload-complete";
+/// In the IETF's resumable uploads: the largest upload, and how long an unfinished one is kept.
+pub const UPLOAD_LIMIT: &str = "upload-limit";
+/// Digest of one request's body (RFC 9530).
+pub const CONTENT_DIGEST: &str = "content-digest";
+/// Digest of the whole recording (RFC 9530).
+pub const REPR_DIGEST: &str = "repr-digest";
+/// Content types that `PATCH` takes.
+pub const ACCEPT_PATCH: &str = "accept-patch";
 /// Algorithms for `Upload-Checksum`.
 pub const TUS_CHECKSUM_ALGORITHM: &str = "tus-checksum-algorithm";
 /// Checksum of one request's body: an algorithm, a space, base64.
@@ -46,5 +56,7 @@ pub const FINAL: &str = "final;";
 pub const DEFERRED: &str = "1";
 /// Content type of the bytes in a `PATCH`, and in a `POST` that brings some.
 pub const OFFSET_OCTET_STREAM: &str = "application/offset+octet-stream";
+/// Content type of the bytes in a `PATCH` of the IETF's resumable uploads.
+pub const PARTIAL_UPLOAD: &str = "application/partial-upload";
 /// Content type of a problem document (RFC 9457).
 pub const PROBLEM_JSON: &str = "application/problem+json";

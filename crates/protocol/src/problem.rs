@@ -39,6 +39,8 @@ problem_types! {
     MalformedRequest = 400 "malformed-request" "The request does not follow the protocol";
     /// The upload's length is another than the one that was given before, or less than what is there.
     InconsistentLength = 400 "inconsistent-length" "The length differs from what is known of the upload";
+    /// The bytes of one request are not those of its `Content-Digest`; none of them counts.
+    ContentDigestMismatch = 400 "content-digest-mismatch" "The body differs from its digest; none of it was taken";
     /// No client certificate, or no enrolment token.
     Unauthenticated = 401 "unauthenticated" "This call needs an identity";
     /// The key in the client certificate belongs to no device.
@@ -123,6 +125,12 @@ pub struct Problem {
     /// The offset at which the upload continues, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
+    /// The same, as the IETF's resumable uploads name it.
+    #[serde(default, rename = "expected-offset", skip_serializing_if = "Option::is_none")]
+    pub expected_offset: Option<u64>,
+    /// The offset that the request had.
+    #[serde(default, rename = "provided-offset", skip_serializing_if = "Option::is_none")]
+    pub provided_offset: Option<u64>,
     /// Bytes of room that the request needs, where there are too few.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed: Option<u64>,
@@ -140,6 +148,8 @@ impl Problem {
             status: kind.status(),
             detail: Some(detail.into()),
             offset: None,
+            expected_offset: None,
+            provided_offset: None,
             needed: None,
             available: None,
         }

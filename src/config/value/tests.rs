@@ -25,13 +25,6 @@ fn a_size_is_a_number_with_a_unit() {
 }
 
 #[test]
-fn a_switch_is_true_or_false() {
-    assert_eq!(Switch::try_from("true".to_owned()), Ok(Switch(true)));
-    assert_eq!(read::<Switch>("false").as_deref(), Some("false"));
-    assert_eq!(read::<Switch>("yes"), None);
-}
-
-#[test]
 fn a_floor_is_automatic_or_a_size() {
     assert_eq!(read::<Floor>("auto").as_deref(), Some("auto"));
     assert_eq!(read::<Floor>("10 GiB").as_deref(), Some("10 GiB"));

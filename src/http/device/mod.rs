@@ -10,16 +10,18 @@ mod uploads;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{ServiceConfig, delete, get, head, method, patch, post, resource, scope};
+use actix_web::web::{Data, ServiceConfig, delete, get, head, method, patch, post, resource, scope};
 use actix_web::{Error, HttpMessage as _};
 use longshore_protocol::{headers, paths};
 
+use super::Server;
 use super::error::{Failure, only};
 pub(crate) use caller::{Caller, DesiredTag, InService, Stranger, Uploader};
-use uploads::tus;
+use uploads::{rufh, tus};
 
 /// All of it.
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -39,14 +41,18 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             .service(resource("/deletions").route(post().to(deletions::report)).default_service(only("POST")))
             .service(
                 resource("/uploads")
+                    .route(post().guard(fn_guard(rufh::is_meant)).to(rufh::create))
                     .route(post().to(tus::create))
                     .route(method(Method::OPTIONS).to(tus::options))
                     .default_service(only("POST, OPTIONS")),
             )
             .service(
                 resource("/uploads/{id}")
+                    .route(head().guard(fn_guard(rufh::is_meant)).to(rufh::offset))
                     .route(head().to(tus::offset))
+                    .route(patch().guard(fn_guard(rufh::is_meant)).to(rufh::append))
                     .route(patch().to(tus::append))
+                    .route(delete().guard(fn_guard(rufh::is_meant)).to(rufh::terminate))
                     .route(delete().to(tus::terminate))
                     .route(method(Method::OPTIONS).to(tus::options))
                     .default_service(only("HEAD, PATCH, DELETE, OPTIONS")),
@@ -72,7 +78,9 @@ async fn answer_headers(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let is_tus = request.path().starts_with(paths::UPLOADS) && request.method() != Method::OPTIONS;
+    let is_upload = request.path().starts_with(paths::UPLOADS) && request.method() != Method::OPTIONS;
+    let server = request.app_data::<Data<Server>>();
+    let is_tus = is_upload && !server.is_some_and(|server| rufh::is_spoken(server, request.headers()));
     let mut response = next.call(request).await?;
     let tag = response.request().extensions().get::<DesiredTag>().map(|tag| tag.0.clone());
     let headers = response.headers_mut();

@@ -102,6 +102,8 @@ fn bare(status: StatusCode) -> Problem {
         status: status.as_u16(),
         detail: None,
         offset: None,
+        expected_offset: None,
+        provided_offset: None,
         needed: None,
         available: None,
     }

@@ -43,6 +43,11 @@ impl BodyDigest {
         Ok(Self { running, expected })
     }
 
+    /// The SHA-256 that a digest field says (RFC 9530).
+    pub(super) fn sha256(expected: [u8; 32]) -> Self {
+        Self { running: Running::Sha256(Sha256::new()), expected: expected.into() }
+    }
+
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match &mut self.running {
             Running::Sha1(hash) => hash.update(bytes),

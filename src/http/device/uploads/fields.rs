@@ -9,6 +9,7 @@ use longshore_protocol::{Metadata, ProblemType, headers, limits, paths};
 
 use super::super::super::error::Failure;
 use super::digest::BodyDigest;
+use super::structured;
 
 /// The value of a header that may be there once, in visible ASCII.
 pub(super) fn text<'a>(headers_in: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
@@ -37,11 +38,16 @@ pub(super) fn needed_number(headers_in: &HeaderMap, name: &str) -> Result<u64, F
 /// Bytes of the whole recording, if the request says so.
 pub(super) fn length(headers_in: &HeaderMap) -> Result<Option<u64>, Failure> {
     let length = number(headers_in, headers::UPLOAD_LENGTH)?;
+    check_length(length)?;
+    Ok(length)
+}
+
+pub(super) fn check_length(length: Option<u64>) -> Result<(), Failure> {
     if length.is_some_and(|length| length > limits::UPLOAD_BYTES) {
         let detail = format!("a recording has at most {} bytes", limits::UPLOAD_BYTES);
         return Err(Failure::new(ProblemType::TooLarge, detail));
     }
-    Ok(length)
+    Ok(())
 }
 
 pub(super) fn metadata(headers_in: &HeaderMap) -> Result<Metadata, Failure> {
@@ -93,6 +99,7 @@ fn joined_rid(parts: &[UploadId]) -> RecordingId {
 
 /// What a client that offers nothing says of its recording; whatever it leaves out has a meaning of its own.
 pub(super) fn declared(
+    headers_in: &HeaderMap,
     metadata: &Metadata,
     size: Option<u64>,
     parts: Vec<UploadId>,
@@ -112,6 +119,11 @@ pub(super) fn declared(
         None if !parts.is_empty() => joined_rid(&parts),
         None => RecordingId::random().map_err(|error| Failure::new(ProblemType::Internal, error.to_string()))?,
     };
+    let sha256 = metadata.text("sha256").map(|sha256| sha256.parse().map_err(|_| wrong("sha256"))).transpose()?;
+    let digest = structured::repr_digest(headers_in);
+    if sha256.zip(digest).is_some_and(|(sha256, digest)| sha256 != digest) {
+        return Err(Failure::malformed("sha256 in Upload-Metadata and Repr-Digest differ"));
+    }
     let start = time("start")?;
     // `name` is what some clients call it.
     let filename = name("filename")?.map_or_else(|| name("name"), |filename| Ok(Some(filename)))?;
@@ -124,16 +136,19 @@ pub(super) fn declared(
         start: start.unwrap_or_else(|| now.fixed_offset()),
         end: time("end")?,
         size,
-        sha256: metadata.text("sha256").map(|sha256| sha256.parse().map_err(|_| wrong("sha256"))).transpose()?,
+        sha256: sha256.or(digest),
         filename,
         metadata: Some(metadata.as_header()).filter(|text| !text.is_empty()).map(str::to_owned),
         parts,
     })
 }
 
+/// What the body is to be: as tus says it, or else as RFC 9530 does.
 pub(super) fn checksum(headers_in: &HeaderMap) -> Result<Option<BodyDigest>, Failure> {
-    let value = text(headers_in, headers::UPLOAD_CHECKSUM)?;
-    value.map(BodyDigest::parse).transpose().map_err(|error| Failure::malformed(error.to_string()))
+    let Some(value) = text(headers_in, headers::UPLOAD_CHECKSUM)? else {
+        return Ok(structured::content_digest(headers_in));
+    };
+    BodyDigest::parse(value).map(Some).map_err(|error| Failure::malformed(error.to_string()))
 }
 
 pub(super) fn upload_id(path: &str) -> Result<UploadId, Failure> {

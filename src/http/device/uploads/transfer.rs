@@ -1,9 +1,7 @@
 //! What happens to an upload, in whichever dialect it is asked for.
 
-use std::time::SystemTime;
-
-use actix_web::http::header::HttpDate;
 use actix_web::web::{self, Payload};
+use chrono::{DateTime, Utc};
 use longshore_actors::{Attachment, Ended, Held, Wants, WriteError};
 use longshore_model::{Device, DeviceId, RecordingId, UploadId};
 use longshore_protocol::{Metadata, ProblemType};
@@ -76,9 +74,8 @@ pub(super) async fn said(server: &Server, device: DeviceId, rid: RecordingId) ->
 }
 
 /// When the upload goes, unless it comes further before.
-pub(super) fn expires(server: &Server, device: DeviceId, upload: UploadId) -> Option<HttpDate> {
-    let expires_at = server.engine.unfinished(device, upload)?.expires_at()?;
-    Some(SystemTime::from(expires_at).into())
+pub(super) fn expires(server: &Server, device: DeviceId, upload: UploadId) -> Option<DateTime<Utc>> {
+    server.engine.unfinished(device, upload)?.expires_at()
 }
 
 /// Says how long the recording of an upload is that was begun without a length.
@@ -212,7 +209,7 @@ async fn too_long(attachment: Box<Attachment>, at: u64) -> Failure {
     }
 }
 
-fn wrong_offset(given: u64, right: u64) -> Failure {
+pub(super) fn wrong_offset(given: u64, right: u64) -> Failure {
     Failure::new(ProblemType::WrongOffset, format!("the request begins at {given}, the upload continues at {right}"))
         .at(right)
 }

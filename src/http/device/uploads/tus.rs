@@ -1,16 +1,16 @@
 //! tus 1.0.0: core, creation, creation-with-upload, creation-defer-length, expiration, checksum,
 //! termination, concatenation.
 
-use std::future::Future;
+use std::time::SystemTime;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HttpDate, LOCATION};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder};
+use chrono::{DateTime, Utc};
 use longshore_actors::{Brings, Ended};
 use longshore_model::{DeviceId, UploadId};
 use longshore_protocol::{ProblemType, headers, limits, paths};
 use longshore_store::Purpose;
-use tokio::sync::oneshot;
 
 use super::super::super::Server;
 use super::super::super::error::Failure;
@@ -18,10 +18,18 @@ use super::super::Uploader;
 use super::digest::ALGORITHMS;
 use super::fields::{self, Concat};
 use super::transfer::{self, Body, Said, Standing};
+use super::{location, rufh, to_the_end};
 
-/// `OPTIONS`: what of tus is spoken here.
-pub(crate) async fn options(_: Uploader) -> HttpResponse {
-    HttpResponse::NoContent()
+/// `OPTIONS`: what is spoken here, of both dialects.
+pub(crate) async fn options(server: Data<Server>, _: Uploader) -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    let mut types = headers::OFFSET_OCTET_STREAM.to_owned();
+    if server.config.borrow().uploads.ietf_draft.is_on() {
+        types = format!("{types}, {}", headers::PARTIAL_UPLOAD);
+        response.insert_header((headers::UPLOAD_LIMIT, rufh::limit(None)));
+    }
+    response
+        .insert_header((headers::ACCEPT_PATCH, types))
         .insert_header((headers::TUS_VERSION, headers::TUS_1_0_0))
         .insert_header((headers::TUS_EXTENSION, headers::TUS_EXTENSIONS))
         .insert_header((headers::TUS_CHECKSUM_ALGORITHM, ALGORITHMS))
@@ -49,7 +57,7 @@ pub(crate) async fn create(
             if brings || headers_in.contains_key(headers::UPLOAD_LENGTH) {
                 return Err(Failure::malformed("what is joined has the length and the bytes of its parts"));
             }
-            let declared = fields::declared(&metadata, None, parts.clone(), now)?;
+            let declared = fields::declared(headers_in, &metadata, None, parts.clone(), now)?;
             let created = server.engine.create_upload(device.id, Brings::Declared(declared)).await?;
             let ended = server.engine.join(device.id, created.upload, &parts).await?;
             return Ok(made(&server, &request, device.id, by_token, created.upload, &ended));
@@ -57,7 +65,7 @@ pub(crate) async fn create(
         let length = length_or_deferred(headers_in)?;
         let what = match concat {
             Some(_) => Brings::Part { length },
-            None if by_token => Brings::Declared(fields::declared(&metadata, length, Vec::new(), now)?),
+            None if by_token => Brings::Declared(fields::declared(headers_in, &metadata, length, Vec::new(), now)?),
             None => Brings::Offered { rid: fields::rid(&metadata)?, length },
         };
         let digest = fields::checksum(headers_in)?;
@@ -88,10 +96,7 @@ fn made(
     ended: &Ended,
 ) -> HttpResponse {
     let mut response = HttpResponse::Created();
-    let path = format!("{}/{upload}", paths::UPLOADS);
-    // Some of the clients that know tus alone cannot resolve a path.
-    let location = if by_token { format!("https://{}{path}", request.connection_info().host()) } else { path };
-    response.insert_header((LOCATION, location));
+    response.insert_header((LOCATION, location(request, by_token, upload)));
     progress(response, ended, transfer::expires(server, device, upload))
 }
 
@@ -158,18 +163,6 @@ pub(crate) async fn terminate(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Runs in a task of its own, from the first look at who calls: actix drops a handler as soon as the connection dies,
-/// and with it what has arrived and was not read yet. The task hears of that by the sender, which goes with the handler.
-async fn to_the_end<F>(work: impl FnOnce(oneshot::Receiver<()>) -> F) -> Result<HttpResponse, Failure>
-where
-    F: Future<Output = Result<HttpResponse, Failure>> + 'static,
-{
-    let (_alive, gone) = oneshot::channel();
-    actix_web::rt::spawn(work(gone)).await.unwrap_or_else(|_| {
-        Err(Failure::new(ProblemType::Unavailable, "the request was interrupted inside the server").retry_after(1))
-    })
-}
-
 fn body(upload: UploadId, headers_in: &HeaderMap, payload: Payload) -> Result<Body, Failure> {
     check_version(headers_in)?;
     if !brings_bytes(headers_in)? {
@@ -197,10 +190,10 @@ fn brings_bytes(headers_in: &HeaderMap) -> Result<bool, Failure> {
     Ok(fields::text(headers_in, CONTENT_TYPE.as_str())? == Some(headers::OFFSET_OCTET_STREAM))
 }
 
-fn progress(mut response: HttpResponseBuilder, ended: &Ended, expires: Option<HttpDate>) -> HttpResponse {
+fn progress(mut response: HttpResponseBuilder, ended: &Ended, expires: Option<DateTime<Utc>>) -> HttpResponse {
     response.insert_header((headers::UPLOAD_OFFSET, ended.offset));
     if let Some(expires) = expires {
-        response.insert_header((headers::UPLOAD_EXPIRES, expires.to_string()));
+        response.insert_header((headers::UPLOAD_EXPIRES, HttpDate::from(SystemTime::from(expires)).to_string()));
     }
     if let Some(receipt) = &ended.receipt {
         response.insert_header((headers::RECEIPT, receipt.as_str()));
