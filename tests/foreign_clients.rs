@@ -90,6 +90,23 @@ fn tus_js_client_uploads_in_the_dialect_of_the_ietf() {
 }
 
 #[test]
+fn the_coming_tus_js_client_uploads() {
+    let dock = Dock::new();
+    for way in ["whole", "chunked", "with-creation-chunked", "resumed", "deferred", "parallel", "ietf", "ietf-resumed"]
+    {
+        dock.takes(Path::new("node"), "tus-js-client-5.mjs", way);
+    }
+}
+
+#[test]
+fn uppy_uploads() {
+    let dock = Dock::new();
+    for way in ["whole", "chunked", "parallel"] {
+        dock.takes(Path::new("node"), "uppy.mjs", way);
+    }
+}
+
+#[test]
 fn tus_js_client_gives_an_upload_up() {
     let dock = Dock::new();
     dock.run(Path::new("node"), "tus-js-client.mjs", "terminated");
