@@ -2,6 +2,7 @@
 //!
 //! The disk is the truth; the list in memory follows it. `data` is synced before `state` says how far it is.
 
+mod part;
 mod transfer;
 mod walk;
 
@@ -10,10 +11,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use longshore_model::{Clock, DeviceId, RecordingId, RunningHash, Sha256, UploadId};
+use longshore_model::{Clock, DeviceId, RecordingId, UploadId};
 
-use crate::files::{self, File, Files};
+use crate::files::{self, Files};
 use crate::slots::{Committed, Identity, Purpose, STATE_BYTES, Slot};
+pub use part::Part;
 use transfer::Last;
 pub use transfer::{Transfer, before_in_block};
 pub use walk::Found;
@@ -76,30 +78,6 @@ impl Unfinished {
 impl From<Slot> for Unfinished {
     fn from(Slot { identity, committed, advanced_at, .. }: Slot) -> Self {
         Self { identity, offset: committed.offset, advanced_at }
-    }
-}
-
-/// A part of a recording, whole.
-#[derive(Clone)]
-pub struct Part {
-    data: Arc<dyn File>,
-    /// Its bytes.
-    pub length: u64,
-    /// Their checksum, as it was when they came.
-    pub sha256: Sha256,
-}
-
-impl Part {
-    /// At most `len` bytes from `offset` on; none at its end.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len.min(left)];
-        let read = self.data.read_at(&mut bytes, offset)?;
-        bytes.truncate(read);
-        Ok(bytes)
     }
 }
 
@@ -225,25 +203,6 @@ impl Incoming {
     fn select(&self, which: impl Fn(&Unfinished) -> bool) -> Vec<Unfinished> {
         let uploads = self.lock();
         uploads.known.values().map(|known| &known.unfinished).filter(|upload| which(upload)).cloned().collect()
-    }
-
-    /// A part of which all bytes are here, for reading.
-    ///
-    /// # Errors
-    /// [`IncomingError::NotFound`] if the device has no such part, [`IncomingError::Damaged`] if less is on the disk than
-    /// was acknowledged.
-    pub fn part(&self, device: DeviceId, upload: UploadId) -> Result<Part, IncomingError> {
-        let is_part = |part: &Unfinished| part.identity.purpose == Purpose::Part && part.is_complete();
-        self.find(device, upload).filter(is_part).ok_or(IncomingError::NotFound)?;
-        let mount = self.pinned();
-        let unreadable = || IncomingError::Damaged("its state cannot be read".to_owned());
-        let (slot, data_len) = mount.read_state(upload)?.ok_or_else(unreadable)?;
-        let Committed { offset, hash } = slot.committed;
-        if data_len < offset {
-            return Err(IncomingError::Damaged(format!("{offset} bytes were acknowledged, {data_len} are there")));
-        }
-        let hash = RunningHash::resume(&hash).map_err(|error| IncomingError::Damaged(error.to_string()))?;
-        Ok(Part { data: mount.files.open(&data_path(upload))?, length: offset, sha256: hash.finish() })
     }
 
     /// Opens an upload for writing, cut back to what was committed.
