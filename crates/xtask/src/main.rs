@@ -180,6 +180,13 @@ fn built() -> PathBuf {
 fn cargo_command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")));
     command.current_dir(root());
+    // What cargo told this program of itself; the build script of ring takes it for a reason to build again.
+    for (name, _) in env::vars_os() {
+        let told = name.as_encoded_bytes();
+        if told.starts_with(b"CARGO_PKG_") || told.starts_with(b"CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
