@@ -56,6 +56,8 @@ pub(crate) fn start(
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(REQUEST_HEAD)
             .client_disconnect_timeout(LINGER)
+            // An answer is one small write, which must not wait until the client has acknowledged something else.
+            .tcp_nodelay(true)
             // Without it an idle connection would hold the stop until its time is over.
             .graceful_shutdown_signal(move || {
                 let mut draining = draining.clone();
