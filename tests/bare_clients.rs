@@ -53,6 +53,7 @@ fn what_a_bare_client_says_of_its_recording_counts() {
 
     let other = [("sha256", sha256.as_str())];
     client.upload(&bytes(2, 1000), &other).is_problem(422, "checksum-mismatch");
+    assert!(world.incoming().is_empty(), "such a client repairs nothing");
     for wrong in
         [("kind", "film"), ("start", "yesterday"), ("sha256", "abc"), ("rid", "7"), ("camera", &"x".repeat(256))]
     {

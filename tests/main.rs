@@ -19,6 +19,7 @@ mod interruption;
 mod limits;
 mod offload;
 mod rates;
+mod repair;
 mod restarts;
 mod rufh;
 mod sequences;

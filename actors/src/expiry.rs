@@ -1,5 +1,6 @@
-//! Expiry: once a day, and at the start, uploads that did not come further for a month are given up. Which those are, the
-//! pure `Unfinished::expires_at` says; the session of its device does it, since it alone knows who hangs on an upload.
+//! Expiry: once a day, and at the start, uploads that did not come further for a month, or that lay aside for a day, are
+//! given up. Which those are, the pure `Unfinished::expires_at` says; the session of its device does it, since it alone
+//! knows who hangs on an upload.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use longshore_store::incoming::Incoming;
 use crate::kit::{ASK_DEADLINE, Lifeline, Line, Probe, ask};
 use crate::sessions::{DeviceSessions, Expire, Find, TerminateError};
 
-/// Between two sweeps: a day more or less means nothing to what lay there for a month.
+/// Between two sweeps: a day more or less means nothing to what lay there for a month, and what lies aside is of little use
+/// after a day, but of no harm.
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// The actor.
@@ -158,6 +160,8 @@ mod tests {
         let old = begin(&sessions, 1).await;
         clock.set(began + TimeDelta::days(5));
         let newer = begin(&sessions, 2).await;
+        let aside = begin(&sessions, 3).await;
+        incoming.resume(aside).unwrap().0.put_aside().unwrap();
         let is_there = |upload| incoming.find(DEVICE, upload).is_some();
         for (days, upload) in [(30, old), (35, newer)] {
             clock.set(began + TimeDelta::days(days) - TimeDelta::seconds(1));
@@ -179,7 +183,14 @@ mod tests {
             let held = ask(&session(&sessions).await, hold, ASK_DEADLINE).await.unwrap();
             assert!(matches!(held, Err(AttachError::Expired)));
             assert_eq!(is_there(newer), upload == old, "each in its time");
+            assert!(
+                incoming.of_recording(DEVICE, declared(3).rid).is_none(),
+                "what lay aside went with the first sweep"
+            );
         }
+        let hold = Hold { upload: aside, with_body: false };
+        let held = ask(&session(&sessions).await, hold, ASK_DEADLINE).await.unwrap();
+        assert!(matches!(held, Err(AttachError::NotFound)), "it was no more before");
         assert_ne!(begin(&sessions, 1).await, old, "it may come anew");
     }
 }

@@ -21,6 +21,8 @@ pub use enrolment::{
     IssuedUploadToken, KeylessDevice, UploadTokenRefused,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
-pub use sessions::{AttachError, Brings, CreateError, Created, Limits, OfferError, TerminateError, Verdict};
+pub use sessions::{
+    AttachError, Brings, CreateError, Created, Limits, OfferError, RepairError, TerminateError, Verdict,
+};
 pub use storage::{CommitEvery, Floor, StorageError};
 pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, Wants, WriteError};

@@ -10,7 +10,7 @@ use actix_web::web::to;
 use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
     ApproveRefused, AttachError, ChangeRefused, ClaimRefused, CompleteError, CreateError, EndError, EngineError,
-    EnrolError, JoinError, OfferError, StorageError, TerminateError, UploadTokenRefused, WriteError,
+    EnrolError, JoinError, OfferError, RepairError, StorageError, TerminateError, UploadTokenRefused, WriteError,
 };
 use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
 use longshore_protocol::{Problem, ProblemType};
@@ -251,6 +251,24 @@ impl From<JoinError> for Failure {
     }
 }
 
+impl From<RepairError> for Failure {
+    fn from(error: RepairError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RepairError::NothingAside => Self::new(ProblemType::UploadNotFound, detail),
+            RepairError::AlreadyStored => Self::new(ProblemType::AlreadyStored, detail),
+            RepairError::NotNow => Self::new(ProblemType::Conflict, detail),
+            RepairError::SizeDiffers { .. } => Self::new(ProblemType::SizeDiffers, detail),
+            RepairError::ChecksumDiffers { .. } | RepairError::Contradicts { .. } => {
+                Self::new(ProblemType::ChecksumMismatch, detail)
+            }
+            RepairError::Storage(error) => error.into(),
+            RepairError::Index(error) => error.into(),
+            RepairError::Unavailable => Self::unavailable(detail),
+        }
+    }
+}
+
 impl From<TerminateError> for Failure {
     fn from(error: TerminateError) -> Self {
         let detail = error.to_string();
@@ -307,7 +325,10 @@ impl From<EndError> for Failure {
             EndError::Complete(CompleteError::Internal(error)) => Self::internal(error),
             EndError::Complete(mismatch @ CompleteError::Mismatch { .. }) => Self::new(
                 ProblemType::ChecksumMismatch,
-                format!("{mismatch}; the upload is discarded: compute the checksum again and offer again"),
+                format!(
+                    "{mismatch}: read the file again, compute its checksum again, and post the checksums of its blocks, or \
+                     send it anew"
+                ),
             ),
         }
     }

@@ -136,6 +136,7 @@ fn every_limit_is_told_with_its_number() {
         ("JSON_BYTES", limits::JSON_BYTES as u64 / (1024 * 1024), "A JSON body"),
         ("JSON_DEPTH", limits::JSON_DEPTH as u64, "Nesting"),
         ("OFFER_ITEMS", limits::OFFER_ITEMS as u64, "Items of one `POST"),
+        ("BLOCKS", limits::BLOCKS as u64, "Blocks of one"),
         ("UPLOADS_PER_ANSWER", limits::UPLOADS_PER_ANSWER.into(), "Items of one answer"),
         ("OPEN_PATCHES", limits::OPEN_PATCHES as u64, "Open `PATCH`"),
         ("UNFINISHED_UPLOADS", limits::UNFINISHED_UPLOADS as u64, "Unfinished uploads"),
@@ -213,7 +214,7 @@ fn every_path_is_told_of_and_no_other_is_named() {
     let calls = document.rows_of("Endpoints").into_iter().flat_map(|row| codes(&row.cells[0]));
     let of_table: BTreeSet<String> = calls
         .filter_map(|call| call.split(' ').nth(1))
-        .map(|path| format!("{base}{}", path.trim_end_matches("/{id}")))
+        .map(|path| format!("{base}{}", path.split("/{").next().unwrap()))
         .collect();
     assert_eq!(of_table, paths);
     let text = read(&document.path);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use chrono::{DateTime, FixedOffset, Utc};
-use longshore_model::{Declared, DeviceId, ReceiptError, RecordingId, UploadId};
+use longshore_model::{BlockSums, Declared, DeviceId, ReceiptError, RecordingId, UploadId};
 use longshore_store::incoming::Unfinished;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -15,7 +15,7 @@ use crate::deletions;
 use crate::kit::{ASK_DEADLINE, ask, blocking};
 use crate::sessions::{
     AttachError, Brings, CreateError, CreateUpload, Created, DeviceSession, Find, Hold, Holding, Offer, OfferAgain,
-    OfferError, Terminate, TerminateError, Verdict,
+    OfferError, REPAIR_WAIT, Repair, RepairError, Terminate, TerminateError, Verdict,
 };
 use crate::upload::{Attach, Attachment, Wants};
 
@@ -69,6 +69,16 @@ impl Engine {
     pub async fn terminate(&self, device: DeviceId, upload: UploadId) -> Result<(), TerminateError> {
         let session = self.session(device).await.ok_or(TerminateError::Unavailable)?;
         ask(&session, Terminate(upload), ASK_DEADLINE).await.unwrap_or(Err(TerminateError::Unavailable))
+    }
+
+    /// Lets an upload go on whose bytes were not those that were declared: after those blocks of it that are. Asked again, it
+    /// answers where that upload is now.
+    ///
+    /// # Errors
+    /// [`RepairError`].
+    pub async fn repair(&self, device: DeviceId, rid: RecordingId, sums: BlockSums) -> Result<Created, RepairError> {
+        let session = self.session(device).await.ok_or(RepairError::Unavailable)?;
+        ask(&session, Repair { rid, sums }, REPAIR_WAIT).await.unwrap_or(Err(RepairError::Unavailable))
     }
 
     /// Gets hold of a transfer; an older request on it has to let go, and what it brought is committed first.

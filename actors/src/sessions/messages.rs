@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use longshore_model::{Declared, RecordingId, UploadId};
+use longshore_model::{BlockSums, Declared, RecordingId, Sha256, UploadId};
 use longshore_store::catalogue::RecordError;
 use longshore_store::index::IndexError;
 use tokio::sync::Semaphore;
@@ -208,6 +208,58 @@ pub struct Created {
     pub offset: u64,
     /// Bytes of the whole recording, if they are known.
     pub length: Option<u64>,
+}
+
+/// How long a device waits for the end of a comparison before it has to ask again; clients give up after a minute.
+pub(crate) const REPAIR_WAIT: Duration = Duration::from_secs(40);
+
+/// Compare what came of a recording, and was not what was declared, with its checksums block by block.
+#[derive(Message)]
+#[rtype(result = "Result<Created, RepairError>")]
+pub(crate) struct Repair {
+    pub(crate) rid: RecordingId,
+    pub(crate) sums: BlockSums,
+}
+
+/// Why an upload was not repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// Nothing of this recording lies aside.
+    #[error("nothing is kept of this recording that could be repaired: offer it again")]
+    NothingAside,
+    /// It is in the store.
+    #[error("the recording is stored already")]
+    AlreadyStored,
+    /// Its bytes were wrong too often.
+    #[error("the recording should not come now; the answer to its offer says why")]
+    NotNow,
+    /// The list is not of the size that was offered.
+    #[error("{offered} bytes were offered")]
+    SizeDiffers {
+        /// Bytes that were offered.
+        offered: u64,
+    },
+    /// The list is not of the checksum that was offered.
+    #[error("{offered} was offered as the SHA-256 of the whole: offer again with the right one, then ask again")]
+    ChecksumDiffers {
+        /// The checksum that was offered.
+        offered: Sha256,
+    },
+    /// The blocks are right, so the checksum of the whole is wrong.
+    #[error("every block is as it came, and together they have the SHA-256 {found}: the declared one is wrong")]
+    Contradicts {
+        /// The checksum of all blocks.
+        found: Sha256,
+    },
+    /// The disk.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// It takes long, or the session does not answer.
+    #[error("the recording is being compared, or the device's session does not answer: ask again")]
+    Unavailable,
 }
 
 /// Find the transfer of an upload.

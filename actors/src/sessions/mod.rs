@@ -14,8 +14,10 @@ use tokio::time::Instant;
 
 use crate::kit::{Ended, Lifeline, Line, Policy, Probe, Restarts, fail_point, jitter};
 
-pub use messages::{AttachError, Brings, CreateError, Created, Limits, OfferError, TerminateError};
-pub(crate) use messages::{CreateUpload, End, Expire, Hold, Holding, Offer, OfferAgain, Terminate, UploadEnded};
+pub use messages::{AttachError, Brings, CreateError, Created, Limits, OfferError, RepairError, TerminateError};
+pub(crate) use messages::{
+    CreateUpload, End, Expire, Hold, Holding, Offer, OfferAgain, REPAIR_WAIT, Repair, Terminate, UploadEnded,
+};
 pub use plan::Verdict;
 pub(crate) use session::{DeviceSession, SessionParts};
 

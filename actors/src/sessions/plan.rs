@@ -75,7 +75,8 @@ pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, per_answer: u3
     let (mut priority, mut may_begin) = (0, may_begin);
     for index in open {
         let (declared, known) = &offer[index];
-        let resumable = known.unfinished.as_ref().filter(|upload| same_source(declared, upload));
+        let on_its_way = known.unfinished.as_ref().filter(|upload| upload.is_on_its_way());
+        let resumable = on_its_way.filter(|upload| same_source(declared, upload));
         verdicts[index] = Some(match resumable {
             _ if priority == per_answer => Verdict::Queued,
             Some(upload) => {
@@ -83,10 +84,10 @@ pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, per_answer: u3
                 Verdict::Resume { upload: upload.identity.upload, offset: upload.offset, priority }
             }
             // A changed source takes the place of its unfinished upload.
-            None if may_begin == 0 && known.unfinished.is_none() => Verdict::TooManyUnfinished,
+            None if may_begin == 0 && on_its_way.is_none() => Verdict::TooManyUnfinished,
             None => {
                 priority += 1;
-                may_begin -= usize::from(known.unfinished.is_none());
+                may_begin -= usize::from(on_its_way.is_none());
                 Verdict::Upload { priority }
             }
         });
@@ -126,11 +127,12 @@ pub(crate) fn paused(known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
     (now < not_before).then_some(Verdict::Mismatched { not_before })
 }
 
-/// Whether an unfinished upload brings what is offered now. A checksum that only one of the two knows is compared when it
-/// is complete: a device may have had no time to compute it, or have lost it again. A length that only one of the two
-/// knows is no other one.
+/// Whether an unfinished upload brings what is offered now; one that lies aside does not. A checksum that only one of the
+/// two knows is compared when it is complete: a device may have had no time to compute it, or have lost it again. A length
+/// that only one of the two knows is no other one.
 pub(crate) fn same_source(declared: &Declared, upload: &Unfinished) -> bool {
-    upload.identity.length.zip(declared.size).is_none_or(|(begun, offered)| begun == offered)
+    upload.is_on_its_way()
+        && upload.identity.length.zip(declared.size).is_none_or(|(begun, offered)| begun == offered)
         && upload.identity.sha256.zip(declared.sha256).is_none_or(|(begun, offered)| begun == offered)
 }
 
@@ -172,7 +174,7 @@ mod tests {
             sha256: declared.sha256,
             created_at: now(),
         };
-        Unfinished { identity, offset, advanced_at: now() }
+        Unfinished { identity, offset, advanced_at: now(), aside_since: None }
     }
 
     #[test]
@@ -203,8 +205,13 @@ mod tests {
         for item in [item.clone(), without_checksum] {
             assert_eq!(plan(&[(item, known.clone())], 0, 16, now()), std::slice::from_ref(&resume));
         }
-        let changed = Declared { sha256: Some(Sha256::of(b"other")), ..item };
+        let changed = Declared { sha256: Some(Sha256::of(b"other")), ..item.clone() };
         assert_eq!(plan(&[(changed, known)], 0, 16, now()), [Verdict::Upload { priority: 1 }]);
+        let aside = Unfinished { aside_since: Some(now()), ..unfinished(&item, 100) };
+        let known = Known { unfinished: Some(aside), ..Known::default() };
+        let offer = [(item, known)];
+        assert_eq!(plan(&offer, 1, 16, now()), [Verdict::Upload { priority: 1 }]);
+        assert_eq!(plan(&offer, 0, 16, now()), [Verdict::TooManyUnfinished]);
     }
 
     #[test]

@@ -4,11 +4,12 @@ mod budget;
 mod commits;
 mod error;
 mod read_back;
+mod repair;
 mod suspicion;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix::prelude::*;
 use longshore_model::{Sha256, UploadId};
@@ -24,6 +25,7 @@ use budget::NoRoom;
 pub use commits::CommitEvery;
 pub use error::StorageError;
 pub(crate) use read_back::Reader;
+pub(crate) use repair::{PutAside, Repair, Repaired};
 use suspicion::Suspicion;
 
 use crate::kit::{Lifeline, Probe, fail_point};
@@ -45,6 +47,8 @@ pub(crate) struct StorageParts {
     /// Bytes that were found room for and are not on the disk, or among the unfinished uploads, yet.
     reserving: Arc<AtomicU64>,
     suspicion: Suspicion,
+    /// The server stops: jobs that take long give up.
+    stopping: Arc<AtomicBool>,
     /// Jobs of a writer that is gone still hold their permits: together there are never more than the threads.
     pool: Arc<Semaphore>,
 }
@@ -142,6 +146,7 @@ impl StorageParts {
             reader,
             suspicion: Suspicion::default(),
             reserving: Arc::default(),
+            stopping: Arc::default(),
             pool: Arc::new(Semaphore::new(POOL)),
         }
     }
@@ -153,8 +158,9 @@ impl StorageParts {
         let _all_permits = self.pool.acquire_many(all).await;
     }
 
-    /// Lets go of what is being read back.
+    /// Lets go of what is being read back or compared.
     pub(crate) fn drain(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         if let Some(reader) = &self.reader {
             reader.give_up();
         }

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use longshore_model::{Clock, Device, DeviceId, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId};
-use longshore_store::Identity;
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::Transfer;
 use longshore_store::index::{DeclaredRow, IndexError};
 use longshore_store::manifest::Manifest;
+use longshore_store::{Identity, Purpose};
 
 use crate::kit::{Line, blocking};
-use crate::storage::{Clear, Discard, Place, ReadBack, RollForward, StorageError, StorageWriter};
+use crate::storage::{Clear, Discard, Place, PutAside, ReadBack, RollForward, StorageError, StorageWriter};
 
 /// Why no recording came of a complete transfer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CompleteError {
-    /// The bytes are not those that the device declared; the upload is discarded.
+    /// The bytes are not those that the device declared; the upload is put aside, or discarded.
     #[error("{declared} was declared, {found} arrived")]
     Mismatch {
         /// What the device declared.
@@ -85,8 +85,7 @@ impl Completer {
         let Known { row, stored, device } = self.known(identity.device, rid).await?;
         // A device that had no time to compute it before may have declared it since.
         if let Some(declared) = identity.sha256.or(row.declared.sha256).filter(|declared| *declared != found) {
-            drop(transfer);
-            return Err(self.mismatch(&identity, rid, declared, found).await);
+            return Err(self.mismatch(transfer, &device, rid, declared, found).await);
         }
         if let Some(stored) = stored.as_ref().filter(|stored| stored.recording.sha256 == found) {
             // Its first copy was recorded while this one was on its way.
@@ -146,12 +145,31 @@ impl Completer {
         Ok(Receipted { rid: recording.rid, length: recording.size, receipt })
     }
 
-    async fn mismatch(&self, identity: &Identity, rid: RecordingId, declared: Sha256, found: Sha256) -> CompleteError {
-        let Identity { device, upload, .. } = *identity;
+    async fn mismatch(
+        &self,
+        transfer: Arc<Transfer>,
+        device: &Device,
+        rid: RecordingId,
+        declared: Sha256,
+        found: Sha256,
+    ) -> CompleteError {
+        let Identity { upload, purpose, .. } = transfer.identity();
+        // Clients with a token alone know nothing of repairs, nor does one whose parts the server joined.
+        let may_repair = device.key.is_some() && matches!(purpose, Purpose::Recording(_));
+        let device = device.id;
         tracing::warn!(%device, %rid, %declared, %found, "the bytes that arrived are not those that were declared");
         if let Err(error) = self.catalogue.record(vec![Fact::Mismatched { device, rid, upload, declared, found }]).await
         {
             return error.into();
+        }
+        if may_repair {
+            let put_aside = self.writer.send(PutAside(transfer)).await;
+            let Err(error) = put_aside.unwrap_or(Err(StorageError::Unavailable)) else {
+                return CompleteError::Mismatch { declared, found };
+            };
+            tracing::warn!(%upload, %error, "an upload whose bytes differ cannot be kept for repair");
+        } else {
+            drop(transfer);
         }
         self.clear_up(upload, Clear::GivenUp).await;
         CompleteError::Mismatch { declared, found }

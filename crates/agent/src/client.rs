@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use longshore_model::{EnrolmentId, RecordingId};
 use longshore_protocol::{
-    Deletions, DeletionsAnswer, EnrolmentAnswer, EnrolmentRequest, EnrolmentText, Metadata, Offers, OffersAnswer,
-    headers, paths,
+    Blocks, BlocksAnswer, Deletions, DeletionsAnswer, EnrolmentAnswer, EnrolmentRequest, EnrolmentText, Metadata,
+    Offers, OffersAnswer, headers, paths,
 };
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, Response};
@@ -128,6 +128,16 @@ impl Client {
         let receipt = header(&answer, headers::RECEIPT);
         let offset = header(&answer, headers::UPLOAD_OFFSET).map_or(Ok(0), |text| number(&text))?;
         Ok((path, Position { offset, receipt }))
+    }
+
+    /// Says block by block what the bytes of a recording should be that arrived wrong (`POST /recordings/{rid}/blocks`); returns
+    /// the path of the upload that goes on after the good ones.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn repair(&self, rid: RecordingId, blocks: &Blocks) -> Result<String, CallError> {
+        let answer: BlocksAnswer = self.post(&format!("{}/{rid}/blocks", paths::RECORDINGS), blocks).await?;
+        self.upload_path(&answer.url)
     }
 
     /// Asks where the upload at `path` stands (`HEAD`).

@@ -152,11 +152,11 @@ pub enum HashError {
 
 /// Reads the whole file at `path`, and returns what is in it if nobody wrote to it meanwhile.
 ///
-/// `on_read` is told how many bytes were read just now; when it answers `false`, the reading ends.
+/// `on_read` is shown the bytes that were read just now; when it answers `false`, the reading ends.
 ///
 /// # Errors
 /// [`HashError`], by what came between.
-pub fn hash(path: &Path, mut on_read: impl FnMut(usize) -> bool) -> Result<Content, HashError> {
+pub fn hash(path: &Path, mut on_read: impl FnMut(&[u8]) -> bool) -> Result<Content, HashError> {
     let (mut file, state) = open(path)?;
     let mount = MountId::of(&file)?;
     let mut hasher = sha2::Sha256::new();
@@ -169,9 +169,10 @@ pub fn hash(path: &Path, mut on_read: impl FnMut(usize) -> bool) -> Result<Conte
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
-        hasher.update(buffer.get(..read).unwrap_or_default());
+        let bytes = buffer.get(..read).unwrap_or_default();
+        hasher.update(bytes);
         total = total.saturating_add(read as u64);
-        if !on_read(read) {
+        if !on_read(bytes) {
             return Err(HashError::Interrupted);
         }
     }
@@ -196,8 +197,8 @@ mod tests {
         let content: Vec<u8> = (0..2_500_000_u32).flat_map(u32::to_le_bytes).take(2_500_001).collect();
         fs::write(&path, &content).unwrap();
         let mut seen = 0;
-        let found = hash(&path, |read| {
-            seen += read;
+        let found = hash(&path, |bytes| {
+            seen += bytes.len();
             true
         })
         .unwrap();

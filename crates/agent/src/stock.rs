@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use longshore_model::Kind;
+use longshore_model::{Kind, RunningBlocks, Sha256};
 use tokio::time::Instant;
 
 use crate::hash_cache::HashCache;
@@ -149,7 +149,7 @@ impl Stocktaker<'_> {
                 stock.unread = true;
                 break;
             }
-            match self.hash(found) {
+            match self.hash(found, |_| {}) {
                 Ok(recording) => {
                     lock(self.unreadable).read(&found.path);
                     stock.recordings.push(recording);
@@ -176,11 +176,11 @@ impl Stocktaker<'_> {
         Ok(())
     }
 
-    /// Forgets the checksum of one file and computes it again.
+    /// Forgets the checksum of one file and computes it again, and those of its blocks.
     ///
     /// # Errors
     /// [`HashError`] if the file cannot be read.
-    pub fn again(&self, recording: &Recording) -> Result<Recording, HashError> {
+    pub fn again(&self, recording: &Recording) -> Result<(Recording, Vec<Sha256>), HashError> {
         // What cannot be forgotten for good is forgotten in this run; the next one would be told again to read the file.
         let _ = lock(self.cache).forget(&recording.path);
         let found = Found {
@@ -190,14 +190,16 @@ impl Stocktaker<'_> {
             state: recording.state,
         };
         self.observer.begin(Job::Hashing, 0, found.state.size);
-        let result = self.hash(&found);
+        let mut blocks = RunningBlocks::default();
+        let result = self.hash(&found, |bytes| blocks.update(bytes));
         self.observer.end();
-        result
+        Ok((result?, blocks.finish()))
     }
 
-    fn hash(&self, found: &Found) -> Result<Recording, HashError> {
+    fn hash(&self, found: &Found, mut on_bytes: impl FnMut(&[u8])) -> Result<Recording, HashError> {
         let content = source::hash(&found.path, |bytes| {
-            self.observer.advance(bytes as u64);
+            on_bytes(bytes);
+            self.observer.advance(bytes.len() as u64);
             !self.stop.load(Ordering::Relaxed)
         })?;
         // What cannot be cached is only computed again another time.
@@ -212,7 +214,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicU64;
 
-    use longshore_model::{Clock, Sha256, SystemClock};
+    use longshore_model::{Clock, SystemClock};
 
     use super::*;
     use crate::scan::DEFAULT_EVENTS;
@@ -304,7 +306,8 @@ mod tests {
             stop: &AtomicBool::new(false),
         };
         let before = &first.recordings[0];
-        assert_eq!(taker.again(before).unwrap().rid, before.rid);
+        let (again, blocks) = taker.again(before).unwrap();
+        assert_eq!((again.rid, blocks), (before.rid, vec![before.sha256]), "of one block");
         assert_eq!(observer.0.load(Ordering::Relaxed), before.state.size, "it is read again");
     }
 

@@ -28,8 +28,10 @@ pub(crate) enum Ending {
     Complete(Option<String>),
     /// The upload is of no use any more, or another recording should go first: offer it again, after this time.
     OfferAgain(Option<Duration>),
-    /// The bytes that the server has are not what the checksum says.
+    /// The server means another file than this one.
     Rehash(String),
+    /// The bytes that the server has are not what the checksum says.
+    Mismatch(String),
     /// The file cannot be read, or is not the one any more whose checksum was offered.
     Source(SourceError),
     /// A person has to look.
@@ -122,6 +124,7 @@ impl Transfer<'_> {
                 Ok(Some(Ending::OfferAgain(error.retry_after())))
             }
             Verdict::Rehash => Ok(Some(Ending::Rehash(error.to_string()))),
+            Verdict::Repair => Ok(Some(Ending::Mismatch(error.to_string()))),
             Verdict::Refused => Ok(Some(Ending::Failed(error.to_string()))),
             Verdict::Stop | Verdict::Reposition | Verdict::WaitForServer => {
                 retry.after(error).await?;

@@ -13,6 +13,8 @@ pub(crate) enum Verdict {
     OfferAgain,
     /// The server believes other bytes: compute the checksum anew and offer again.
     Rehash,
+    /// Other bytes arrived than were meant: the same, and send only what is wrong if the server kept the rest.
+    Repair,
     /// Nothing goes now: wait.
     WaitForServer,
     /// This recording does not go now; others may.
@@ -34,6 +36,7 @@ impl Verdict {
             409 if is(ProblemType::SizeDiffers) => Self::Rehash,
             409 => Self::OfferAgain,
             412 if is(ProblemType::UnsupportedVersion) => Self::Refused,
+            422 if is(ProblemType::ChecksumMismatch) => Self::Repair,
             412 | 422 => Self::Rehash,
             413 if is(ProblemType::LongerThanAnnounced) => Self::Rehash,
             429 | 507 => Self::WaitForServer,
@@ -68,9 +71,8 @@ mod tests {
             ProblemType::WrongOffset | ProblemType::Superseded | ProblemType::BodyChecksumMismatch => {
                 Verdict::Reposition
             }
-            ProblemType::SizeDiffers | ProblemType::LongerThanAnnounced | ProblemType::ChecksumMismatch => {
-                Verdict::Rehash
-            }
+            ProblemType::SizeDiffers | ProblemType::LongerThanAnnounced => Verdict::Rehash,
+            ProblemType::ChecksumMismatch => Verdict::Repair,
             ProblemType::TooMany
             | ProblemType::InsufficientStorage
             | ProblemType::ShuttingDown

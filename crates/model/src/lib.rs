@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or knows of actors, HTTP or the disk.
 
+mod blocks;
 mod checksum;
 mod clock;
 mod device;
@@ -9,6 +10,7 @@ mod id;
 mod receipt;
 mod recording;
 
+pub use blocks::{BLOCK_BYTES, BlockSums, RunningBlocks, WrongCount};
 pub use checksum::{DamagedHashState, HashState, RunningHash, Sha256};
 pub use clock::{Clock, SettableClock, SystemClock};
 pub use device::{Assignment, Description, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState, UploadToken};

@@ -247,6 +247,28 @@ pub enum Later {
     Held,
 }
 
+/// `POST /recordings/{rid}/blocks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocks {
+    /// Bytes of a block: [`longshore_model::BLOCK_BYTES`].
+    pub block_size: u64,
+    /// Bytes of the recording.
+    pub size: u64,
+    /// Checksum of the recording.
+    pub sha256: Sha256,
+    /// Checksum of each block, the last of which may be shorter.
+    pub blocks: Vec<Sha256>,
+}
+
+/// Answer to `POST /recordings/{rid}/blocks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlocksAnswer {
+    /// Path of the upload that continues after the good blocks.
+    pub url: String,
+    /// Where it continues.
+    pub offset: u64,
+}
+
 /// `POST /deletions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletions {

@@ -11,9 +11,9 @@ pub mod paths;
 mod problem;
 
 pub use bodies::{
-    Answer, Approval, Clock, Deletion, DeletionRefused, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer,
-    EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, Hello, ItemAnswer, Later, OfferItem, Offers, OffersAnswer,
-    ServerIdentity, Unsent,
+    Answer, Approval, Blocks, BlocksAnswer, Clock, Deletion, DeletionRefused, Deletions, DeletionsAnswer, Desired,
+    EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, Hello, ItemAnswer, Later, OfferItem, Offers,
+    OffersAnswer, ServerIdentity, Unsent,
 };
 pub use enrolment_text::{EnrolmentText, InvalidEnrolmentText};
 pub use metadata::{InvalidMetadata, Metadata};

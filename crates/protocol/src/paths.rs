@@ -10,5 +10,7 @@ pub const DESIRED: &str = "/device/v1/desired";
 pub const OFFERS: &str = "/device/v1/offers";
 /// Transfers; below it, one transfer by its id.
 pub const UPLOADS: &str = "/device/v1/uploads";
+/// Recordings; below one, by its id, the checksums of its blocks.
+pub const RECORDINGS: &str = "/device/v1/recordings";
 /// What the device has deleted.
 pub const DELETIONS: &str = "/device/v1/deletions";

@@ -7,10 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use longshore_model::{BASE64URL, Jwks, ReceiptClaims, ReceiptError, ReceiptVerifier, Sha256};
+use longshore_model::{
+    BASE64URL, BLOCK_BYTES, Jwks, ReceiptClaims, ReceiptError, ReceiptVerifier, RunningBlocks, Sha256,
+};
 use longshore_protocol::{
-    Answer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest, EnrolmentStatus, Hello, ItemAnswer,
-    OfferItem, Offers, OffersAnswer, Problem,
+    Answer, Blocks, BlocksAnswer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest,
+    EnrolmentStatus, Hello, ItemAnswer, OfferItem, Offers, OffersAnswer, Problem,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,7 +38,7 @@ fn round_trip<T: Serialize + DeserializeOwned>(text: &str) -> Value {
 #[test]
 fn every_body_agrees_with_its_golden_example() {
     type RoundTrip = fn(&str) -> Value;
-    let bodies: [(&str, RoundTrip); 11] = [
+    let bodies: [(&str, RoundTrip); 13] = [
         ("hello", round_trip::<Hello>),
         ("enrolment_request", round_trip::<EnrolmentRequest>),
         ("enrolment_pending", round_trip::<EnrolmentAnswer>),
@@ -44,6 +46,8 @@ fn every_body_agrees_with_its_golden_example() {
         ("desired", round_trip::<Desired>),
         ("offers", round_trip::<Offers>),
         ("offers_answer", round_trip::<OffersAnswer>),
+        ("blocks", round_trip::<Blocks>),
+        ("blocks_answer", round_trip::<BlocksAnswer>),
         ("deletions", round_trip::<Deletions>),
         ("deletions_answer", round_trip::<DeletionsAnswer>),
         ("receipt_claims", round_trip::<ReceiptClaims>),
@@ -139,6 +143,12 @@ fn examples_that_belong_together_agree() {
     assert_eq!((rid, camera, kind), (claims.rid, claims.camera, claims.kind));
     assert_eq!((start, end, size, sha256), (claims.start, claims.end, claims.size, Some(claims.sha256)));
     assert_eq!((size, claims.sha256), (3, Sha256::of(b"abc")), "a recording that everybody can make");
+    let (repaired, answer): (Blocks, BlocksAnswer) = (body("blocks"), body("blocks_answer"));
+    assert_eq!((offers.items[0].size, offers.items[0].sha256), (repaired.size, Some(repaired.sha256)));
+    let mut zeros = RunningBlocks::default();
+    zeros.update(&vec![0; usize::try_from(repaired.size).unwrap()]);
+    assert_eq!(repaired.blocks, zeros.finish(), "a recording that everybody can make");
+    assert_eq!((repaired.block_size, answer.offset % repaired.block_size), (BLOCK_BYTES, 0));
     let (deletions, recorded): (Deletions, DeletionsAnswer) = (body("deletions"), body("deletions_answer"));
     let [deleted] = &deletions.items[..] else { panic!("{deletions:?}") };
     assert_eq!((&deleted.receipt, recorded.recorded), (&receipt(), vec![rid]));

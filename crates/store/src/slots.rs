@@ -97,6 +97,8 @@ pub(crate) struct Slot {
     pub(crate) committed: Committed,
     /// When its last bytes were committed; before there are any, when it was created.
     pub(crate) advanced_at: DateTime<Utc>,
+    /// When it was put aside, complete, since its bytes were not those that were declared.
+    pub(crate) aside_since: Option<DateTime<Utc>>,
 }
 
 impl Slot {
@@ -106,7 +108,7 @@ impl Slot {
     }
 
     pub(crate) fn to_bytes(&self) -> [u8; SLOT] {
-        let Self { generation, identity, committed, advanced_at } = self;
+        let Self { generation, identity, committed, advanced_at, aside_since } = self;
         let (rid, which) = identity.purpose.to_bytes();
         let mut slot = [0; SLOT];
         let mut at = 0;
@@ -127,6 +129,7 @@ impl Slot {
         put(&identity.created_at.timestamp_millis().to_le_bytes());
         put(&advanced_at.timestamp_millis().to_le_bytes());
         put(&[which]);
+        put(&aside_since.map_or(0, |since| since.timestamp_millis()).to_le_bytes());
         let crc = crc32fast::hash(&slot[..CRC_AT]);
         slot[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         slot
@@ -153,9 +156,14 @@ impl Slot {
             millis => DateTime::from_timestamp_millis(millis)?,
         };
         let [which] = take(&mut rest)?;
+        // 0 also in a slot of a version that put nothing aside.
+        let aside_since = match i64::from_le_bytes(take(&mut rest)?) {
+            0 => None,
+            millis => Some(DateTime::from_timestamp_millis(millis)?),
+        };
         let (purpose, sha256) = (Purpose::from_bytes(rid, which)?, (declared == 1).then_some(sha256));
         let identity = Identity { upload, device, purpose, length, sha256, created_at };
-        Some(Self { generation, identity, committed, advanced_at })
+        Some(Self { generation, identity, committed, advanced_at, aside_since })
     }
 
     /// The newest whole slot of a `state` file.
@@ -187,14 +195,18 @@ mod tests {
             },
             committed: Committed { offset: 77, ..Committed::nothing() },
             advanced_at: "2026-11-22T09:00:00.5Z".parse().unwrap(),
+            aside_since: None,
         }
     }
 
     #[test]
     fn a_slot_reads_back_as_it_was_written() {
         let joined = Purpose::Joined(RecordingId::from_bytes([4; 16]));
-        for (purpose, sha256, length) in [(Purpose::Part, None, Some(0)), (joined, Some(Sha256::of(b"y")), None)] {
-            let mut slot = slot(4);
+        let aside_since = "2026-11-22T10:03:22.004Z".parse().ok();
+        for (purpose, sha256, length, aside_since) in
+            [(Purpose::Part, None, Some(0), None), (joined, Some(Sha256::of(b"y")), None, aside_since)]
+        {
+            let mut slot = Slot { aside_since, ..slot(4) };
             slot.identity = Identity { purpose, sha256, length, ..slot.identity };
             assert_eq!(Slot::from_bytes(&slot.to_bytes()), Some(slot));
         }

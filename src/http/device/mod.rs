@@ -1,5 +1,6 @@
 //! The device protocol, version 1: what `docs/PROTOCOL.md` tells, on the port.
 
+mod blocks;
 mod caller;
 mod deletions;
 mod desired;
@@ -39,6 +40,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             .service(resource("/desired").route(get().to(desired::desired)).default_service(only("GET")))
             .service(resource("/offers").route(post().to(offers::offer)).default_service(only("POST")))
             .service(resource("/deletions").route(post().to(deletions::report)).default_service(only("POST")))
+            .service(
+                resource("/recordings/{rid}/blocks").route(post().to(blocks::repair)).default_service(only("POST")),
+            )
             .service(
                 resource("/uploads")
                     .route(post().guard(fn_guard(rufh::is_meant)).to(rufh::create))

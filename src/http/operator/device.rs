@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use longshore_model::{Assignment, BASE64URL, Device, DeviceId, RecordingId, TokenId, UploadId};
 use longshore_protocol::ProblemType;
 use longshore_store::history::Happened;
+use longshore_store::incoming::Unfinished;
 use longshore_store::index::Index;
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +82,8 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
         Ok::<_, Failure>((device, recordings))
     })
     .await??;
-    let unfinished = server.engine.unfinished_of(device.id).into_iter().map(|upload| UnfinishedRow {
+    let unfinished = server.engine.unfinished_of(device.id).into_iter().filter(Unfinished::is_on_its_way);
+    let unfinished = unfinished.map(|upload| UnfinishedRow {
         upload: upload.identity.upload,
         rid: upload.identity.rid(),
         offset: upload.offset,

@@ -181,6 +181,7 @@ impl Filesystem for PassThrough {
                 }
             }
             bytes.truncate(filled);
+            self.read_wrong(&mut bytes, offset);
             Ok(bytes)
         };
         answer!(reply, work(), |bytes| reply.data(&bytes));

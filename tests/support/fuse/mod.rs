@@ -1,20 +1,22 @@
-//! A share that refuses what a local disk offers: a folder passed through FUSE.
+//! A share that refuses what a local disk offers, or a card that reads wrong once: a folder passed through FUSE.
 
 mod calls;
 mod nodes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use fuser::{BackgroundSession, Config};
 use tempfile::TempDir;
 
 use super::skip;
-use nodes::PassThrough;
+use nodes::{PassThrough, State};
 
 /// A mounted share; unmounted when it is dropped.
 pub(crate) struct Share {
     session: Option<BackgroundSession>,
+    state: Arc<Mutex<State>>,
     folder: TempDir,
 }
 
@@ -40,12 +42,19 @@ impl Share {
         fs::create_dir(&below).unwrap();
         fs::create_dir(&point).unwrap();
         let files = PassThrough::new(below, refuses_links);
+        let state = files.shared();
         let session = fuser::spawn_mount(files, &point, &Config::default()).unwrap();
-        Some(Self { session: Some(session), folder })
+        Some(Self { session: Some(session), state, folder })
     }
 
     pub(crate) fn point(&self) -> PathBuf {
         self.folder.path().join("point")
+    }
+
+    /// The `nth` read from now that covers this byte of a file gets a wrong bit. The kernel keeps nothing from one opening of
+    /// a file to the next.
+    pub(crate) fn read_wrong(&self, byte: u64, nth: u32) {
+        self.state.lock().unwrap().wrong = Some((byte, nth));
     }
 
     /// The same folder, not through FUSE.

@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 /// A folder, with the nodes of it that the kernel knows.
 pub(super) struct PassThrough {
     pub(super) refuses_links: bool,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub(super) struct State {
     /// that for the same.
     nodes: HashMap<u64, u64>,
     pub(super) open: HashMap<u64, Arc<File>>,
+    /// A byte that is read wrong, and in how many reads from now.
+    pub(super) wrong: Option<(u64, u32)>,
     last: u64,
 }
 
@@ -38,7 +40,11 @@ impl PassThrough {
             last: 1,
             ..State::default()
         };
-        Self { refuses_links, state: Mutex::new(state) }
+        Self { refuses_links, state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(super) fn shared(&self) -> Arc<Mutex<State>> {
+        Arc::clone(&self.state)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -88,6 +94,19 @@ impl PassThrough {
         let number = state.last;
         state.open.insert(number, Arc::new(file));
         FileHandle(number)
+    }
+
+    /// What a disk makes of the bytes from `offset` on that does not always read the same.
+    pub(super) fn read_wrong(&self, bytes: &mut [u8], offset: u64) {
+        let mut state = self.state();
+        let Some((at, left)) = &mut state.wrong else { return };
+        let byte = at.checked_sub(offset).and_then(|index| bytes.get_mut(usize::try_from(index).unwrap()));
+        let Some(byte) = byte else { return };
+        *left -= 1;
+        if *left == 0 {
+            *byte ^= 1;
+            state.wrong = None;
+        }
     }
 
     pub(super) fn file(&self, handle: FileHandle) -> Answer<Arc<File>> {

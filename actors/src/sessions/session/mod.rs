@@ -1,5 +1,6 @@
 //! DeviceSession: one connected device; what it offers, what it may send now, and the transfers that are running.
 
+mod repair;
 mod uploads;
 
 use std::collections::HashMap;
@@ -54,6 +55,8 @@ pub(crate) struct DeviceSession {
     open_patches: Arc<Semaphore>,
     /// Held while an upload is made: a repeated request must find what the first one made.
     creating: Arc<Mutex<()>>,
+    /// Held while one is repaired, which reads all of it.
+    repairing: Arc<Mutex<()>>,
     offer_again: u64,
     last_call: Instant,
     idle_timer: bool,
@@ -76,6 +79,7 @@ impl DeviceSession {
             leash: watch::Sender::new(()),
             open_patches,
             creating: Arc::default(),
+            repairing: Arc::default(),
             // From the clock: a session that begins after another must not count what that one counted again.
             offer_again: u64::try_from(parts.completer.clock.now().timestamp_millis()).unwrap_or(0),
             last_call: Instant::now(),
@@ -96,7 +100,7 @@ impl DeviceSession {
     }
 
     fn may_begin(&self) -> usize {
-        self.parts.limits.unfinished_uploads.saturating_sub(self.parts.incoming.of_device(self.device).len())
+        self.parts.limits.unfinished_uploads.saturating_sub(self.parts.incoming.begun_by(self.device))
     }
 
     fn stream(&mut self, upload: UploadId, ctx: &Context<Self>) -> Addr<UploadStream> {

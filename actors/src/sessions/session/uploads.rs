@@ -88,23 +88,24 @@ impl Handler<CreateUpload> for DeviceSession {
                 return Err(CreateError::SizeDiffers { offered });
             }
             let length = declared.size;
-            match begun {
-                Some(begun) if plan::same_source(&declared, &begun) && declared.parts == parts_before => {
+            match &begun {
+                Some(begun) if plan::same_source(&declared, begun) && declared.parts == parts_before => {
                     let Unfinished { identity, offset, .. } = begun;
-                    return Ok(Created { upload: identity.upload, offset, length: identity.length });
+                    return Ok(Created { upload: identity.upload, offset: *offset, length: identity.length });
                 }
-                Some(begun) => {
-                    let begun = begun.identity.upload;
-                    give_up(&completer, streams.get(&begun), begun).await?;
-                    let index = completer.catalogue.index().clone();
-                    if blocking(move || index.stored(device, rid)).await?.is_some() {
-                        return Err(CreateError::AlreadyStored);
-                    }
-                }
-                None if incoming.of_device(device).len() >= limits.unfinished_uploads => {
+                Some(begun) if begun.is_on_its_way() => {}
+                _ if incoming.begun_by(device) >= limits.unfinished_uploads => {
                     return Err(CreateError::TooManyUnfinished);
                 }
-                None => {}
+                _ => {}
+            }
+            if let Some(begun) = begun {
+                let begun = begun.identity.upload;
+                give_up(&completer, streams.get(&begun), begun).await?;
+                let index = completer.catalogue.index().clone();
+                if blocking(move || index.stored(device, rid)).await?.is_some() {
+                    return Err(CreateError::AlreadyStored);
+                }
             }
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
             let purpose = if declared.parts.is_empty() { Purpose::Recording(rid) } else { Purpose::Joined(rid) };
@@ -212,17 +213,21 @@ impl Handler<Expire> for DeviceSession {
             let one_at_a_time = timeout(CLOSE, creating.lock()).await;
             let _one_at_a_time = one_at_a_time.map_err(|_| CompleteError::from(StorageError::Slow))?;
             // The device may have called meanwhile.
-            if !incoming.expired().iter().any(|expired| expired.identity.upload == upload) {
-                return Ok(());
-            }
+            let expired = incoming.expired().into_iter().find(|expired| expired.identity.upload == upload);
+            let Some(expired) = expired else { return Ok(()) };
             let index = completer.catalogue.index().clone();
-            if !blocking(move || index.expired(device, upload)).await? {
+            // Of one that lies aside the device was told that it is no more.
+            if expired.is_on_its_way() && !blocking(move || index.expired(device, upload)).await? {
                 // Before it goes, so that nobody is told that there never was one.
                 let fact = Fact::Expired { device, upload };
                 completer.catalogue.record(vec![fact]).await.map_err(CompleteError::from)?;
             }
             give_up(&completer, stream.as_ref(), upload).await?;
-            tracing::info!(%upload, %device, "an upload that did not come further for a month was given up");
+            let why = match expired.aside_since {
+                None => "it did not come further for a month",
+                Some(_) => "its bytes differ, and nobody repaired it",
+            };
+            tracing::info!(%upload, %device, why, "an upload was given up");
             Ok(())
         };
         Box::pin(expiring.into_actor(self))

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use longshore_model::RecordingId;
-use longshore_protocol::{Answer, Offers, limits};
+use longshore_model::{BLOCK_BYTES, RecordingId, Sha256};
+use longshore_protocol::{Answer, Blocks, Offers, limits};
 use tokio::time::Instant;
 
 use super::{Offload, OffloadError};
 use crate::body::SourceError;
 use crate::client::CallError;
 use crate::progress::human_bytes;
+use crate::recording::Recording;
 use crate::source::HashError;
 use crate::transfer::{Begin, Ending, Transfer};
 use crate::worklist::{Task, batches, turn};
@@ -92,65 +93,119 @@ impl Offload {
         self.told_unfinished = n > 0;
     }
 
-    async fn transfer(&mut self, rid: RecordingId, begin: Begin) -> Result<(), OffloadError> {
-        let Some(recording) = self.list.get(rid).cloned() else {
-            return Ok(());
-        };
+    async fn transfer(&mut self, rid: RecordingId, mut begin: Begin) -> Result<(), OffloadError> {
         // A transfer may take an hour; what was deleted before it must not wait as long.
         self.report().await?;
-        let transfer = Transfer {
-            client: &self.client,
-            recording: &recording,
-            observer: &self.observer,
-            stalled: self.pace.stalled,
-        };
-        match transfer.run(begin, &mut self.retry).await? {
-            Ending::Complete(receipt) => {
-                if self.list.sent(rid) {
-                    self.summary.sent += 1;
-                    let size = human_bytes(recording.state.size);
-                    self.observer.say(&format!("sent {} ({size})", recording.name));
+        loop {
+            let Some(recording) = self.list.get(rid).cloned() else {
+                return Ok(());
+            };
+            let transfer = Transfer {
+                client: &self.client,
+                recording: &recording,
+                observer: &self.observer,
+                stalled: self.pace.stalled,
+            };
+            match transfer.run(begin, &mut self.retry).await? {
+                Ending::Complete(receipt) => self.sent(rid, &recording, receipt).await?,
+                Ending::OfferAgain(asked) => {
+                    let asked = asked.map(|asked| asked.min(self.pace.longest));
+                    self.list.again(rid, Instant::now(), asked);
                 }
-                match receipt {
-                    Some(receipt) => self.settle(rid, receipt).await?,
-                    None => self.list.again(rid, Instant::now(), None),
+                Ending::Rehash(why) => self.rehash(rid, &why).await?,
+                Ending::Mismatch(why) => {
+                    if let Some(path) = self.repair(rid, &why).await? {
+                        begin = Begin::At(path);
+                        continue;
+                    }
                 }
+                Ending::Source(error) => self.unreadable(rid, error).await?,
+                Ending::Failed(why) => self.fail(rid, &why),
             }
-            Ending::OfferAgain(asked) => {
-                let asked = asked.map(|asked| asked.min(self.pace.longest));
-                self.list.again(rid, Instant::now(), asked);
-            }
-            Ending::Rehash(why) => self.rehash(rid, &why).await?,
-            Ending::Source(error) => self.unreadable(rid, error).await?,
-            Ending::Failed(why) => self.fail(rid, &why),
+            return Ok(());
         }
-        Ok(())
+    }
+
+    async fn sent(
+        &mut self,
+        rid: RecordingId,
+        recording: &Recording,
+        receipt: Option<String>,
+    ) -> Result<(), OffloadError> {
+        if self.list.sent(rid) {
+            self.summary.sent += 1;
+            let size = human_bytes(recording.state.size);
+            self.observer.say(&format!("sent {} ({size})", recording.name));
+        }
+        match receipt {
+            Some(receipt) => self.settle(rid, receipt).await,
+            None => {
+                self.list.again(rid, Instant::now(), None);
+                Ok(())
+            }
+        }
     }
 
     /// Computes the checksum anew, and has the recording offered again under what it says.
     pub(super) async fn rehash(&mut self, rid: RecordingId, why: &str) -> Result<(), OffloadError> {
+        self.read_again(rid, why).await.map(drop)
+    }
+
+    /// Reads the file again. If it is what it was before, the path of the upload that goes on where the server's bytes are
+    /// wrong, if it kept the others; in any other case the recording is offered again.
+    async fn repair(&mut self, rid: RecordingId, why: &str) -> Result<Option<String>, OffloadError> {
+        let Some((recording, blocks)) = self.read_again(rid, why).await? else { return Ok(None) };
+        if blocks.len() > limits::BLOCKS {
+            return Ok(None);
+        }
+        let Recording { sha256, state, .. } = recording;
+        let blocks = Blocks { block_size: BLOCK_BYTES, size: state.size, sha256, blocks };
+        loop {
+            let error = match self.client.repair(rid, &blocks).await {
+                Ok(path) => return Ok(Some(path)),
+                Err(error) => error,
+            };
+            // A server that cannot do it, or kept nothing, takes everything anew; what it has against that, it says then.
+            match &error {
+                CallError::Protocol(_) => return Ok(None),
+                CallError::Problem { problem, .. } if (400..500).contains(&problem.status) && problem.status != 429 => {
+                    return Ok(None);
+                }
+                _ => self.retry.after(error).await?,
+            }
+        }
+    }
+
+    /// Computes the checksums of the file again. If they are what they were, they are returned, and the recording is offered
+    /// again after a moment; otherwise it is offered as what it is now.
+    async fn read_again(
+        &mut self,
+        rid: RecordingId,
+        why: &str,
+    ) -> Result<Option<(Recording, Vec<Sha256>)>, OffloadError> {
         let Some(recording) = self.list.get(rid).cloned() else {
-            return Ok(());
+            return Ok(None);
         };
         if !self.list.may_rehash(rid) {
             self.fail(rid, &format!("{why}, again and again; the card or the connection may be damaged"));
-            return Ok(());
+            return Ok(None);
         }
         let name = recording.name.clone();
         self.observer.warn(&format!("{name}: {why}; computing its checksum again"));
         match self.beside(move |taker| taker.again(&recording)).await? {
-            Ok(recording) => {
-                let rid_now = recording.rid;
-                self.list.replace(rid, recording, Instant::now());
+            Ok((recording, blocks)) => {
+                let same = recording.rid == rid;
+                self.list.replace(rid, recording.clone(), Instant::now());
                 // The same bytes again: the server may need a moment, so the offer is not repeated at once.
-                if rid_now == rid {
+                if same {
                     self.list.again(rid, Instant::now(), None);
                 }
+                return Ok(same.then_some((recording, blocks)));
             }
             Err(HashError::Changed) => self.changed(rid),
             Err(error) => self.fail(rid, &error.to_string()),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The file could not be sent.

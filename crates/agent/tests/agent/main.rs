@@ -11,6 +11,7 @@ mod cards;
 mod enrolling;
 mod growing;
 mod offloading;
+mod repairing;
 mod server;
 mod swapped;
 mod times;

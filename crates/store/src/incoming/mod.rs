@@ -2,22 +2,26 @@
 //!
 //! The disk is the truth; the list in memory follows it. `data` is synced before `state` says how far it is.
 
+mod aside;
 mod part;
 mod transfer;
+mod unfinished;
 mod walk;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use longshore_model::{Clock, DeviceId, RecordingId, UploadId};
 
 use crate::files::{self, Files};
-use crate::slots::{Committed, Identity, Purpose, STATE_BYTES, Slot};
+use crate::slots::{Committed, Identity, STATE_BYTES, Slot};
+pub use aside::Aside;
 pub use part::Part;
 use transfer::Last;
 pub use transfer::{Transfer, before_in_block};
+pub use unfinished::Unfinished;
 pub use walk::Found;
 
 /// Folder of uploads on their way; its dot keeps it out of sight on the share.
@@ -26,10 +30,6 @@ pub(crate) const FOLDER: &str = ".incoming";
 /// How long room is promised to an upload that does not come further: a camera that was lost in the middle, or that
 /// announces what it never sends, must not keep all others out for ever. It goes on if there is room then.
 const PROMISED: TimeDelta = TimeDelta::hours(6);
-
-/// How long an upload is kept that does not come further: a camera may be on leave with its officer, and what nobody goes
-/// on with must not fill the disk for ever.
-const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Why an upload cannot be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -49,36 +49,6 @@ pub enum IncomingError {
     /// The disk refused.
     #[error("the storage refused: {0}")]
     Io(#[from] io::Error),
-}
-
-/// An upload that is not finished.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
-    /// What it is.
-    pub identity: Identity,
-    /// Bytes that are durable.
-    pub offset: u64,
-    /// When the last of them became so; before there are any, when it was created.
-    pub advanced_at: DateTime<Utc>,
-}
-
-impl Unfinished {
-    /// Whether all its bytes are here.
-    pub fn is_complete(&self) -> bool {
-        self.identity.length == Some(self.offset)
-    }
-
-    /// When it goes, unless it comes further before; `None`: all its bytes are here, and it is to become a recording.
-    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
-        let may_go = !self.is_complete() || self.identity.purpose == Purpose::Part;
-        may_go.then(|| self.advanced_at + KEPT)
-    }
-}
-
-impl From<Slot> for Unfinished {
-    fn from(Slot { identity, committed, advanced_at, .. }: Slot) -> Self {
-        Self { identity, offset: committed.offset, advanced_at }
-    }
 }
 
 /// All uploads on their way.
@@ -114,12 +84,18 @@ pub struct Hold {
     uploads: Arc<Mutex<Uploads>>,
 }
 
-impl Drop for Hold {
-    fn drop(&mut self) {
+impl Hold {
+    fn change(&self, change: impl FnOnce(&mut Known)) {
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = uploads.known.get_mut(&self.upload) {
-            known.held = false;
+            change(known);
         }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.change(|known| known.held = false);
     }
 }
 
@@ -157,7 +133,7 @@ impl Incoming {
         let data = self.files.create(&data_path(identity.upload))?;
         let state = self.files.create(&state_path(identity.upload))?;
         let advanced_at = identity.created_at;
-        let slot = Slot { generation: 0, identity, committed: Committed::nothing(), advanced_at };
+        let slot = Slot { generation: 0, identity, committed: Committed::nothing(), advanced_at, aside_since: None };
         state.write_at(&slot.to_bytes(), slot.position())?;
         data.sync()?;
         state.sync()?;
@@ -166,14 +142,14 @@ impl Incoming {
         Ok(slot)
     }
 
-    /// One upload of this device.
+    /// One upload of this device that is on its way.
     pub fn find(&self, device: DeviceId, upload: UploadId) -> Option<Unfinished> {
         let uploads = self.lock();
         let unfinished = uploads.known.get(&upload).map(|known| &known.unfinished);
-        unfinished.filter(|upload| upload.identity.device == device).cloned()
+        unfinished.filter(|upload| upload.identity.device == device && upload.is_on_its_way()).cloned()
     }
 
-    /// The upload of this device that brings this recording.
+    /// The upload of this device that brings this recording, or that lies aside.
     pub fn of_recording(&self, device: DeviceId, rid: RecordingId) -> Option<Unfinished> {
         self.of_device(device).into_iter().find(|upload| upload.identity.rid() == Some(rid))
     }
@@ -189,13 +165,18 @@ impl Incoming {
         live.map(lacks).fold(0, u64::saturating_add)
     }
 
-    /// Uploads that did not come further for so long that they are to go.
+    /// Uploads that did not come further, or lay aside, for so long that they are to go.
     pub fn expired(&self) -> Vec<Unfinished> {
         let now = self.clock.now();
         self.select(|upload| upload.expires_at().is_some_and(|expires_at| expires_at <= now))
     }
 
-    /// All uploads of this device.
+    /// How many uploads of this device are on their way.
+    pub fn begun_by(&self, device: DeviceId) -> usize {
+        self.of_device(device).iter().filter(|upload| upload.is_on_its_way()).count()
+    }
+
+    /// All uploads of this device, those that lie aside too.
     pub fn of_device(&self, device: DeviceId) -> Vec<Unfinished> {
         self.select(|upload| upload.identity.device == device)
     }
@@ -237,6 +218,9 @@ impl Incoming {
         let Some((slot, data_len)) = self.read_state(upload)? else {
             return Err(IncomingError::Damaged("its state cannot be read".to_owned()));
         };
+        if slot.aside_since.is_some() {
+            return Err(IncomingError::NotFound);
+        }
         let committed = slot.committed;
         if data_len < committed.offset {
             let lacking = format!("{} bytes were acknowledged, {data_len} are there", committed.offset);
@@ -245,16 +229,20 @@ impl Incoming {
         let data = self.files.open_direct(&data_path(upload))?;
         let state = self.files.open(&state_path(upload))?;
         data.set_len(committed.offset)?;
-        // What was read may stand in the page cache alone (a kill before a sync, a sync that failed), and whoever asks
-        // is told the offset from now on. So the slot is written again, as it is and where it is: torn by a power cut,
-        // it harms neither itself, if it was durable, nor the other. And the names are synced.
-        state.write_at(&slot.to_bytes(), slot.position())?;
-        state.sync()?;
-        self.files.sync_folder(&folder_path(upload))?;
-        self.files.sync_folder(FOLDER)?;
+        self.make_durable(&slot, &*state)?;
         let last = Mutex::new(Last { slot, failed: false });
         let Self { files, uploads, clock } = self.clone();
         Ok((Arc::new(Transfer { files, data, state, last, uploads, clock }), committed))
+    }
+
+    /// What was read of a state may stand in the page cache alone (a kill before a sync, a sync that failed), and what
+    /// follows from it is told from now on. So the slot is written again, as it is and where it is: torn by a power cut, it
+    /// harms neither itself, if it was durable, nor the other. And the names are synced.
+    fn make_durable(&self, slot: &Slot, state: &dyn File) -> io::Result<()> {
+        state.write_at(&slot.to_bytes(), slot.position())?;
+        state.sync()?;
+        self.files.sync_folder(&folder_path(slot.identity.upload))?;
+        self.files.sync_folder(FOLDER)
     }
 
     /// Removes an upload that is given up, and what it brought.

@@ -95,6 +95,15 @@ impl Transfer {
         self.change(|slot| slot.identity.length.replace(length) != Some(length))
     }
 
+    /// Puts the upload aside, durably: all of it came, and is not what was declared. From now on it is nobody's but
+    /// [`Incoming::take_up`](super::Incoming::take_up)'s. After an error as after one of [`Self::commit`].
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn put_aside(&self) -> io::Result<()> {
+        self.change(|slot| slot.aside_since.replace(self.clock.now()).is_none())
+    }
+
     /// `change` says whether there is anything to write.
     fn change(&self, change: impl FnOnce(&mut Slot) -> bool) -> io::Result<()> {
         let mut last = self.last();

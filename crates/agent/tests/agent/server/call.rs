@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, StatusCode};
-use longshore_model::{Kind, ReceiptClaims, ReceiptVerifier, RecordingId, Sha256};
+use longshore_model::{BLOCK_BYTES, Kind, ReceiptClaims, ReceiptVerifier, RecordingId, Sha256};
 use longshore_protocol::{
-    Answer, Approval, Deletion, DeletionRefused, Deletions, DeletionsAnswer, EnrolmentStatus, ItemAnswer, Later,
-    Metadata, Offers, OffersAnswer, ProblemType, headers, paths,
+    Answer, Approval, Blocks, BlocksAnswer, Deletion, DeletionRefused, Deletions, DeletionsAnswer, EnrolmentStatus,
+    ItemAnswer, Later, Metadata, Offers, OffersAnswer, ProblemType, headers, paths,
 };
 
 use super::reply::{NOW, Reply, empty, enrolment, json, problem};
@@ -54,6 +54,9 @@ impl Call {
             }
             (Method::POST, paths::OFFERS) => self.offers(serde_json::from_slice(&body).unwrap()),
             (Method::POST, paths::UPLOADS) => self.create(&head.headers),
+            (Method::POST, path) if path.starts_with(paths::RECORDINGS) => {
+                self.repair(path, &serde_json::from_slice(&body).unwrap())
+            }
             (Method::POST, paths::DELETIONS) => self.deletions(serde_json::from_slice(&body).unwrap()),
             (method, path) => panic!("{method} {path}"),
         })
@@ -125,6 +128,20 @@ impl Call {
         reply
     }
 
+    fn repair(&self, path: &str, list: &Blocks) -> Reply {
+        let mut world = self.world.lock().unwrap();
+        let rid = path.strip_prefix(paths::RECORDINGS).unwrap().strip_suffix("/blocks").unwrap()[1..].parse().unwrap();
+        let Some(mut upload) = world.aside.remove(&rid) else { return problem(ProblemType::NotFound) };
+        assert_eq!((list.size, list.block_size), (upload.size as u64, BLOCK_BYTES));
+        assert_eq!(Some(list.sha256), world.offered[&rid].sha256);
+        let block = usize::try_from(BLOCK_BYTES).unwrap();
+        let good = list.blocks.iter().zip(upload.data.chunks(block)).take_while(|(sum, got)| **sum == Sha256::of(got));
+        let good = block * good.count();
+        upload.data.truncate(good);
+        world.uploads.insert(rid, upload);
+        json(200, &BlocksAnswer { url: format!("{}/{rid}", paths::UPLOADS), offset: good as u64 })
+    }
+
     fn position(&self, rid: RecordingId, status: StatusCode) -> Reply {
         let world = self.world.lock().unwrap();
         let Some(upload) = world.uploads.get(&rid) else {
@@ -150,8 +167,9 @@ impl Call {
             assert_eq!((offset, offset + length), (upload.data.len(), upload.size));
             assert_eq!(request.headers()["content-type"], headers::OFFSET_OCTET_STREAM);
         }
-        let (mut cut, mut meanwhile) = (usize::MAX, None);
+        let (mut cut, mut meanwhile, mut damaged) = (usize::MAX, None, None);
         match fault {
+            Some(Fault::Damage(at)) => damaged = Some(at),
             Some(Fault::CutAfter(bytes)) => cut = bytes,
             Some(Fault::Meanwhile(act)) => meanwhile = Some(act),
             Some(Fault::Answer(kind)) => {
@@ -186,8 +204,14 @@ impl Call {
             }
         }
         let mut world = self.world.lock().unwrap();
+        if let Some(at) = damaged {
+            world.uploads.get_mut(&rid).unwrap().data[at] ^= 1;
+        }
         if Some(Sha256::of(&world.uploads[&rid].data)) != world.offered[&rid].sha256 {
-            world.uploads.remove(&rid);
+            let upload = world.uploads.remove(&rid).unwrap();
+            if world.keeps_aside {
+                world.aside.insert(rid, upload);
+            }
             return Ok(problem(ProblemType::ChecksumMismatch));
         }
         drop(world);

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     CutAfter(usize),
     /// A problem is answered before the body is read.
     Answer(ProblemType),
+    /// This byte arrives with a wrong bit.
+    Damage(usize),
     /// Something is done when the first bytes have arrived.
     Meanwhile(Box<dyn FnOnce() + Send>),
 }
@@ -42,6 +44,9 @@ struct Upload {
 pub(crate) struct World {
     offered: HashMap<RecordingId, OfferItem>,
     uploads: HashMap<RecordingId, Upload>,
+    /// What is not what was declared is kept for its repair.
+    pub(crate) keeps_aside: bool,
+    aside: HashMap<RecordingId, Upload>,
     /// File names whose deletion was reported, in order.
     pub(crate) deleted: Vec<String>,
     /// Method and path of every request.
