@@ -158,14 +158,46 @@ fn bytes_that_differ_from_the_declared_checksum_are_refused_and_may_come_again()
 }
 
 #[test]
-fn another_content_under_the_same_id_is_a_conflict_and_changes_nothing() {
-    let world = World::new();
+fn another_content_under_the_id_of_a_stored_one_is_kept_beside_it_and_told_of() {
+    let mut world = World::new();
     let camera = world.camera("B4-1", "J. Smith");
-    let content = bytes(1, 1000);
-    let upload = camera.upload_of(&recording(1, &content));
-    camera.patch(&upload, 0, &content);
-    assert_eq!(camera.offer(&[recording(1, &bytes(2, 1000))])[0]["answer"], "conflict");
-    assert_eq!(world.stored().into_values().collect::<Vec<_>>(), [Sha256::of(&content)]);
+    let contents = [bytes(1, 1000), bytes(2, 1000)];
+    let [first, second] = [0, 1].map(|n: usize| recording(1, &contents[n]));
+    let upload = camera.upload_of(&first);
+    let receipt = camera.patch(&upload, 0, &contents[0]).headers["longshore-receipt"].clone();
+
+    let mut answers = vec![];
+    for _ in 0..2 {
+        answers.push(camera.offer(std::slice::from_ref(&second))[0].clone());
+    }
+    assert!(answers.iter().all(|answer| answer["answer"] == "conflict" && answer["priority"] == 1), "{answers:?}");
+    let upload = camera.try_create(&rid(1), 1000).headers["location"].clone();
+    let other = camera.patch(&upload, 0, &contents[1]).headers["longshore-receipt"].clone();
+
+    // Both are there, each with its receipt, and the first as it was; also to a server that has to learn it anew.
+    let sums: Vec<_> = contents.iter().map(|content| Sha256::of(content)).collect();
+    let stands = |world: &World| {
+        assert_eq!(world.stored().into_values().collect::<Vec<_>>(), sums);
+        let revisions: Vec<_> = world.recordings().iter().map(|row| row["revision"].as_u64().unwrap()).collect();
+        assert_eq!(revisions, [1, 2]);
+        for (item, receipt) in [(&first, &receipt), (&second, &other)] {
+            assert_eq!(camera.offer(std::slice::from_ref(item))[0]["receipt"], json!(receipt));
+        }
+        camera.try_create(&rid(1), 1000).is_problem(409, "already-stored");
+        assert!(world.cli(&["verify", "store"]).status.success());
+    };
+    stands(&world);
+    world.terminate();
+    world.stopped();
+    assert!(world.cli(&["catalogue", "rebuild", "--from-manifests"]).status.success());
+    world.start();
+    stands(&world);
+
+    // Told once for each time that it was new.
+    let told = "a device offers another content under the id of a stored recording";
+    assert_eq!(world.log().matches(told).count(), 1, "{}", world.log());
+    let history = world.cli(&["device", "history", "B4-1"]);
+    assert!(String::from_utf8_lossy(&history.stdout).contains("OFFERED ANOTHER CONTENT"), "{history:?}");
 }
 
 #[test]

@@ -251,6 +251,7 @@ fn in_words(what: &What) -> String {
         What::Suspended => "suspended".to_owned(),
         What::Reinstated => "put back in service".to_owned(),
         What::Retired => "retired".to_owned(),
+        What::Conflicted { rid } => format!("OFFERED ANOTHER CONTENT under the id of the stored recording {rid}"),
         What::Reenrolled { key } => format!("new key confirmed: {}", BASE64URL.encode(key.as_bytes())),
     }
 }

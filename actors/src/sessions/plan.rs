@@ -16,7 +16,8 @@ const MISMATCH_PAUSE: TimeDelta = TimeDelta::hours(1);
 pub(crate) struct Known {
     /// Whether the device is given receipts.
     pub(crate) receipts: bool,
-    pub(crate) stored: Option<Manifest>,
+    /// All contents that are stored under its id, by revision.
+    pub(crate) stored: Vec<Manifest>,
     pub(crate) unfinished: Option<Unfinished>,
     pub(crate) declared: Option<DeclaredRow>,
 }
@@ -58,8 +59,11 @@ pub enum Verdict {
     TooManyUnfinished,
     /// Compute the checksum and offer again.
     Rehash,
-    /// Another content is stored under this id.
-    Conflict,
+    /// Another content is stored under this id: create an upload all the same, it is kept beside that; lower numbers first.
+    Conflict {
+        /// From 1.
+        priority: u32,
+    },
 }
 
 /// Decides over one offer. `may_begin` is how many more uploads the device may begin, `per_answer` how many items may
@@ -88,7 +92,10 @@ pub(crate) fn plan(offer: &[(Declared, Known)], may_begin: usize, per_answer: u3
             None => {
                 priority += 1;
                 may_begin -= usize::from(on_its_way.is_none());
-                Verdict::Upload { priority }
+                match known.stored.is_empty() {
+                    true => Verdict::Upload { priority },
+                    false => Verdict::Conflict { priority },
+                }
             }
         });
     }
@@ -106,18 +113,31 @@ pub(crate) fn withhold(verdicts: &mut [Verdict]) {
 
 /// Verdicts that do not depend on the other items; `None`: it should come.
 pub(crate) fn settled(declared: &Declared, known: &Known, now: DateTime<Utc>) -> Option<Verdict> {
-    if let Some(stored) = &known.stored {
+    if let Some(stored) = stored_as(declared, &known.stored) {
         return Some(match declared.sha256 {
-            Some(sha256) if sha256 == stored.recording.sha256 && !known.receipts => Verdict::Held,
-            Some(sha256) if sha256 == stored.recording.sha256 => Verdict::Have { receipt: stored.receipt.clone() },
-            None if declared.size == Some(stored.recording.size) => Verdict::Rehash,
-            _ => Verdict::Conflict,
+            None => Verdict::Rehash,
+            Some(_) if !known.receipts => Verdict::Held,
+            Some(_) => Verdict::Have { receipt: stored.receipt.clone() },
         });
     }
     if declared.kind != Kind::Event {
         return Some(Verdict::NotRequested);
     }
     paused(known, now)
+}
+
+/// Which of the contents that are stored under its id this one is. Without a checksum, one of its size may be it, or any if
+/// its size is not known either.
+pub(crate) fn stored_as<'a>(declared: &Declared, stored: &'a [Manifest]) -> Option<&'a Manifest> {
+    stored.iter().find(|manifest| match declared.sha256 {
+        Some(sha256) => manifest.recording.sha256 == sha256,
+        None => declared.size.is_none_or(|size| size == manifest.recording.size),
+    })
+}
+
+/// The content that is stored under its id, if this is another one; of several, the newest.
+pub(crate) fn conflicts_with<'a>(declared: &Declared, stored: &'a [Manifest]) -> Option<&'a Manifest> {
+    stored.last().filter(|_| stored_as(declared, stored).is_none())
 }
 
 /// Bytes that were wrong again and again do not come again at once.
@@ -138,7 +158,7 @@ pub(crate) fn same_source(declared: &Declared, upload: &Unfinished) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use longshore_model::{DeviceId, RecordingId, Sha256};
+    use longshore_model::{DeviceId, ReceiptKey, Recording, RecordingId, Sha256};
     use longshore_store::{Identity, Purpose};
     use proptest::prelude::*;
 
@@ -212,6 +232,61 @@ mod tests {
         let offer = [(item, known)];
         assert_eq!(plan(&offer, 1, 16, now()), [Verdict::Upload { priority: 1 }]);
         assert_eq!(plan(&offer, 0, 16, now()), [Verdict::TooManyUnfinished]);
+    }
+
+    fn manifest(declared: &Declared, revision: u32) -> Manifest {
+        let recording = Recording {
+            device: DeviceId::from_bytes([1; 16]),
+            rid: declared.rid,
+            revision,
+            serial: "B-1".into(),
+            model: "BC4".into(),
+            assignee: None,
+            camera: String::new(),
+            kind: declared.kind,
+            event_type: None,
+            start: declared.start,
+            end: None,
+            clock_unset: false,
+            size: declared.size.unwrap(),
+            sha256: declared.sha256.unwrap(),
+            attested: true,
+            held: false,
+            original_name: None,
+            verified_at: now(),
+            upload: UploadId::from_bytes([u8::try_from(revision).unwrap(); 16]),
+            path: "a.mp4".into(),
+        };
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        Manifest::sign(recording, now(), &ReceiptKey::from_pkcs8(&key.serialize_der()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn another_content_under_a_stored_id_is_a_conflict_that_may_come_and_each_that_came_is_there() {
+        let first = declared(1, 0);
+        let second = Declared { sha256: Some(Sha256::of(b"other")), size: Some(101), ..first.clone() };
+        let third = Declared { sha256: Some(Sha256::of(b"third")), ..first.clone() };
+        let stored = [manifest(&first, 1), manifest(&second, 2)];
+        let known = Known { receipts: true, stored: stored.to_vec(), ..Known::default() };
+        let verdict = |item: &Declared, known: &Known| plan(&[(item.clone(), known.clone())], 64, 16, now()).remove(0);
+        for (item, manifest) in [&first, &second].into_iter().zip(&stored) {
+            assert_eq!(verdict(item, &known), Verdict::Have { receipt: manifest.receipt.clone() });
+            for size in [item.size, None] {
+                assert_eq!(verdict(&Declared { sha256: None, size, ..item.clone() }, &known), Verdict::Rehash);
+            }
+            assert!(conflicts_with(item, &stored).is_none());
+        }
+        assert_eq!(verdict(&third, &known), Verdict::Conflict { priority: 1 });
+        assert_eq!(
+            verdict(&Declared { sha256: None, size: Some(99), ..first.clone() }, &known),
+            Verdict::Conflict { priority: 1 }
+        );
+        assert_eq!(conflicts_with(&third, &stored).unwrap().recording.revision, 2);
+        // Once begun, it goes on like any other, and it waits in the same cases.
+        let begun = Known { unfinished: Some(unfinished(&third, 40)), ..known.clone() };
+        assert!(matches!(verdict(&third, &begun), Verdict::Resume { offset: 40, .. }));
+        assert_eq!(verdict(&Declared { kind: Kind::Continuous, ..third.clone() }, &known), Verdict::NotRequested);
+        assert_eq!(plan(&[(third, known)], 0, 16, now()), [Verdict::TooManyUnfinished]);
     }
 
     #[test]

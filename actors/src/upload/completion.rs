@@ -63,7 +63,8 @@ pub(crate) struct Receipted {
 struct Known {
     device: Device,
     row: DeclaredRow,
-    stored: Option<Manifest>,
+    /// All contents under its id, by revision.
+    stored: Vec<Manifest>,
 }
 
 /// What completing needs.
@@ -87,7 +88,7 @@ impl Completer {
         if let Some(declared) = identity.sha256.or(row.declared.sha256).filter(|declared| *declared != found) {
             return Err(self.mismatch(transfer, &device, rid, declared, found).await);
         }
-        if let Some(stored) = stored.as_ref().filter(|stored| stored.recording.sha256 == found) {
+        if let Some(stored) = stored.iter().find(|stored| stored.recording.sha256 == found) {
             // Its first copy was recorded while this one was on its way.
             let receipt = Some(stored.receipt.clone()).filter(|_| device.state.gets_receipts());
             drop(transfer);
@@ -101,7 +102,7 @@ impl Completer {
         }
         // That took its time; what people changed meanwhile counts.
         let Known { row, stored, device } = self.known(identity.device, rid).await?;
-        let revision = stored.map_or(1, |stored| stored.recording.revision + 1);
+        let revision = stored.last().map_or(1, |newest| newest.recording.revision + 1);
         let now = self.clock.now();
         let content = Content { length, sha256: found, revision };
         let recording = recording_of(&device, row, &identity, content, now);

@@ -155,7 +155,7 @@ impl Worklist {
         let item = self.items.get_mut(&rid)?;
         item.held_up = matches!(answer, Answer::Later { reason: Later::TooManyUnfinished, .. });
         match answer {
-            Answer::Upload { priority } => return Some((priority, Task::Create)),
+            Answer::Upload { priority } | Answer::Conflict { priority } => return Some((priority, Task::Create)),
             Answer::Resume { url, priority, .. } => return Some((priority, Task::Continue(url))),
             // These cost no bandwidth and make room on the card, so they come before all transfers.
             Answer::Have { receipt } => return Some((0, Task::Settle(receipt))),
@@ -170,8 +170,6 @@ impl Worklist {
                     }
                 };
             }
-            // The engine says it to the user; the standing follows from there.
-            Answer::Conflict => return None,
         }
         None
     }

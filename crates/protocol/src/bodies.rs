@@ -227,8 +227,11 @@ pub enum Answer {
     },
     /// Compute its checksum and offer it again with it.
     Rehash,
-    /// Another content is stored under this `rid`; keep the file and ask a person.
-    Conflict,
+    /// Another content is stored under this `rid`: create an upload all the same, it is kept beside that; lower numbers first.
+    Conflict {
+        /// Place in the order, from 1.
+        priority: u32,
+    },
 }
 
 /// Why a recording has to wait.

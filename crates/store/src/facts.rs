@@ -105,13 +105,25 @@ pub enum Fact {
         /// What it holds.
         items: Vec<Declared>,
     },
+    /// A device declared another content under the id of a recording that is stored; it is taken beside that.
+    Conflicted {
+        /// Which device.
+        device: DeviceId,
+        /// Which recording.
+        rid: RecordingId,
+        /// Checksum of what is stored; of several, of the newest.
+        stored: Sha256,
+        /// Checksum of what it declared, if it had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        declared: Option<Sha256>,
+    },
     /// All bytes of a recording arrived, and they were not those that were declared.
     Mismatched {
         /// Which device.
         device: DeviceId,
         /// Which recording.
         rid: RecordingId,
-        /// The transfer, which is discarded.
+        /// The transfer, which is put aside or discarded.
         upload: UploadId,
         /// What was declared.
         declared: Sha256,

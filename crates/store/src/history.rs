@@ -1,7 +1,7 @@
-//! What happened to a device, for people: the facts about it, its recordings left aside.
+//! What happened to a device, for people: the facts about it, and of its recordings only what somebody has to look into.
 
 use chrono::{DateTime, Utc};
-use longshore_model::{Device, DeviceId, Sha256, TokenId};
+use longshore_model::{Device, DeviceId, RecordingId, Sha256, TokenId};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Fact;
@@ -63,6 +63,11 @@ pub enum What {
         /// Which.
         token: TokenId,
     },
+    /// It offered another content under the id of a recording that is stored.
+    Conflicted {
+        /// Which recording.
+        rid: RecordingId,
+    },
     /// Its new key was confirmed.
     Reenrolled {
         /// SHA-256 of that key.
@@ -106,6 +111,7 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         Fact::DeviceReenrolled { device, key, by, .. } => {
             (Subject::Device(*device), What::Reenrolled { key: *key }, Some(by.as_str()))
         }
+        Fact::Conflicted { device, rid, .. } => (Subject::Device(*device), What::Conflicted { rid: *rid }, None),
         Fact::EnrolmentSuperseded { .. }
         | Fact::Declared { .. }
         | Fact::Expired { .. }

@@ -76,6 +76,6 @@ fn answer(verdict: Verdict) -> Answer {
             Answer::Later { reason: Later::ChecksumMismatch, not_before: Some(not_before) }
         }
         Verdict::Rehash => Answer::Rehash,
-        Verdict::Conflict => Answer::Conflict,
+        Verdict::Conflict { priority } => Answer::Conflict { priority },
     }
 }

@@ -190,7 +190,11 @@ impl Handler<Offer> for DeviceSession {
             let news = news(&looked_up);
             let mut verdicts = plan::plan(&looked_up, may_begin, per_answer, now);
             if !news.is_empty() {
-                catalogue.record(vec![Fact::Declared { device, items: news }]).await?;
+                let conflicts = news.iter().filter_map(|(item, known)| conflict(device, item, &known.stored));
+                let mut facts: Vec<_> = conflicts.collect();
+                let items = news.into_iter().map(|(item, _)| item.clone()).collect();
+                facts.push(Fact::Declared { device, items });
+                catalogue.record(facts).await?;
                 // It may have been suspended meanwhile.
                 let index = catalogue.index().clone();
                 if !blocking(move || gets_receipts(&index, device)).await? {
@@ -230,13 +234,23 @@ fn look_up(
     items.into_iter().map(|item| known(&item).map(|known| (item, known))).collect()
 }
 
+/// What there is to tell people of when a device declares another content under the id of one that is stored: a fault of its
+/// software, or somebody's hand.
+fn conflict(device: DeviceId, declared: &Declared, stored: &[Manifest]) -> Option<Fact> {
+    let stored = plan::conflicts_with(declared, stored)?.recording.sha256;
+    let (rid, declared) = (declared.rid, declared.sha256);
+    let other = declared.map(tracing::field::display);
+    tracing::error!(
+        %device, %rid, %stored, declared = other,
+        "a device offers another content under the id of a stored recording: both are kept"
+    );
+    Some(Fact::Conflicted { device, rid, stored, declared })
+}
+
 /// What is new or changed, and so worth a line in the journal.
-fn news(looked_up: &[(Declared, Known)]) -> Vec<Declared> {
-    looked_up
-        .iter()
-        .filter(|(item, known)| known.declared.as_ref().is_none_or(|row| row.declared != *item))
-        .map(|(item, _)| item.clone())
-        .collect()
+fn news(looked_up: &[(Declared, Known)]) -> Vec<&(Declared, Known)> {
+    let is_news = |(item, known): &&(Declared, Known)| known.declared.as_ref().is_none_or(|row| row.declared != *item);
+    looked_up.iter().filter(is_news).collect()
 }
 
 impl Handler<Hold> for DeviceSession {

@@ -32,8 +32,8 @@ impl Handler<Repair> for DeviceSession {
             let looked_up = blocking(move || Ok((index.stored(device, rid)?, index.declared(device, rid)?)));
             let (stored, row) = looked_up.await?;
             let declared = row.as_ref().ok_or(RepairError::NothingAside)?.declared.clone();
-            let begun =
-                begun.ok_or(if stored.is_some() { RepairError::AlreadyStored } else { RepairError::NothingAside })?;
+            let is_stored = plan::stored_as(&declared, &stored).is_some();
+            let begun = begun.ok_or(if is_stored { RepairError::AlreadyStored } else { RepairError::NothingAside })?;
             let known = Known { declared: row, ..Known::default() };
             if plan::paused(&known, completer.clock.now()).is_some() {
                 return Err(RepairError::NotNow);

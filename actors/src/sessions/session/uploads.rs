@@ -8,14 +8,13 @@ use longshore_model::{DeviceId, Recording, UploadId};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::IndexError;
-use longshore_store::manifest::Manifest;
 use longshore_store::{Identity, Purpose};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::super::messages::{Brings, CreateError, CreateUpload, Created, Expire, Terminate, TerminateError};
 use super::super::plan::{self, Known};
-use super::{CLOSE, DeviceSession, is_unset};
+use super::{CLOSE, DeviceSession, conflict, is_unset};
 use crate::kit::blocking;
 use crate::storage::{Clear, Discard, Reserve, StorageError};
 use crate::upload::{Close, CompleteError, Completer, UploadStream};
@@ -47,35 +46,41 @@ impl Handler<CreateUpload> for DeviceSession {
             let looked_up = blocking(move || Ok((index.stored(device, rid)?, index.declared(device, rid)?)));
             let (stored, row) = looked_up.await?;
             let parts_before = row.as_ref().map(|row| row.declared.parts.clone()).unwrap_or_default();
-            if let Some(Manifest { recording, .. }) = stored {
-                return match &brings {
-                    // Joined before; its parts are gone, and the answer may have been lost.
-                    Brings::Declared(declared) if !declared.parts.is_empty() && declared.parts == parts_before => {
-                        let Recording { upload, size, .. } = recording;
-                        Ok(Created { upload, offset: size, length: Some(size) })
-                    }
-                    _ => Err(CreateError::AlreadyStored),
-                };
-            }
             let now = completer.clock.now();
             let (declared, settled) = match brings {
                 Brings::Declared(mut declared) => {
                     declared.clock_unset |= is_unset(declared.start, now);
                     if !declared.parts.is_empty() {
+                        let before = row.as_ref().map(|row| &row.declared);
+                        let before = before.filter(|before| before.parts == declared.parts);
+                        // Joined before; its parts are gone, and the answer may have been lost.
+                        if let Some(joined) = before.and_then(|before| plan::stored_as(before, &stored)) {
+                            let Recording { upload, size, .. } = joined.recording;
+                            return Ok(Created { upload, offset: size, length: Some(size) });
+                        }
                         declared.size = Some(length_of(&incoming, device, &declared.parts, limits.upload_bytes)?);
+                    }
+                    if plan::stored_as(&declared, &stored).is_some() {
+                        return Err(CreateError::AlreadyStored);
                     }
                     let known = Known { declared: row, ..Known::default() };
                     let paused = plan::paused(&known, now);
                     if known.declared.is_none_or(|row| row.declared != declared) {
-                        let items = vec![declared.clone()];
-                        let recorded = completer.catalogue.record(vec![Fact::Declared { device, items }]).await;
+                        let mut facts = Vec::from_iter(conflict(device, &declared, &stored));
+                        facts.push(Fact::Declared { device, items: vec![declared.clone()] });
+                        let recorded = completer.catalogue.record(facts).await;
                         recorded.map_err(CompleteError::from)?;
                     }
                     (declared, paused)
                 }
                 // A part is made elsewhere.
                 Brings::Offered { .. } | Brings::Part { .. } => {
-                    let declared = row.as_ref().ok_or(CreateError::NotOffered)?.declared.clone();
+                    let not_offered =
+                        if stored.is_empty() { CreateError::NotOffered } else { CreateError::AlreadyStored };
+                    let declared = row.as_ref().ok_or(not_offered)?.declared.clone();
+                    if plan::stored_as(&declared, &stored).is_some() {
+                        return Err(CreateError::AlreadyStored);
+                    }
                     let known = Known { declared: row, ..Known::default() };
                     let settled = plan::settled(&declared, &known, now);
                     (declared, settled)
@@ -103,7 +108,8 @@ impl Handler<CreateUpload> for DeviceSession {
                 let begun = begun.identity.upload;
                 give_up(&completer, streams.get(&begun), begun).await?;
                 let index = completer.catalogue.index().clone();
-                if blocking(move || index.stored(device, rid)).await?.is_some() {
+                let stored = blocking(move || index.stored(device, rid)).await?;
+                if plan::stored_as(&declared, &stored).is_some() {
                     return Err(CreateError::AlreadyStored);
                 }
             }

@@ -68,10 +68,11 @@ impl Offload {
                 return Err(CallError::Protocol("the answer is not about what was offered".to_owned()));
             }
             for item in answer.items {
-                if item.answer == Answer::Conflict {
-                    let why = "the server has another content under this id; keep the file and ask the administrator";
-                    self.fail(item.rid, why);
-                    continue;
+                if matches!(item.answer, Answer::Conflict { .. })
+                    && let Some(recording) = self.list.get(item.rid)
+                {
+                    let name = &recording.name;
+                    self.observer.warn(&format!("{name}: the server has another content under its id, and keeps both"));
                 }
                 let task = self.list.answered(item.rid, item.answer, Instant::now(), server_time);
                 tasks.extend(task.map(|(place, task)| (turn(request, place), item.rid, task)));

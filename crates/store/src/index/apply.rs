@@ -156,6 +156,7 @@ impl Rows<'_> {
                 change(self.devices, id.as_bytes(), |device: &mut Device| device.key = Some(*key))
             }
             Fact::Declared { device, items } => items.iter().try_for_each(|item| self.declare(*device, item)),
+            Fact::Conflicted { .. } => Ok(()),
             Fact::Mismatched { device, rid, .. } => {
                 change(self.declared, &recording_key(*device, *rid), |row: &mut DeclaredRow| {
                     row.mismatches += 1;

@@ -168,12 +168,9 @@ impl Index {
         get(&self.declared, &recording_key(device, rid))
     }
 
-    /// The newest content stored under this `rid`.
-    pub fn stored(&self, device: DeviceId, rid: RecordingId) -> Result<Option<Manifest>, IndexError> {
-        match self.stored.scan_prefix(recording_key(device, rid)).next_back() {
-            Some(row) => read_manifest(&row?.1).map(Some),
-            None => Ok(None),
-        }
+    /// All contents that are stored under this `rid`, by revision: nearly always one, or none.
+    pub fn stored(&self, device: DeviceId, rid: RecordingId) -> Result<Vec<Manifest>, IndexError> {
+        self.stored.scan_prefix(recording_key(device, rid)).map(|row| read_manifest(&row?.1)).collect()
     }
 
     /// The recording that this upload brought.
@@ -201,10 +198,12 @@ impl Index {
         for row in &self.declared {
             let (key, row) = row?;
             let declared = read::<DeclaredRow>(&row)?.declared;
-            let stored = self.stored.scan_prefix(key).next_back().transpose()?;
-            let stored = stored.map(|(_, text)| read_manifest(&text)).transpose()?;
-            let same = |manifest: Manifest| declared.sha256.is_none_or(|sha256| manifest.recording.sha256 == sha256);
-            count += u64::from(!stored.is_some_and(same));
+            let mut is_stored = false;
+            for stored in self.stored.scan_prefix(key) {
+                let sha256 = read_manifest(&stored?.1)?.recording.sha256;
+                is_stored |= declared.sha256.is_none_or(|declared| declared == sha256);
+            }
+            count += u64::from(!is_stored);
         }
         Ok(count)
     }
