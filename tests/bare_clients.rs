@@ -63,6 +63,22 @@ fn what_a_bare_client_says_of_its_recording_counts() {
 }
 
 #[test]
+fn a_bare_client_whose_file_changed_begins_anew_and_splices_nothing() {
+    let world = World::new();
+    let client = Client::new(&world, text(&issue(&world, "W-1")["token"]));
+    let (old, new, rid) = (bytes(1, 1000), bytes(2, 1001), rid(7));
+    let said = [("rid", rid.as_str())];
+    let first = client.create(old.len(), &said).headers["location"].clone();
+    assert_eq!(client.patch(&first, 0, &old[..400]).status, 204);
+    let second = client.create(new.len(), &said);
+    assert_eq!((second.status, second.offset()), (201, 0));
+    assert_eq!(client.request("HEAD", &first, &[], b"").status, 404);
+    client.patch(&first, 400, &old[400..]).is_problem(404, "upload-not-found");
+    assert_eq!(client.patch(&second.headers["location"], 0, &new).status, 204);
+    assert_eq!(world.stored().into_values().collect::<Vec<_>>(), [Sha256::of(&new)]);
+}
+
+#[test]
 fn a_token_is_for_uploads_of_its_device_and_nothing_else() {
     let world = World::new();
     let client = Client::new(&world, text(&issue(&world, "W-1")["token"]));

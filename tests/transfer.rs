@@ -77,9 +77,16 @@ fn a_changed_file_begins_anew_and_is_never_spliced() {
     let (old, new) = (bytes(1, 100_000), bytes(2, 100_000));
     let upload = camera.upload_of(&recording(1, &old));
     camera.patch(&upload, 0, &old[..40_000]);
+    for changed in [recording(1, &new), recording(1, &new[1..])] {
+        assert_eq!(camera.offer(&[changed])[0]["answer"], "upload");
+        camera.patch(&upload, 40_000, &new[40_000..]).is_problem(412, "source-changed");
+        assert_eq!(camera.head(&upload).status, 412);
+    }
+    // It was a mistake, and what came of it is still there.
+    assert_eq!(camera.offer(&[recording(1, &old)])[0]["url"], json!(upload));
+    assert_eq!(camera.offset(&upload), 40_000);
     let second = camera.upload_of(&recording(1, &new));
     assert_ne!(second, upload);
-    camera.head(&upload);
     assert_eq!(camera.head(&upload).status, 404);
     assert_eq!(camera.patch(&second, 0, &new).status, 204);
     assert_eq!(world.stored().into_values().collect::<Vec<_>>(), [Sha256::of(&new)]);

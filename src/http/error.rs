@@ -291,6 +291,7 @@ impl From<AttachError> for Failure {
                 Self::new(ProblemType::UploadNotFound, "offer the recording again to learn where to send it")
             }
             AttachError::Expired => Self::new(ProblemType::UploadExpired, detail),
+            AttachError::SourceChanged => Self::new(ProblemType::SourceChanged, detail),
             AttachError::Superseded => Self::new(ProblemType::Superseded, detail),
             AttachError::TooMany => Self::new(ProblemType::TooMany, detail).retry_after(SOON),
             AttachError::Crowded => Self::unavailable(detail).retry_after(SOON),

@@ -98,6 +98,9 @@ pub enum AttachError {
     /// It did not come further for so long that it was given up.
     #[error("the upload expired, and what it brought is discarded")]
     Expired,
+    /// The device has declared another content since.
+    #[error("another size or SHA-256 was offered since; create an upload for what the recording is now")]
+    SourceChanged,
     /// A newer request came while this one waited.
     #[error("a newer request took this upload over")]
     Superseded,

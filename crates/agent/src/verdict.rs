@@ -36,6 +36,7 @@ impl Verdict {
             409 if is(ProblemType::SizeDiffers) => Self::Rehash,
             409 => Self::OfferAgain,
             412 if is(ProblemType::UnsupportedVersion) => Self::Refused,
+            412 if is(ProblemType::SourceChanged) => Self::OfferAgain,
             422 if is(ProblemType::ChecksumMismatch) => Self::Repair,
             412 | 422 => Self::Rehash,
             413 if is(ProblemType::LongerThanAnnounced) => Self::Rehash,
@@ -67,6 +68,7 @@ mod tests {
             | ProblemType::NotOffered
             | ProblemType::AlreadyStored
             | ProblemType::UnfinishedParts
+            | ProblemType::SourceChanged
             | ProblemType::Conflict => Verdict::OfferAgain,
             ProblemType::WrongOffset | ProblemType::Superseded | ProblemType::BodyChecksumMismatch => {
                 Verdict::Reposition

@@ -79,6 +79,8 @@ problem_types! {
     Conflict = 409 "conflict" "The current state does not allow this";
     /// The upload did not come further for so long that it was given up.
     UploadExpired = 410 "upload-expired" "The upload expired; offer the recording again";
+    /// What the device offers now is another content than the upload's.
+    SourceChanged = 412 "source-changed" "The source has changed; this upload is superseded";
     /// Another version of tus.
     UnsupportedVersion = 412 "unsupported-version" "This version of tus is not spoken here";
     /// A body, or a header, above its stated limit.

@@ -264,11 +264,33 @@ impl Handler<Hold> for DeviceSession {
         if let Some(left) = self.transfers.get(&upload).and_then(|known| known.failures.waits(Instant::now())) {
             return Box::pin(ready(Err(AttachError::Parked(left))));
         }
-        if self.parts.incoming.find(self.device, upload).is_some() {
-            let places = with_body.then(|| Arc::clone(&self.open_patches));
-            let stream = self.stream(upload, ctx);
-            return Box::pin(ready(Ok(Holding::Stream(stream, places))));
-        }
+        let Some(begun) = self.parts.incoming.find(self.device, upload) else { return self.what_came_of(upload) };
+        let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
+        let rid = begun.identity.rid();
+        let declared = async move {
+            let Some(rid) = rid else { return Ok(None) };
+            blocking(move || index.declared(device, rid)).await
+        };
+        Box::pin(declared.into_actor(self).then(move |row, session, ctx| {
+            let held = match row {
+                // It may just have become a recording.
+                _ if session.parts.incoming.find(device, upload).is_none() => return session.what_came_of(upload),
+                Err(error) => Err(AttachError::from(error)),
+                // Nothing of what the file is now may follow what came of another.
+                Ok(Some(row)) if !plan::same_source(&row.declared, &begun) => Err(AttachError::SourceChanged),
+                Ok(_) => {
+                    let places = with_body.then(|| Arc::clone(&session.open_patches));
+                    Ok(Holding::Stream(session.stream(upload, ctx), places))
+                }
+            };
+            Box::pin(ready(held))
+        }))
+    }
+}
+
+impl DeviceSession {
+    /// The answer to a request on what is no transfer, or none any more.
+    fn what_came_of(&self, upload: UploadId) -> ResponseActFuture<Self, Result<Holding, AttachError>> {
         let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
         let looking = async move {
             let found = blocking(move || {
