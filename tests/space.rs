@@ -30,6 +30,28 @@ fn below_the_floor_nothing_new_begins_and_what_has_begun_ends() {
 }
 
 #[test]
+fn the_last_room_is_for_events() {
+    const MIB: usize = 1024 * 1024;
+    let mut world = World::at_rest();
+    let Some(storage) = Tmpfs::mount(&world.storage()) else { return };
+    world.floor = "10 MiB".to_owned();
+    world.start();
+    let client = Client::of(&world, "W-1");
+    storage.leave(25 * MIB as u64);
+    let create = |kind: &str| client.create(8 * MIB, &[("kind", kind)]);
+    let problem = create("continuous").is_problem(507, "insufficient-storage");
+    assert!(problem["available"].as_u64().unwrap() <= 5 * MIB as u64, "{problem}");
+    // Nor does it get there when it does not say how long it is.
+    let open_ended = client.create_with(&["Upload-Defer-Length: 1"], &[("kind", "continuous")]);
+    let upload = open_ended.headers["location"].clone();
+    let problem = client.patch(&upload, 0, &bytes(1, 8 * MIB)).is_problem(507, "insufficient-storage");
+    assert!(problem["offset"].as_u64().unwrap() <= 5 * MIB as u64, "{problem}");
+    let length = format!("Upload-Length: {}", 8 * MIB);
+    client.patch_with(&upload, client.head(&upload).offset(), &[&length], b"").is_problem(507, "insufficient-storage");
+    assert_eq!(create("event").status, 201);
+}
+
+#[test]
 fn room_that_is_promised_to_an_upload_is_not_given_to_another() {
     const MIB: usize = 1024 * 1024;
     let mut world = World::at_rest();

@@ -170,7 +170,7 @@ fn times_and_bounds_of_the_server_are_told_as_they_are() {
         (pace, "IDLE", "when nothing comes for {} s"),
         (pace, "WINDOW", "less than 1 KiB a second over {} s"),
         ("src/http/device/enrolments.rs", "MAX_WAIT", "{} seconds at most"),
-        ("actors/src/upload/stream/mod.rs", "RECEIPT_WAIT", "if it is ready within {} s"),
+        ("actors/src/upload/stream/completing.rs", "RECEIPT_WAIT", "if it is ready within {} s"),
     ] {
         let source = read(file);
         let value = source.split_once(&format!("const {constant}: ")).unwrap_or_else(|| panic!("{constant}")).1;

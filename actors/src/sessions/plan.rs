@@ -278,7 +278,7 @@ mod tests {
         }
         assert_eq!(verdict(&third, &known), Verdict::Conflict { priority: 1 });
         assert_eq!(
-            verdict(&Declared { sha256: None, size: Some(99), ..first.clone() }, &known),
+            verdict(&Declared { sha256: None, size: Some(99), ..first }, &known),
             Verdict::Conflict { priority: 1 }
         );
         assert_eq!(conflicts_with(&third, &stored).unwrap().recording.revision, 2);

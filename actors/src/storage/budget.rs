@@ -1,5 +1,6 @@
 //! Whether there is room for one more upload. Pure.
 
+use longshore_model::Kind;
 use longshore_store::files::Space;
 
 /// The floor that [`Floor::Auto`] keeps, as a share of the disk …
@@ -8,6 +9,9 @@ const AUTO_PERCENT: u64 = 5;
 const AUTO_MOST: u64 = 20 << 30;
 /// … and no less than this, on a small one.
 const AUTO_LEAST: u64 = 1 << 30;
+
+/// Floors that stay free when a recording is no event: what a loop brings must not take the room of the next event.
+const FLOORS_BENEATH_THE_REST: u64 = 2;
 
 /// Free space below which nothing new is taken: what has begun must end, and a full disk harms more than us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +40,11 @@ pub(super) struct NoRoom {
     pub(super) available: u64,
 }
 
-/// Whether an upload of `needed` bytes may begin, when the unfinished ones still lack `promised` bytes.
-pub(super) fn admit(space: Space, floor: Floor, promised: u64, needed: u64) -> Result<(), NoRoom> {
-    let available = space.free.saturating_sub(floor.bytes(space.total)).saturating_sub(promised);
+/// Whether an upload of `needed` bytes of this kind may begin, when the unfinished ones still lack `promised` bytes.
+pub(super) fn admit(space: Space, floor: Floor, promised: u64, needed: u64, kind: Kind) -> Result<(), NoRoom> {
+    let floors = if kind == Kind::Event { 1 } else { FLOORS_BENEATH_THE_REST };
+    let kept_free = floor.bytes(space.total).saturating_mul(floors);
+    let available = space.free.saturating_sub(kept_free).saturating_sub(promised);
     if needed <= available { Ok(()) } else { Err(NoRoom { needed, available }) }
 }
 
@@ -58,11 +64,25 @@ mod tests {
     #[test]
     fn what_is_promised_to_others_and_the_floor_are_not_given_away() {
         let space = Space { total: 100 * GIB, free: 10 * GIB };
+        let admit = |space, floor, promised, needed| admit(space, floor, promised, needed, Kind::Event);
         assert_eq!(admit(space, Floor::Bytes(GIB), 4 * GIB, 5 * GIB), Ok(()));
         let refused = admit(space, Floor::Bytes(GIB), 4 * GIB, 5 * GIB + 1);
         assert_eq!(refused, Err(NoRoom { needed: 5 * GIB + 1, available: 5 * GIB }));
         let full = Space { total: 100 * GIB, free: GIB / 2 };
         assert_eq!(admit(full, Floor::Auto, 0, 1), Err(NoRoom { needed: 1, available: 0 }));
         assert_eq!(admit(full, Floor::Auto, 0, 0), Ok(()), "an empty recording needs no room");
+    }
+
+    #[test]
+    fn what_is_no_event_leaves_a_floor_more_for_events() {
+        let space = Space { total: 100 * GIB, free: 10 * GIB };
+        for kind in [Kind::Continuous, Kind::Snapshot] {
+            assert_eq!(admit(space, Floor::Bytes(3 * GIB), GIB, 3 * GIB, kind), Ok(()));
+            let refused = admit(space, Floor::Bytes(3 * GIB), GIB, 3 * GIB + 1, kind);
+            assert_eq!(refused, Err(NoRoom { needed: 3 * GIB + 1, available: 3 * GIB }));
+            assert_eq!(admit(space, Floor::Bytes(0), 0, 10 * GIB, kind), Ok(()), "without a floor there is no more");
+            assert!(admit(space, Floor::Bytes(u64::MAX / 2 + 1), 0, 1, kind).is_err());
+        }
+        assert_eq!(admit(space, Floor::Bytes(3 * GIB), GIB, 6 * GIB, Kind::Event), Ok(()));
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix::prelude::*;
-use longshore_model::{Sha256, UploadId};
+use longshore_model::{Kind, Sha256, UploadId};
 use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::{Incoming, Transfer};
 use longshore_store::manifest::Manifest;
@@ -60,31 +60,33 @@ pub(crate) struct StorageWriter {
     _lifeline: Lifeline,
 }
 
-/// Make a new upload, durably.
+/// Make a new upload, durably, of a recording of this kind.
 #[derive(Message)]
 #[rtype(result = "Result<(), StorageError>")]
-pub(crate) struct Reserve(pub(crate) Identity);
+pub(crate) struct Reserve(pub(crate) Identity, pub(crate) Kind);
 
 /// Open an upload, cut back to its last commit.
 #[derive(Message)]
 #[rtype(result = "Result<(Arc<Transfer>, Committed), StorageError>")]
 pub(crate) struct Open(pub(crate) UploadId);
 
-/// Write a segment.
+/// Write a segment of a recording of this kind.
 #[derive(Message)]
 #[rtype(result = "Result<(), StorageError>")]
 pub(crate) struct Write {
     pub(crate) transfer: Arc<Transfer>,
     pub(crate) segment: Segment,
     pub(crate) offset: u64,
+    pub(crate) kind: Kind,
 }
 
-/// Say durably how long a recording is whose length nobody knew, if there is room for the rest.
+/// Say durably how long a recording of this kind is whose length nobody knew, if there is room for the rest.
 #[derive(Message)]
 #[rtype(result = "Result<(), StorageError>")]
 pub(crate) struct SetLength {
     pub(crate) transfer: Arc<Transfer>,
     pub(crate) length: u64,
+    pub(crate) kind: Kind,
 }
 
 /// Make what is written durable.
@@ -167,35 +169,36 @@ impl StorageParts {
     }
 
     /// Makes an upload if there is room for it.
-    fn reserve(&self, identity: Identity) -> Result<(), StorageError> {
+    fn reserve(&self, identity: Identity, kind: Kind) -> Result<(), StorageError> {
         self.suspicion.clear(&*self.files)?;
-        let _until_listed = self.promise(identity.length.unwrap_or(0))?;
+        let _until_listed = self.promise(identity.length.unwrap_or(0), kind)?;
         Ok(self.incoming.create(identity)?)
     }
 
     /// Says how long a recording is, if there is room for what is lacking of it.
-    fn set_length(&self, transfer: &Transfer, length: u64) -> Result<(), StorageError> {
-        let _until_listed = self.promise(length.saturating_sub(transfer.committed().offset))?;
+    fn set_length(&self, transfer: &Transfer, length: u64, kind: Kind) -> Result<(), StorageError> {
+        let _until_listed = self.promise(length.saturating_sub(transfer.committed().offset), kind)?;
         Ok(transfer.set_length(length)?)
     }
 
     /// Writes, if there is room: nothing is kept free for an upload whose length nobody knows.
-    fn write(&self, transfer: &Transfer, segment: &mut Segment, offset: u64) -> Result<(), StorageError> {
+    fn write(&self, transfer: &Transfer, segment: &mut Segment, offset: u64, kind: Kind) -> Result<(), StorageError> {
         let len = segment.len();
         let unannounced = transfer.identity().length.is_none();
-        let _until_written = unannounced.then(|| self.promise(len as u64)).transpose()?;
+        let _until_written = unannounced.then(|| self.promise(len as u64, kind)).transpose()?;
         Ok(transfer.write(segment.blocks(), offset, len)?)
     }
 
-    /// Whether there is room for `bytes` more. Until what is answered is dropped, nobody else is given it.
-    fn promise(&self, bytes: u64) -> Result<Reserving, StorageError> {
+    /// Whether there is room for `bytes` more of a recording of this kind. Until what is answered is dropped, nobody else is
+    /// given it.
+    fn promise(&self, bytes: u64, kind: Kind) -> Result<Reserving, StorageError> {
         self.is_there()?;
         // Added before it is read, and read before the list: two that are made at once may each count the other, and
         // one that just came to the list is counted twice, but none is overlooked.
         let reserving = self.reserving.fetch_add(bytes, Ordering::AcqRel);
         let promise = Reserving { bytes, sum: Arc::clone(&self.reserving) };
         let promised = self.incoming.promised().saturating_add(reserving);
-        budget::admit(self.files.space()?, self.floor, promised, bytes)
+        budget::admit(self.files.space()?, self.floor, promised, bytes, kind)
             .map_err(|NoRoom { needed, available }| StorageError::NoRoom { needed, available })?;
         Ok(promise)
     }
@@ -255,9 +258,9 @@ impl Actor for StorageWriter {
 impl Handler<Reserve> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
-    fn handle(&mut self, Reserve(identity): Reserve, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Reserve(identity, kind): Reserve, _: &mut Self::Context) -> Self::Result {
         let parts = self.parts.clone();
-        self.run(move || parts.reserve(identity))
+        self.run(move || parts.reserve(identity, kind))
     }
 }
 
@@ -277,19 +280,19 @@ impl Handler<Open> for StorageWriter {
 impl Handler<Write> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
-    fn handle(&mut self, Write { transfer, mut segment, offset }: Write, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, write: Write, _: &mut Self::Context) -> Self::Result {
         fail_point!("storage-write");
-        let parts = self.parts.clone();
-        self.run(move || parts.write(&transfer, &mut segment, offset))
+        let (parts, Write { transfer, mut segment, offset, kind }) = (self.parts.clone(), write);
+        self.run(move || parts.write(&transfer, &mut segment, offset, kind))
     }
 }
 
 impl Handler<SetLength> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
-    fn handle(&mut self, SetLength { transfer, length }: SetLength, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, SetLength { transfer, length, kind }: SetLength, _: &mut Self::Context) -> Self::Result {
         let parts = self.parts.clone();
-        self.run(move || parts.set_length(&transfer, length))
+        self.run(move || parts.set_length(&transfer, length, kind))
     }
 }
 

@@ -166,7 +166,7 @@ impl Handler<Repair> for StorageWriter {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
-    use longshore_model::{DeviceId, RecordingId, SettableClock};
+    use longshore_model::{DeviceId, Kind, RecordingId, SettableClock};
     use longshore_store::files::{Files, SimulatedDisk};
     use longshore_store::incoming::Incoming;
     use longshore_store::{Identity, Purpose};
@@ -232,7 +232,7 @@ mod tests {
             let (upload, purpose) =
                 (UploadId::from_bytes([n; 16]), Purpose::Recording(RecordingId::from_bytes([n; 16])));
             let identity = Identity { upload, device, purpose, length: Some(0), sha256: None, created_at: now };
-            parts.reserve(identity).unwrap();
+            parts.reserve(identity, Kind::Event).unwrap();
             clock.set(now + TimeDelta::seconds(n.into()));
             parts.put_aside(incoming.resume(upload).unwrap().0).unwrap();
         }

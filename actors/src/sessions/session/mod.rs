@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix::fut::ready;
 use actix::prelude::*;
 use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Utc};
-use longshore_model::{Declared, DeviceId, RecordingId, UploadId};
+use longshore_model::{Declared, DeviceId, Kind, RecordingId, UploadId};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError};
@@ -103,7 +103,7 @@ impl DeviceSession {
         self.parts.limits.unfinished_uploads.saturating_sub(self.parts.incoming.begun_by(self.device))
     }
 
-    fn stream(&mut self, upload: UploadId, ctx: &Context<Self>) -> Addr<UploadStream> {
+    fn stream(&mut self, upload: UploadId, kind: Kind, ctx: &Context<Self>) -> Addr<UploadStream> {
         if let Some(known) = self.transfers.get(&upload).filter(|known| known.stream.connected()) {
             return known.stream.clone();
         }
@@ -114,6 +114,7 @@ impl DeviceSession {
         );
         let parts = StreamParts {
             upload,
+            kind,
             session: ctx.address(),
             leash: self.leash.subscribe(),
             completer: self.parts.completer.clone(),
@@ -278,9 +279,11 @@ impl Handler<Hold> for DeviceSession {
                 Err(error) => Err(AttachError::from(error)),
                 // Nothing of what the file is now may follow what came of another.
                 Ok(Some(row)) if !plan::same_source(&row.declared, &begun) => Err(AttachError::SourceChanged),
-                Ok(_) => {
+                Ok(row) => {
+                    // Of a part nobody knows yet what it is a part of.
+                    let kind = row.map_or(Kind::Event, |row| row.declared.kind);
                     let places = with_body.then(|| Arc::clone(&session.open_patches));
-                    Ok(Holding::Stream(session.stream(upload, ctx), places))
+                    Ok(Holding::Stream(session.stream(upload, kind, ctx), places))
                 }
             };
             Box::pin(ready(held))

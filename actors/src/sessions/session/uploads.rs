@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use longshore_model::{DeviceId, Recording, UploadId};
+use longshore_model::{DeviceId, Kind, Recording, UploadId};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::IndexError;
@@ -116,7 +116,7 @@ impl Handler<CreateUpload> for DeviceSession {
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
             let purpose = if declared.parts.is_empty() { Purpose::Recording(rid) } else { Purpose::Joined(rid) };
             let identity = Identity { upload, device, purpose, length, sha256: declared.sha256, created_at: now };
-            completer.writer.send(Reserve(identity)).await.map_err(StorageError::from)??;
+            completer.writer.send(Reserve(identity, declared.kind)).await.map_err(StorageError::from)??;
             Ok(Created { upload, offset: 0, length })
         };
         Box::pin(creating.into_actor(self))
@@ -124,7 +124,8 @@ impl Handler<CreateUpload> for DeviceSession {
 }
 
 impl DeviceSession {
-    /// Nobody knows yet what recording it is a part of, so there is nothing to look up or to record.
+    /// Nobody knows yet what recording it is a part of, so there is nothing to look up or to record; until then
+    /// it may take the room of an event.
     fn create_part(&self, length: Option<u64>) -> ResponseActFuture<Self, Result<Created, CreateError>> {
         let (device, may_begin) = (self.device, self.may_begin());
         let (completer, in_flight) = (self.parts.completer.clone(), self.probe.in_flight());
@@ -136,7 +137,7 @@ impl DeviceSession {
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
             let (purpose, created_at) = (Purpose::Part, completer.clock.now());
             let identity = Identity { upload, device, purpose, length, sha256: None, created_at };
-            completer.writer.send(Reserve(identity)).await.map_err(StorageError::from)??;
+            completer.writer.send(Reserve(identity, Kind::Event)).await.map_err(StorageError::from)??;
             Ok(Created { upload, offset: 0, length })
         };
         Box::pin(creating.into_actor(self))

@@ -30,7 +30,7 @@ impl UploadStream {
             }
             return;
         }
-        let write = Write { transfer: Arc::clone(&file.transfer), segment, offset };
+        let write = Write { transfer: Arc::clone(&file.transfer), segment, offset, kind: self.kind };
         let in_flight = self.probe.in_flight();
         let written = self.completer.writer.send(write).into_actor(self).map(move |result, actor, ctx| {
             let _until_here: InFlight = in_flight;
@@ -104,7 +104,7 @@ impl Handler<SetLength> for UploadStream {
             let _gone = reply.send(allowed.map_err(WriteError::from));
             return;
         }
-        let write = WriteLength { transfer: Arc::clone(&file.transfer), length };
+        let write = WriteLength { transfer: Arc::clone(&file.transfer), length, kind: self.kind };
         let in_flight = self.probe.in_flight();
         // Like a commit: no other request begins before it is known what length the disk has.
         self.committing = true;

@@ -1,23 +1,23 @@
 //! UploadStream: one transfer. It holds the only handle to the transfer's file and the ledger of its bytes; requests
 //! attach to it one at a time, the newest wins, and what a request leaves behind is committed before the next begins.
 
+mod completing;
 mod handlers;
 
 use std::cell::Cell;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use longshore_model::UploadId;
+use longshore_model::{Kind, UploadId};
 use longshore_store::incoming::Transfer;
 use longshore_store::{Committed, Purpose};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::Instant;
 
 use super::attachment::{Attachment, EndError, Ended, Evicted, Grant, WriteError, resume_hash};
-use super::completion::{CompleteError, Completer, Receipted};
+use super::completion::Completer;
 use super::ledger::{Epoch, Ledger};
 use super::messages::Attach;
 use super::segment::SegmentPool;
@@ -28,9 +28,6 @@ use crate::storage::{Commit, CommitEvery, Open, StorageError};
 /// How long a newer request waits for what an older one left on its way to the disk. Then this actor ends, and the
 /// next one starts from what is durable.
 const TAKEOVER: Duration = Duration::from_secs(1);
-/// How long a request waits for the receipt of the recording that it completed. Later, the device learns of it by
-/// offering again.
-const RECEIPT_WAIT: Duration = Duration::from_secs(2);
 
 struct Holder {
     epoch: Epoch,
@@ -50,6 +47,8 @@ struct OpenFile {
 /// What a transfer begins with.
 pub(crate) struct StreamParts {
     pub(crate) upload: UploadId,
+    /// What room it may take.
+    pub(crate) kind: Kind,
     pub(crate) session: Addr<DeviceSession>,
     /// Closed when the session is gone.
     pub(crate) leash: watch::Receiver<()>,
@@ -65,6 +64,7 @@ pub(crate) struct StreamParts {
 /// The actor.
 pub(crate) struct UploadStream {
     upload: UploadId,
+    kind: Kind,
     lifeline: Lifeline,
     /// The receipt is there, and nobody was to take it.
     undelivered: Rc<Cell<bool>>,
@@ -97,13 +97,14 @@ pub(crate) struct UploadStream {
 
 impl UploadStream {
     pub(crate) fn new(parts: StreamParts) -> Self {
-        let StreamParts { upload, session, leash, completer, pool, commits, longest, draining, probe } = parts;
+        let StreamParts { upload, kind, session, leash, completer, pool, commits, longest, draining, probe } = parts;
         let undelivered = Rc::new(Cell::new(false));
         let offer_again = Rc::clone(&undelivered);
         let tell = move |ended| session.do_send(UploadEnded { upload, ended, offer_again: offer_again.get() });
         let lifeline = Lifeline::new(tell);
         Self {
             upload,
+            kind,
             lifeline,
             undelivered,
             completer,
@@ -250,56 +251,6 @@ impl UploadStream {
         };
         // If the request is gone, the attachment is dropped here, and detaches.
         let _gone = reply.send(Ok(Attachment::new(grant)));
-    }
-
-    fn complete(&mut self, ctx: &mut Context<Self>) {
-        let Some(OpenFile { transfer, ledger, .. }) = self.file.take() else { return };
-        self.length = ledger.durable().offset;
-        let found = match resume_hash(&ledger.durable().hash) {
-            Ok(hash) => hash.finish(),
-            Err(error) => return self.fail(error, None, ctx),
-        };
-        let completer = self.completer.clone();
-        self.follow(async move { completer.complete(transfer, found).await }, ctx);
-    }
-
-    fn follow(
-        &mut self,
-        completing: impl Future<Output = Result<Receipted, CompleteError>> + 'static,
-        ctx: &mut Context<Self>,
-    ) {
-        self.completing = true;
-        ctx.run_later(RECEIPT_WAIT, |actor, _| {
-            let offset = actor.length;
-            for reply in actor.ending.drain(..) {
-                let _gone = reply.send(Ok(Ended { offset, receipt: None }));
-            }
-        });
-        ctx.spawn(completing.into_actor(self).map(|result, actor, ctx| actor.completed(&result, ctx)));
-    }
-
-    fn completed(&mut self, result: &Result<Receipted, CompleteError>, ctx: &mut Context<Self>) {
-        // A request that waits to get hold of it finds the recording when it asks again.
-        let mut delivered = self.waiting.as_ref().is_some_and(|waiting| !waiting.reply.is_closed());
-        for reply in self.ending.drain(..) {
-            let ended = match result {
-                Ok(Receipted { length, receipt, .. }) => Ok(Ended { offset: *length, receipt: receipt.clone() }),
-                Err(error) => Err(EndError::Complete(error.clone())),
-            };
-            // One that is withheld is not delivered; a device that is reinstated sees its state change in /desired.
-            let has_receipt = ended.as_ref().is_ok_and(|ended| ended.receipt.is_some());
-            delivered |= reply.send(ended).is_ok() && has_receipt;
-        }
-        if let Err(error) = result {
-            tracing::warn!(upload = %self.upload, %error, "a complete transfer did not become a recording");
-            self.probe.error(error);
-            // Wrong bytes have a count of their own, and a journal that refuses is nobody's fault here.
-            if matches!(error, CompleteError::Storage(error) if error.blames_the_transfer()) {
-                self.lifeline.failed();
-            }
-        }
-        self.undelivered.set(result.is_ok() && !delivered);
-        ctx.stop();
     }
 
     /// Ends this actor; the next one starts from the last commit. A failed write or sync is never tried again on the
