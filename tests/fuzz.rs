@@ -60,9 +60,9 @@ fn no_header_value_makes_the_server_fail() {
     let world = World::new();
     let client = Client::of(&world, "W-1");
     let location = client.create(1000, &[]).headers["location"].clone();
-    let upload = location.strip_prefix("https://longshore").unwrap().to_owned();
-    let others = ["/device/v1/uploads", "/device/v1/uploads/0", "/device/v1/desired"].map(str::to_owned);
-    let paths = prop::sample::select([&others[..], &[upload]].concat());
+    let upload = location.strip_prefix("https://longshore").unwrap();
+    let paths = ["/device/v1/uploads", upload, "/device/v1/uploads/0", "/device/v1/desired"].map(str::to_owned);
+    let paths = prop::sample::select(paths.to_vec());
     let methods = prop::sample::select(vec!["POST", "PATCH", "HEAD", "OPTIONS", "GET"]);
     let request = (methods, paths, prop::collection::vec(header(), 1..6), any::<bool>());
     let refused = Cell::new(0);
