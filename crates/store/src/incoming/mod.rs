@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use chrono::TimeDelta;
 use longshore_model::{Clock, DeviceId, RecordingId, UploadId};
 
-use crate::files::{self, Files};
+use crate::files::{self, File, Files};
 use crate::slots::{Committed, Identity, STATE_BYTES, Slot};
 pub use aside::Aside;
 pub use part::Part;
