@@ -5,9 +5,9 @@ use std::thread;
 
 use longshore_model::Sha256;
 
-use crate::support::{Camera, Reply, World, bytes, eventually, recording};
+use crate::support::{Client, Reply, World, bytes, eventually};
 
-const CAMERAS: usize = 25;
+const DEVICES: usize = 25;
 /// As many as a device may have open.
 const UPLOADS: usize = 4;
 const RESTARTS: u64 = 10;
@@ -26,7 +26,7 @@ struct Seen {
 }
 
 /// Sends one recording whatever happens; the offset never falls behind what was acknowledged.
-fn send(camera: &Camera, upload: &str, content: &[u8], seen: &Seen) {
+fn send(client: &Client, upload: &str, content: &[u8], seen: &Seen) {
     let mut acknowledged = 0;
     let mut note = |reply: &Reply| {
         let offset = usize::try_from(reply.offset()).unwrap();
@@ -36,8 +36,8 @@ fn send(camera: &Camera, upload: &str, content: &[u8], seen: &Seen) {
         offset
     };
     let request = |method: &str, headers: &[&str], body: &[u8]| {
-        let headers = [&["Tus-Resumable: 1.0.0"], headers].concat();
-        let reply = camera.try_request(method, upload, &headers, body).ok();
+        let headers = [&["Tus-Resumable: 1.0.0", &client.authorization], headers].concat();
+        let reply = client.camera.try_request(method, upload, &headers, body).ok();
         let reply = reply.filter(|reply| [200, 204].contains(&reply.status));
         if reply.is_none() {
             seen.cut.fetch_add(1, Ordering::Relaxed);
@@ -70,20 +70,20 @@ fn send(camera: &Camera, upload: &str, content: &[u8], seen: &Seen) {
 #[test]
 fn a_hundred_uploads_survive_ten_restarts_and_none_begins_anew() {
     let mut world = World::new();
-    let contents: Vec<Vec<u8>> = (0..CAMERAS * UPLOADS).map(|n| bytes(n as u64, LENGTH)).collect();
-    let cameras: Vec<Camera> =
-        (0..CAMERAS).map(|n| world.camera(&format!("B4-{n}"), &format!("Officer {n}"))).collect();
+    let contents: Vec<Vec<u8>> = (0..DEVICES * UPLOADS).map(|n| bytes(n as u64, LENGTH)).collect();
+    let clients: Vec<Client> = (0..DEVICES).map(|n| Client::of(&world, &format!("W-{n}"))).collect();
     let uploads: Vec<(usize, String)> = (0..contents.len())
         .map(|n| {
-            let item = recording(u32::try_from(n).unwrap(), &contents[n]);
-            (n, cameras[n / UPLOADS].upload_of(&item))
+            let created = clients[n / UPLOADS].create(LENGTH, &[("filename", "a.mp4")]);
+            assert_eq!(created.status, 201, "{created:?}");
+            (n, created.headers["location"].strip_prefix("https://longshore").unwrap().to_owned())
         })
         .collect();
     let seen = Seen::default();
     thread::scope(|scope| {
         for (n, upload) in &uploads {
-            let (camera, content, seen) = (&cameras[n / UPLOADS], &contents[*n], &seen);
-            scope.spawn(move || send(camera, upload, content, seen));
+            let (client, content, seen) = (&clients[n / UPLOADS], &contents[*n], &seen);
+            scope.spawn(move || send(client, upload, content, seen));
         }
         let all = (contents.len() * LENGTH) as u64;
         for restart in 1..=RESTARTS {

@@ -230,9 +230,9 @@ impl Incoming {
         let state = self.files.open(&state_path(upload))?;
         data.set_len(committed.offset)?;
         self.make_durable(&slot, &*state)?;
-        let last = Mutex::new(Last { slot, failed: false });
+        let (changing, last) = (Mutex::default(), Mutex::new(Last { slot, failed: false }));
         let Self { files, uploads, clock } = self.clone();
-        Ok((Arc::new(Transfer { files, data, state, last, uploads, clock }), committed))
+        Ok((Arc::new(Transfer { files, data, state, changing, last, uploads, clock }), committed))
     }
 
     /// What was read of a state may stand in the page cache alone (a kill before a sync, a sync that failed), and what

@@ -13,6 +13,8 @@ pub struct Transfer {
     pub(super) files: Arc<dyn Files>,
     pub(super) data: Arc<dyn File>,
     pub(super) state: Arc<dyn File>,
+    /// Held over syncs; whoever only asks what is known must not wait for the disk.
+    pub(super) changing: Mutex<()>,
     pub(super) last: Mutex<Last>,
     pub(super) uploads: Arc<Mutex<Uploads>>,
     pub(super) clock: Arc<dyn Clock>,
@@ -106,23 +108,27 @@ impl Transfer {
 
     /// `change` says whether there is anything to write.
     fn change(&self, change: impl FnOnce(&mut Slot) -> bool) -> io::Result<()> {
-        let mut last = self.last();
-        if last.failed {
-            return Err(io::Error::other("an earlier sync of this upload failed"));
-        }
-        let mut slot = last.slot.clone();
-        slot.generation += 1;
-        if !change(&mut slot) {
-            return Ok(());
-        }
-        last.failed = true;
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = {
+            let mut last = self.last();
+            if last.failed {
+                return Err(io::Error::other("an earlier sync of this upload failed"));
+            }
+            let mut slot = last.slot.clone();
+            slot.generation += 1;
+            if !change(&mut slot) {
+                return Ok(());
+            }
+            last.failed = true;
+            slot
+        };
         if slot.identity.length == Some(slot.committed.offset) {
             self.data.set_len(slot.committed.offset)?;
         }
         sync!("sync-data", self.data.sync())?;
         self.state.write_at(&slot.to_bytes(), slot.position())?;
         sync!("sync-state", self.state.sync())?;
-        *last = Last { slot: slot.clone(), failed: false };
+        *self.last() = Last { slot: slot.clone(), failed: false };
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = uploads.known.get_mut(&slot.identity.upload) {
             known.unfinished = slot.into();
