@@ -1,6 +1,7 @@
 //! From the last byte to the receipt.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use longshore_model::{Clock, Device, DeviceId, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId};
@@ -10,6 +11,7 @@ use longshore_store::incoming::Transfer;
 use longshore_store::index::{DeclaredRow, IndexError};
 use longshore_store::manifest::Manifest;
 use longshore_store::{Identity, Purpose};
+use tokio::time::sleep;
 
 use crate::kit::{Line, blocking};
 use crate::storage::{Clear, Discard, Place, PutAside, ReadBack, RollForward, StorageError, StorageWriter};
@@ -58,6 +60,11 @@ pub(crate) struct Receipted {
     /// The signed receipt; withheld from a device that is suspended.
     pub(crate) receipt: Option<String>,
 }
+
+/// Between two tries to remove what is left of an upload while the storage's writer is restarted …
+const CLEAR_WAIT: Duration = Duration::from_millis(500);
+/// … and how many: longer than its first restarts take. Else it counts as unfinished until the next start.
+const CLEAR_TRIES: u32 = 6;
 
 /// What the index says of an upload.
 struct Known {
@@ -186,11 +193,17 @@ impl Completer {
 
     /// What is left of an upload is removed at the next start at the latest.
     async fn clear_up(&self, upload: UploadId, why: Clear) {
-        match self.writer.send(Discard(upload, why)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%upload, %error, "an upload's incoming folder could not be removed"),
-            Err(_) => tracing::warn!(%upload, "an upload's incoming folder could not be removed: no writer"),
+        for _ in 0..CLEAR_TRIES {
+            match self.writer.send(Discard(upload, why)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => {
+                    tracing::warn!(%upload, %error, "an upload's incoming folder could not be removed");
+                    return;
+                }
+                Err(_) => sleep(CLEAR_WAIT).await,
+            }
         }
+        tracing::warn!(%upload, "an upload's incoming folder could not be removed: no writer");
     }
 }
 
