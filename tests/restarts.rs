@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use longshore_model::Sha256;
 
@@ -14,6 +15,9 @@ const RESTARTS: u64 = 10;
 const LENGTH: usize = 1_500_000;
 /// Of one request; no multiple of anything that the server works with.
 const PIECE: usize = 190_000;
+
+/// With all restarts; a server that never comes back must not hold the test for ever.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What the clients saw, together.
 #[derive(Default)]
@@ -45,7 +49,9 @@ fn send(client: &Client, upload: &str, content: &[u8], seen: &Seen) {
         }
         reply
     };
+    let end = Instant::now() + PATIENCE;
     loop {
+        assert!(Instant::now() < end, "{upload} is not complete");
         let Some(head) = request("HEAD", &[], b"") else { continue };
         let mut at = note(&head);
         while at < content.len() {

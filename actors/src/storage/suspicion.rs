@@ -29,7 +29,8 @@ impl Suspicion {
         }
     }
 
-    /// Returns if there is none, or if the disk has just shown that it works.
+    /// Returns if there is none, or if the disk has just shown that it works. What is refused here is no transfer's fault:
+    /// none may come to rest for it.
     pub(super) fn clear(&self, files: &dyn Files) -> Result<(), StorageError> {
         if !self.0.is.load(Ordering::Acquire) {
             return Ok(());
@@ -37,7 +38,7 @@ impl Suspicion {
         let _alone = match self.0.one_at_a_time.try_lock() {
             // A disk that hangs must not hold one thread after the other.
             Err(TryLockError::WouldBlock) => {
-                return Err(StorageError::Io("it failed before, and is being tried".to_owned()));
+                return Err(StorageError::Unavailable);
             }
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
@@ -50,7 +51,33 @@ impl Suspicion {
             }
             // Full is not broken: what has room is taken.
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Ok(()),
-            Err(error) => Err(StorageError::Io(format!("it failed before, and still does: {error}"))),
+            Err(error) => Err(StorageError::NotThere(format!("the storage failed before, and still does: {error}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_store::files::{Fault, SimulatedDisk};
+
+    use super::*;
+
+    #[test]
+    fn after_a_failure_the_disk_has_to_show_that_it_works_and_no_transfer_is_blamed_meanwhile() {
+        let disk = SimulatedDisk::new();
+        disk.create_folder(".incoming").unwrap();
+        let suspicion = Suspicion::default();
+        suspicion.note(&StorageError::Full);
+        let before = disk.calls();
+        suspicion.clear(&disk).unwrap();
+        assert_eq!(disk.calls(), before, "a disk that is full has not failed");
+        suspicion.note(&StorageError::Io("EIO".to_owned()));
+        disk.fail(disk.calls(), Fault::Error(io::ErrorKind::Other));
+        let refused = suspicion.clear(&disk).unwrap_err();
+        assert!(matches!(&refused, StorageError::NotThere(_)) && !refused.blames_the_transfer(), "{refused}");
+        suspicion.clear(&disk).unwrap();
+        let before = disk.calls();
+        suspicion.clear(&disk).unwrap();
+        assert_eq!(disk.calls(), before, "it is tried once");
     }
 }

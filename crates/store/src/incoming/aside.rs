@@ -45,11 +45,6 @@ impl Incoming {
 }
 
 impl Aside {
-    /// What it is.
-    pub fn identity(&self) -> &Identity {
-        &self.slot.identity
-    }
-
     /// All that came, and the state of its checksum.
     pub fn came(&self) -> Committed {
         self.slot.committed
