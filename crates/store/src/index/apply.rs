@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use sled::Transactional as _;
 use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
 
+use super::tables::{Table, Tables};
 use super::{
     APPLIED, DeclaredRow, Index, IndexError, history_prefix, read, read_manifest, recording_key, revision_key,
 };
@@ -28,56 +29,11 @@ impl Index {
     /// # Errors
     /// [`IndexError`]; the index is of no use then.
     pub fn apply(&self, entries: &[Entry], mark: &Mark) -> Result<(), IndexError> {
-        // sled knows tuples of up to 14 trees.
-        let trees = (
-            &self.devices,
-            &self.keys,
-            &self.serials,
-            &self.tokens,
-            &self.upload_tokens,
-            &self.enrolments,
-            &self.declared,
-            &self.stored,
-            &self.uploads,
-            &self.expired,
-            &self.deleted,
-            &self.history,
-            &self.applied,
-        );
-        let done = trees.transaction(
-            |(
-                devices,
-                keys,
-                serials,
-                tokens,
-                upload_tokens,
-                enrolments,
-                declared,
-                stored,
-                uploads,
-                expired,
-                deleted,
-                history,
-                applied,
-            )| {
-                let rows = Rows {
-                    devices,
-                    keys,
-                    serials,
-                    tokens,
-                    upload_tokens,
-                    enrolments,
-                    declared,
-                    stored,
-                    uploads,
-                    expired,
-                    deleted,
-                    history,
-                };
-                entries.iter().try_for_each(|entry| rows.apply(entry))?;
-                put(applied, APPLIED, mark)
-            },
-        );
+        let done = self.tables.all().transaction(|trees| {
+            let rows = Rows { tables: Tables::of(trees) };
+            entries.iter().try_for_each(|entry| rows.apply(entry))?;
+            put(&rows.tables[Table::Applied], APPLIED, mark)
+        });
         done.map_err(|error| match error {
             TransactionError::Abort(error) => error,
             TransactionError::Storage(error) => error.into(),
@@ -86,45 +42,38 @@ impl Index {
 }
 
 /// The rows, as a transaction sees them.
-struct Rows<'a> {
-    devices: &'a TransactionalTree,
-    keys: &'a TransactionalTree,
-    serials: &'a TransactionalTree,
-    tokens: &'a TransactionalTree,
-    upload_tokens: &'a TransactionalTree,
-    enrolments: &'a TransactionalTree,
-    declared: &'a TransactionalTree,
-    stored: &'a TransactionalTree,
-    uploads: &'a TransactionalTree,
-    expired: &'a TransactionalTree,
-    deleted: &'a TransactionalTree,
-    history: &'a TransactionalTree,
+struct Rows {
+    tables: Tables<TransactionalTree>,
 }
 
-impl Rows<'_> {
+impl Rows {
     fn apply(&self, entry: &Entry) -> Applied<()> {
         self.apply_fact(entry)?;
         // After its rows: the first line about a device by its id comes when the device is there.
         let Some((subject, what, by)) = history::line(&entry.fact) else { return Ok(()) };
         let serial = match subject {
             Subject::Serial(serial) => serial.to_owned(),
-            Subject::Device(id) => match get::<Device>(self.devices, id.as_bytes())? {
+            Subject::Device(id) => match get::<Device>(&self.tables[Table::Devices], id.as_bytes())? {
                 Some(device) => device.serial,
                 None => return Ok(()),
             },
         };
         let happened = Happened { at: entry.at, what, by: by.map(str::to_owned) };
-        put(self.history, &[history_prefix(&serial).as_slice(), &entry.seq.to_be_bytes()].concat(), &happened)
+        put(
+            &self.tables[Table::History],
+            &[history_prefix(&serial).as_slice(), &entry.seq.to_be_bytes()].concat(),
+            &happened,
+        )
     }
 
     fn apply_fact(&self, entry: &Entry) -> Applied<()> {
         match &entry.fact {
-            Fact::TokenIssued { token, .. } => put(self.tokens, token.id.as_bytes(), token),
+            Fact::TokenIssued { token, .. } => put(&self.tables[Table::Tokens], token.id.as_bytes(), token),
             Fact::EnrolmentRequested { enrolment } => {
-                change(self.tokens, enrolment.token.as_bytes(), |token: &mut EnrolToken| {
+                change(&self.tables[Table::Tokens], enrolment.token.as_bytes(), |token: &mut EnrolToken| {
                     token.uses_left = token.uses_left.saturating_sub(1);
                 })?;
-                put(self.enrolments, enrolment.id.as_bytes(), enrolment)
+                put(&self.tables[Table::Enrolments], enrolment.id.as_bytes(), enrolment)
             }
             Fact::DeviceApproved { enrolment, device, .. } => {
                 self.approved(*enrolment, device.id)?;
@@ -132,12 +81,14 @@ impl Rows<'_> {
             }
             Fact::DeviceAdded { device, .. } => self.add(device),
             Fact::UploadTokenIssued { device, token, .. } => {
-                self.upload_tokens.insert(token.hash.as_bytes(), device.as_bytes())?;
-                change(self.devices, device.as_bytes(), |device: &mut Device| device.upload_tokens.push(token.clone()))
+                self.tables[Table::UploadTokens].insert(token.hash.as_bytes(), device.as_bytes())?;
+                change(&self.tables[Table::Devices], device.as_bytes(), |device: &mut Device| {
+                    device.upload_tokens.push(token.clone())
+                })
             }
             Fact::UploadTokenRevoked { device, token, .. } => self.revoke(*device, *token),
             Fact::EnrolmentSuperseded { enrolment } => {
-                change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
+                change(&self.tables[Table::Enrolments], enrolment.as_bytes(), |enrolment: &mut Enrolment| {
                     enrolment.state = EnrolmentState::Superseded;
                 })
             }
@@ -148,76 +99,76 @@ impl Rows<'_> {
             Fact::DeviceRetired { device, .. } => self.change_state(*device, DeviceState::Retired),
             Fact::DeviceReenrolled { enrolment, device: id, key, .. } => {
                 self.approved(*enrolment, *id)?;
-                let before = get::<Device>(self.devices, id.as_bytes())?.and_then(|device| device.key);
+                let before = get::<Device>(&self.tables[Table::Devices], id.as_bytes())?.and_then(|device| device.key);
                 if let Some(before) = before {
-                    self.keys.remove(before.as_bytes())?;
+                    self.tables[Table::Keys].remove(before.as_bytes())?;
                 }
-                self.keys.insert(key.as_bytes(), id.as_bytes())?;
-                change(self.devices, id.as_bytes(), |device: &mut Device| device.key = Some(*key))
+                self.tables[Table::Keys].insert(key.as_bytes(), id.as_bytes())?;
+                change(&self.tables[Table::Devices], id.as_bytes(), |device: &mut Device| device.key = Some(*key))
             }
             Fact::Declared { device, items } => items.iter().try_for_each(|item| self.declare(*device, item)),
             Fact::Conflicted { .. } => Ok(()),
             Fact::Mismatched { device, rid, .. } => {
-                change(self.declared, &recording_key(*device, *rid), |row: &mut DeclaredRow| {
+                change(&self.tables[Table::Declared], &recording_key(*device, *rid), |row: &mut DeclaredRow| {
                     row.mismatches += 1;
                     row.last_mismatch = Some(entry.at);
                 })
             }
             Fact::Expired { device, upload } => {
-                self.expired.insert(upload.as_bytes(), device.as_bytes())?;
+                self.tables[Table::Expired].insert(upload.as_bytes(), device.as_bytes())?;
                 Ok(())
             }
             Fact::Stored { manifest } => {
                 let recording = read_manifest(manifest.as_bytes()).map_err(abort)?.recording;
                 let key = revision_key(recording.device, recording.rid, recording.revision);
-                self.stored.insert(key.as_slice(), manifest.as_bytes())?;
-                self.uploads.insert(recording.upload.as_bytes(), key)?;
+                self.tables[Table::Stored].insert(key.as_slice(), manifest.as_bytes())?;
+                self.tables[Table::Uploads].insert(recording.upload.as_bytes(), key)?;
                 Ok(())
             }
             Fact::Deleted { device, rid, revision, deleted_at } => {
-                put(self.deleted, &revision_key(*device, *rid, *revision), deleted_at)
+                put(&self.tables[Table::Deleted], &revision_key(*device, *rid, *revision), deleted_at)
             }
         }
     }
 }
 
-impl Rows<'_> {
+impl Rows {
     fn approved(&self, enrolment: EnrolmentId, device: DeviceId) -> Applied<()> {
-        change(self.enrolments, enrolment.as_bytes(), |enrolment: &mut Enrolment| {
+        change(&self.tables[Table::Enrolments], enrolment.as_bytes(), |enrolment: &mut Enrolment| {
             enrolment.state = EnrolmentState::Approved;
             enrolment.device = Some(device);
         })
     }
 
     fn add(&self, device: &Device) -> Applied<()> {
-        put(self.devices, device.id.as_bytes(), device)?;
+        put(&self.tables[Table::Devices], device.id.as_bytes(), device)?;
         if let Some(key) = device.key {
-            self.keys.insert(key.as_bytes(), device.id.as_bytes())?;
+            self.tables[Table::Keys].insert(key.as_bytes(), device.id.as_bytes())?;
         }
-        self.serials.insert(device.serial.as_bytes(), device.id.as_bytes())?;
+        self.tables[Table::Serials].insert(device.serial.as_bytes(), device.id.as_bytes())?;
         Ok(())
     }
 
     fn revoke(&self, id: DeviceId, token: TokenId) -> Applied<()> {
-        let Some(device) = get::<Device>(self.devices, id.as_bytes())? else { return Ok(()) };
+        let Some(device) = get::<Device>(&self.tables[Table::Devices], id.as_bytes())? else { return Ok(()) };
         let (revoked, kept) = device.upload_tokens.into_iter().partition(|known| known.id == token);
         let revoked: Vec<UploadToken> = revoked;
         for token in revoked {
-            self.upload_tokens.remove(token.hash.as_bytes())?;
+            self.tables[Table::UploadTokens].remove(token.hash.as_bytes())?;
         }
-        change(self.devices, id.as_bytes(), |device: &mut Device| device.upload_tokens = kept.clone())
+        change(&self.tables[Table::Devices], id.as_bytes(), |device: &mut Device| device.upload_tokens = kept.clone())
     }
 
     fn declare(&self, device: DeviceId, item: &Declared) -> Applied<()> {
         let key = recording_key(device, item.rid);
         // A failing card gives another checksum each time it is asked; the count of failures goes on.
-        let before: Option<DeclaredRow> = get(self.declared, &key)?;
+        let before: Option<DeclaredRow> = get(&self.tables[Table::Declared], &key)?;
         let (mismatches, last_mismatch) = before.map_or((0, None), |before| (before.mismatches, before.last_mismatch));
-        put(self.declared, &key, &DeclaredRow { declared: item.clone(), mismatches, last_mismatch })
+        put(&self.tables[Table::Declared], &key, &DeclaredRow { declared: item.clone(), mismatches, last_mismatch })
     }
 
     fn change_state(&self, device: DeviceId, state: DeviceState) -> Applied<()> {
-        change(self.devices, device.as_bytes(), |device: &mut Device| device.state = state)
+        change(&self.tables[Table::Devices], device.as_bytes(), |device: &mut Device| device.state = state)
     }
 }
 

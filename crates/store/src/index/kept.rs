@@ -12,6 +12,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::tables::Tables;
 use super::{Index, IndexError, IndexPlace};
 use crate::journal::Mark;
 
@@ -113,23 +114,7 @@ fn open_rows(place: &IndexPlace) -> Result<Index, IndexError> {
     // sled panics rather than errs over some of what a disk can hold.
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let db = config.open()?;
-        Ok(Index {
-            folder: place.folder.clone(),
-            devices: db.open_tree("devices")?,
-            keys: db.open_tree("keys")?,
-            serials: db.open_tree("serials")?,
-            tokens: db.open_tree("tokens")?,
-            upload_tokens: db.open_tree("upload_tokens")?,
-            enrolments: db.open_tree("enrolments")?,
-            declared: db.open_tree("declared")?,
-            stored: db.open_tree("stored")?,
-            uploads: db.open_tree("uploads")?,
-            expired: db.open_tree("expired")?,
-            deleted: db.open_tree("deleted")?,
-            history: db.open_tree("history")?,
-            applied: db.open_tree("applied")?,
-            db,
-        })
+        Ok(Index { folder: place.folder.clone(), tables: Tables::open(&db)?, db })
     }));
     opened.map_err(|_| IndexError::Panicked)?
 }

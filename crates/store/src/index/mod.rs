@@ -5,6 +5,7 @@
 
 mod apply;
 mod kept;
+mod tables;
 
 use std::cmp::Ordering;
 use std::io;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use apply::Applying;
+use tables::{Table, Tables};
 
 use crate::history::Happened;
 use crate::journal::Mark;
@@ -66,19 +68,7 @@ impl IndexPlace {
 pub struct Index {
     folder: PathBuf,
     db: sled::Db,
-    devices: sled::Tree,
-    keys: sled::Tree,
-    serials: sled::Tree,
-    tokens: sled::Tree,
-    upload_tokens: sled::Tree,
-    enrolments: sled::Tree,
-    declared: sled::Tree,
-    stored: sled::Tree,
-    uploads: sled::Tree,
-    expired: sled::Tree,
-    deleted: sled::Tree,
-    history: sled::Tree,
-    applied: sled::Tree,
+    tables: Tables,
 }
 
 /// What a device declared, and how often its transfer brought other bytes.
@@ -107,99 +97,101 @@ impl Index {
     /// # Errors
     /// [`IndexError`]; so for all that follow.
     pub fn token(&self, id: TokenId) -> Result<Option<EnrolToken>, IndexError> {
-        get(&self.tokens, id.as_bytes())
+        get(&self.tables[Table::Tokens], id.as_bytes())
     }
 
     /// The enrolment with this id.
     pub fn enrolment(&self, id: EnrolmentId) -> Result<Option<Enrolment>, IndexError> {
-        get(&self.enrolments, id.as_bytes())
+        get(&self.tables[Table::Enrolments], id.as_bytes())
     }
 
     /// All enrolments, in the order in which they were asked for.
     pub fn enrolments(&self) -> Result<Vec<Enrolment>, IndexError> {
-        let mut enrolments: Vec<Enrolment> = values(self.enrolments.iter())?;
+        let mut enrolments: Vec<Enrolment> = values(self.tables[Table::Enrolments].iter())?;
         enrolments.sort_by_key(|enrolment| (enrolment.requested_at, enrolment.id));
         Ok(enrolments)
     }
 
     /// The device with this id.
     pub fn device(&self, id: DeviceId) -> Result<Option<Device>, IndexError> {
-        get(&self.devices, id.as_bytes())
+        get(&self.tables[Table::Devices], id.as_bytes())
     }
 
     /// The device whose public key has this checksum.
     pub fn device_by_key(&self, key: Sha256) -> Result<Option<Device>, IndexError> {
-        self.device_behind(self.keys.get(key.as_bytes())?)
+        self.device_behind(self.tables[Table::Keys].get(key.as_bytes())?)
     }
 
     /// The device in whose name uploads come with the token that has this checksum.
     pub fn device_by_upload_token(&self, hash: Sha256) -> Result<Option<Device>, IndexError> {
-        self.device_behind(self.upload_tokens.get(hash.as_bytes())?)
+        self.device_behind(self.tables[Table::UploadTokens].get(hash.as_bytes())?)
     }
 
     /// The device with this serial.
     pub fn device_by_serial(&self, serial: &str) -> Result<Option<Device>, IndexError> {
-        self.device_behind(self.serials.get(serial.as_bytes())?)
+        self.device_behind(self.tables[Table::Serials].get(serial.as_bytes())?)
     }
 
     fn device_behind(&self, id: Option<sled::IVec>) -> Result<Option<Device>, IndexError> {
-        id.map_or(Ok(None), |id| get(&self.devices, &id))
+        id.map_or(Ok(None), |id| get(&self.tables[Table::Devices], &id))
     }
 
     /// All devices, by serial.
     pub fn devices(&self) -> Result<Vec<Device>, IndexError> {
-        let mut devices: Vec<Device> = values(self.devices.iter())?;
+        let mut devices: Vec<Device> = values(self.tables[Table::Devices].iter())?;
         devices.sort_by(|a, b| a.serial.cmp(&b.serial));
         Ok(devices)
     }
 
     /// What happened to the device with this serial, and to those that had it before, oldest first.
     pub fn history(&self, serial: &str) -> Result<Vec<Happened>, IndexError> {
-        values(self.history.scan_prefix(history_prefix(serial)))
+        values(self.tables[Table::History].scan_prefix(history_prefix(serial)))
     }
 
     /// How many recordings a device has declared.
     pub fn count_declared(&self, device: DeviceId) -> Result<u64, IndexError> {
-        self.declared.scan_prefix(device.as_bytes()).try_fold(0, |count, row| Ok(row.map(|_| count + 1)?))
+        self.tables[Table::Declared]
+            .scan_prefix(device.as_bytes())
+            .try_fold(0, |count, row| Ok(row.map(|_| count + 1)?))
     }
 
     /// What a device declared under this `rid`.
     pub fn declared(&self, device: DeviceId, rid: RecordingId) -> Result<Option<DeclaredRow>, IndexError> {
-        get(&self.declared, &recording_key(device, rid))
+        get(&self.tables[Table::Declared], &recording_key(device, rid))
     }
 
     /// All contents that are stored under this `rid`, by revision: nearly always one, or none.
     pub fn stored(&self, device: DeviceId, rid: RecordingId) -> Result<Vec<Manifest>, IndexError> {
-        self.stored.scan_prefix(recording_key(device, rid)).map(|row| read_manifest(&row?.1)).collect()
+        self.tables[Table::Stored].scan_prefix(recording_key(device, rid)).map(|row| read_manifest(&row?.1)).collect()
     }
 
     /// The recording that this upload brought.
     pub fn stored_by_upload(&self, upload: UploadId) -> Result<Option<Manifest>, IndexError> {
-        let Some(key) = self.uploads.get(upload.as_bytes())? else {
+        let Some(key) = self.tables[Table::Uploads].get(upload.as_bytes())? else {
             return Ok(None);
         };
-        self.stored.get(key)?.map(|text| read_manifest(&text)).transpose()
+        self.tables[Table::Stored].get(key)?.map(|text| read_manifest(&text)).transpose()
     }
 
     /// Whether this device had this upload, and it expired.
     pub fn expired(&self, device: DeviceId, upload: UploadId) -> Result<bool, IndexError> {
-        Ok(self.expired.get(upload.as_bytes())?.is_some_and(|of| of == device.as_bytes()))
+        Ok(self.tables[Table::Expired].get(upload.as_bytes())?.is_some_and(|of| of == device.as_bytes()))
     }
 
     /// The manifest stored under the same `rid` and revision as `recording`, byte for byte.
     pub fn manifest_of(&self, recording: &Recording) -> Result<Option<Vec<u8>>, IndexError> {
         let key = revision_key(recording.device, recording.rid, recording.revision);
-        Ok(self.stored.get(key)?.map(|text| text.to_vec()))
+        Ok(self.tables[Table::Stored].get(key)?.map(|text| text.to_vec()))
     }
 
     /// How many declared recordings are not stored as they were declared last.
     pub fn declared_not_stored(&self) -> Result<u64, IndexError> {
         let mut count = 0;
-        for row in &self.declared {
+        for row in &self.tables[Table::Declared] {
             let (key, row) = row?;
             let declared = read::<DeclaredRow>(&row)?.declared;
             let mut is_stored = false;
-            for stored in self.stored.scan_prefix(key) {
+            for stored in self.tables[Table::Stored].scan_prefix(key) {
                 let sha256 = read_manifest(&stored?.1)?.recording.sha256;
                 is_stored |= declared.sha256.is_none_or(|declared| declared == sha256);
             }
@@ -210,19 +202,22 @@ impl Index {
 
     /// All stored recordings, by start.
     pub fn recordings(&self) -> Result<Vec<StoredRow>, IndexError> {
-        self.stored_rows(self.stored.iter())
+        self.stored_rows(self.tables[Table::Stored].iter())
     }
 
     /// The stored recordings of one device, by start.
     pub fn recordings_of(&self, device: DeviceId) -> Result<Vec<StoredRow>, IndexError> {
-        self.stored_rows(self.stored.scan_prefix(device.as_bytes()))
+        self.stored_rows(self.tables[Table::Stored].scan_prefix(device.as_bytes()))
     }
 
     fn stored_rows(&self, rows: sled::Iter) -> Result<Vec<StoredRow>, IndexError> {
         let mut recordings = Vec::new();
         for row in rows {
             let (key, text) = row?;
-            recordings.push(StoredRow { manifest: read_manifest(&text)?, deleted_at: get(&self.deleted, &key)? });
+            recordings.push(StoredRow {
+                manifest: read_manifest(&text)?,
+                deleted_at: get(&self.tables[Table::Deleted], &key)?,
+            });
         }
         recordings.sort_by(|a, b| {
             let (a, b) = (&a.manifest.recording, &b.manifest.recording);
@@ -238,18 +233,18 @@ impl Index {
         rid: RecordingId,
         revision: u32,
     ) -> Result<Option<DateTime<FixedOffset>>, IndexError> {
-        get(&self.deleted, &revision_key(device, rid, revision))
+        get(&self.tables[Table::Deleted], &revision_key(device, rid, revision))
     }
 
     /// Up to where the journal is in the index; `None` if it holds nothing yet.
     pub fn applied(&self) -> Result<Option<Mark>, IndexError> {
-        get(&self.applied, APPLIED)
+        get(&self.tables[Table::Applied], APPLIED)
     }
 
     /// How many rows of the two are not the same: their values differ, or only one index has them.
     pub fn differences(&self, other: &Self) -> Result<u64, IndexError> {
         let mut differences = 0;
-        for (ours, theirs) in self.trees().into_iter().zip(other.trees()) {
+        for (ours, theirs) in self.tables.all().iter().zip(other.tables.all()) {
             let (mut ours, mut theirs) = (ours.iter(), theirs.iter());
             let (mut our, mut their) = (ours.next().transpose()?, theirs.next().transpose()?);
             while our.is_some() || their.is_some() {
@@ -268,24 +263,6 @@ impl Index {
             }
         }
         Ok(differences)
-    }
-
-    fn trees(&self) -> [&sled::Tree; 13] {
-        [
-            &self.devices,
-            &self.keys,
-            &self.serials,
-            &self.tokens,
-            &self.upload_tokens,
-            &self.enrolments,
-            &self.declared,
-            &self.stored,
-            &self.uploads,
-            &self.expired,
-            &self.deleted,
-            &self.history,
-            &self.applied,
-        ]
     }
 }
 

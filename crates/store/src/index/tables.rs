@@ -1,0 +1,117 @@
+//! The tables of the index, each a tree of sled's.
+
+use std::ops::Index as At;
+
+use sled::Tree;
+use sled::transaction::TransactionalTree;
+
+/// One table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Devices by id.
+    Devices,
+    /// Device ids by the checksum of their key.
+    Keys,
+    /// Device ids by serial.
+    Serials,
+    /// Enrolment tokens by id.
+    Tokens,
+    /// Device ids by the checksum of a token for uploads.
+    UploadTokens,
+    /// Enrolments by id.
+    Enrolments,
+    /// What devices declared, by device and recording.
+    Declared,
+    /// Manifests by device, recording and revision.
+    Stored,
+    /// Keys of `Stored` by the upload that brought it.
+    Uploads,
+    /// Device ids by an upload of theirs that expired.
+    Expired,
+    /// When the device deleted its copy, by the keys of `Stored`.
+    Deleted,
+    /// What happened to devices, by serial and place in the journal.
+    History,
+    /// How far the journal is in the index: one row.
+    Applied,
+}
+
+impl Table {
+    /// In the order of their places.
+    const ALL: [Self; 13] = [
+        Self::Devices,
+        Self::Keys,
+        Self::Serials,
+        Self::Tokens,
+        Self::UploadTokens,
+        Self::Enrolments,
+        Self::Declared,
+        Self::Stored,
+        Self::Uploads,
+        Self::Expired,
+        Self::Deleted,
+        Self::History,
+        Self::Applied,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Devices => "devices",
+            Self::Keys => "keys",
+            Self::Serials => "serials",
+            Self::Tokens => "tokens",
+            Self::UploadTokens => "upload_tokens",
+            Self::Enrolments => "enrolments",
+            Self::Declared => "declared",
+            Self::Stored => "stored",
+            Self::Uploads => "uploads",
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+            Self::History => "history",
+            Self::Applied => "applied",
+        }
+    }
+}
+
+/// All tables, for reading; a transaction sees them as `Tables<TransactionalTree>`.
+#[derive(Clone)]
+pub(super) struct Tables<T = Tree>(Vec<T>);
+
+impl Tables {
+    pub(super) fn open(db: &sled::Db) -> sled::Result<Self> {
+        Table::ALL.into_iter().map(|table| db.open_tree(table.name())).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// As one transaction wants them.
+    pub(super) fn all(&self) -> &[Tree] {
+        &self.0
+    }
+}
+
+impl Tables<TransactionalTree> {
+    /// Those that a transaction over [`Tables::all`] gives.
+    pub(super) fn of(trees: &[TransactionalTree]) -> Self {
+        Self(trees.to_vec())
+    }
+}
+
+impl<T> At<Table> for Tables<T> {
+    type Output = T;
+
+    fn index(&self, table: Table) -> &T {
+        &self.0[table as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_its_place_and_a_name_of_its_own() {
+        for (place, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table as usize, place);
+            assert_eq!(Table::ALL.iter().filter(|other| other.name() == table.name()).count(), 1);
+        }
+    }
+}
