@@ -298,7 +298,7 @@ fn differing_rows_are_counted() {
     let ((_a, whole), (_b, part)) = (rebuilt(&facts), rebuilt(&facts[..facts.len() - 1]));
     assert_eq!(whole.differences(&whole).unwrap(), 0);
     assert!(whole.differences(&part).unwrap() >= 1);
-    whole.devices.insert(b"more", b"row").unwrap();
-    part.devices.insert(b"other", b"row").unwrap();
+    whole.tables[Table::Devices].insert(b"more", b"row").unwrap();
+    part.tables[Table::Devices].insert(b"other", b"row").unwrap();
     assert!(part.differences(&whole).unwrap() >= 3);
 }
