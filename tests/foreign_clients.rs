@@ -39,28 +39,40 @@ impl Dock {
         format!("https://localhost:{}/device/v1/uploads", self.world.address.port())
     }
 
+    fn file(&self, way: &str, size: usize) -> (PathBuf, Vec<u8>) {
+        let content = bytes(Sha256::of(way.as_bytes()).as_bytes()[0].into(), size);
+        let file = self.world.path().join(format!("{way}.mp4"));
+        fs::write(&file, &content).unwrap();
+        (file, content)
+    }
+
+    /// A client that can check the server's certificate.
+    fn client(&self, program: &Path) -> Command {
+        let ca = self.certificates.path().join("ca.pem");
+        let mut client = Command::new(program);
+        for variable in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"] {
+            client.env(variable, &ca);
+        }
+        client
+    }
+
     /// Lets a client upload a file in the way that it knows by this name.
     fn run(&self, program: &Path, script: &str, way: &str) -> Vec<u8> {
         // What is to be cut must not be through before.
         let size = if way.ends_with("resumed") || way == "terminated" { 48 * MIB } else { 7 * MIB + 123 };
-        let content = bytes(Sha256::of(way.as_bytes()).as_bytes()[0].into(), size);
-        let file = self.world.path().join(format!("{way}.mp4"));
-        fs::write(&file, &content).unwrap();
-        let ca = self.certificates.path().join("ca.pem");
-        let mut client = Command::new(program);
-        client.arg(installed(script)).args([&self.url(), &self.token]).arg(&file).arg(way);
-        for variable in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"] {
-            client.env(variable, &ca);
-        }
-        let output = client.output().unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{script} {way}: {out}{err}");
+        let (file, content) = self.file(way, size);
+        let mut client = self.client(program);
+        output(client.arg(installed(script)).args([&self.url(), &self.token]).arg(&file).arg(way));
         content
     }
 
     /// The same, and what came of it.
     fn takes(&self, program: &Path, script: &str, way: &str) {
         let sha256 = Sha256::of(&self.run(program, script, way));
+        self.has(script, way, sha256);
+    }
+
+    fn has(&self, script: &str, way: &str, sha256: Sha256) {
         let recordings = self.world.recordings();
         let row = recordings.iter().find(|row| row["sha256"] == sha256.to_string());
         let row = row.unwrap_or_else(|| panic!("{script} {way} is not in {recordings:?}"));
@@ -70,6 +82,14 @@ impl Dock {
         assert_eq!(self.world.stored()[path], sha256, "{script} {way}");
         assert!(self.world.incoming().is_empty(), "{script} {way} left an upload behind");
     }
+}
+
+/// What it printed, if it is content.
+fn output(client: &mut Command) -> String {
+    let output = client.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{client:?}: {out}{err}");
+    out.into_owned()
 }
 
 #[test]
@@ -127,6 +147,38 @@ fn aiotus_uploads() {
     for way in ["whole", "chunked"] {
         dock.takes(&installed("venv/bin/python"), "aiotus_upload.py", way);
     }
+}
+
+#[test]
+fn tus_cli_uploads() {
+    let dock = Dock::new();
+    let tus = |arguments: &[&str]| {
+        let mut client = dock.client(&installed("bin/tus"));
+        client.env("TUS_ENDPOINT", dock.url()).env("TUS_BEARER_TOKEN", &dock.token);
+        output(client.args(arguments)).trim().to_owned()
+    };
+    let start = ["--metadata", "start=2026-11-20T14:03:22+01:00"];
+    for (way, options) in [("whole", &[][..]), ("chunked", &["--chunk-size", "1000003"])] {
+        let (file, content) = dock.file(way, 7 * MIB + 123);
+        let name = format!("filename={way}.mp4");
+        let upload = ["upload", file.to_str().unwrap(), "--metadata", &name];
+        tus(&[&upload[..], &start, options].concat());
+        dock.has("tus-cli", way, Sha256::of(&content));
+    }
+    // Made first, asked for, filled by another run of the program.
+    let (file, content) = dock.file("created", 3 * MIB);
+    let file = file.to_str().unwrap();
+    let create = ["create", file, "--metadata", "filename=created.mp4"];
+    let url = tus(&[&create[..], &start].concat());
+    let asked: serde_json::Value = serde_json::from_str(&tus(&["info", "--output", "json", &url])).unwrap();
+    assert_eq!((&asked["offset"], &asked["length"]), (&0.into(), &content.len().into()));
+    assert_eq!(asked["metadata"]["filename"], "created.mp4");
+    tus(&["upload", file, &url]);
+    dock.has("tus-cli", "created", Sha256::of(&content));
+    let given_up = tus(&["create", "--length", "5MiB"]);
+    tus(&["terminate", &given_up]);
+    assert!(dock.world.incoming().is_empty());
+    assert_eq!(dock.world.recordings().len(), 3);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Clients that others wrote, as `tests/foreign` names them: from npm and PyPI, in the versions that are pinned there.
+//! Clients that others wrote, as `tests/foreign` names them: from npm, PyPI and crates.io, in the versions that are pinned there.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,9 @@ const SOURCE: &str = "tests/foreign";
 /// Where they are installed, in cargo's folder for what is built.
 const TARGET: &str = "foreign";
 /// What decides whether they have to be installed anew.
-const PINNED: [&str; 2] = ["package-lock.json", "requirements.txt"];
+const PINNED: [&str; 3] = ["package-lock.json", "requirements.txt", CRATES];
+/// Programs from crates.io, one to a line, as `cargo install` takes them.
+const CRATES: &str = "crates.txt";
 
 /// Whether Python is there with what Debian has in a package of its own.
 pub(crate) fn python_makes_environments() -> bool {
@@ -37,6 +39,17 @@ pub(crate) fn install(root: &Path) -> anyhow::Result<()> {
     run(Command::new("python3").args(["-m", "venv", "--clear", "venv"]), &target)?;
     let pip = target.join("venv/bin/pip");
     run(Command::new(pip).args(["install", "--quiet", "--requirement", "requirements.txt"]), &target)?;
+    for program in fs::read_to_string(source.join(CRATES))?.lines() {
+        // Unoptimised, since it is built to be run a few times; with the versions that its authors tried it with.
+        let mut cargo = crate::cargo_command();
+        cargo.args(["install", "--quiet", "--locked", "--debug", program, "--root", "."]);
+        run(cargo.env("CARGO_TARGET_DIR", "build").env_remove("RUSTFLAGS"), &target)?;
+    }
+    // Hundreds of megabytes that only building needed.
+    match fs::remove_dir_all(target.join("build")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
     Ok(fs::write(stamp, pinned)?)
 }
 

@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, bail};
 
 /// Programs that the tests call, and the Debian packages that hold them.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 10] = [
     ("ffmpeg", "ffmpeg"),
     ("curl", "curl"),
     ("openssl", "openssl"),
@@ -23,6 +23,7 @@ const TOOLS: [(&str, &str); 9] = [
     ("npm", "npm"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("strip", "binutils"),
+    ("faketime", "faketime"),
 ];
 
 /// Fault campaigns, and the test of each.
