@@ -1,5 +1,7 @@
 //! `longshore-agent`: offloads folders and cards to a Longshore server.
 
+mod simulate;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use longshore_agent::backoff::Pace;
 use longshore_agent::config::{Config, ConfigError};
 use longshore_agent::device_clock::DeviceClock;
 use longshore_agent::enrol::{About, enrol};
+use longshore_agent::fleet::day::Size;
 use longshore_agent::offload::{Offload, OffloadError, Options};
 use longshore_agent::progress;
 use longshore_agent::state::State;
@@ -48,6 +51,25 @@ enum Command {
         /// The settings; config/longshore-agent.toml explains them.
         #[arg(long, value_name = "FILE", default_value = "/etc/longshore-agent.toml")]
         config: PathBuf,
+    },
+    /// Simulate a fleet of body cameras and recorders for a day of sixteen hours, from setting them up to the end of their
+    /// shifts; for tests of a server. Each is this agent, with recordings that play.
+    Fleet {
+        /// An enrolment text that all of them may use.
+        #[arg(long, value_name = "TEXT")]
+        url: String,
+        /// Folder for cards and states, which must be new or empty; the truth about the day is written to truth.json there.
+        #[arg(long, value_name = "DIR")]
+        folder: PathBuf,
+        /// Number of body cameras.
+        #[arg(long, default_value_t = 25)]
+        cameras: usize,
+        /// Number of recorders in vehicles.
+        #[arg(long, default_value_t = 5)]
+        recorders: usize,
+        /// The same seed gives the same day.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Send the recordings in a folder, and delete each one for which the server has given a valid receipt.
     Offload {
@@ -111,6 +133,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let config = Config::read(&config)?;
             let state = State::open(&config.state)?;
             work(config.options()?, state, config.pace(), observer).await
+        }
+        Command::Fleet { url, folder, cameras, recorders, seed } => {
+            simulate::simulate(&url, folder, Size { cameras, recorders }, seed).await
         }
         Command::Offload { folder, state, once, keep, events } => {
             let watch = Watch::folder(&folder);

@@ -96,13 +96,15 @@ impl Sums {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     const EVENT: &str = "EVENT/a.mp4";
     const OTHER: &str = "NORMAL/b.mp4";
 
     fn made(name: &str) -> Made {
-        Made { name: name.into(), size: 3, sha256: Sha256::of(name.as_bytes()) }
+        Made { name: name.into(), start: DateTime::UNIX_EPOCH, size: 3, sha256: Sha256::of(name.as_bytes()) }
     }
 
     /// As it should be.

@@ -34,10 +34,20 @@ pub struct Camera {
     pub state: PathBuf,
     /// What it scanned.
     pub text: EnrolmentText,
+    /// What it says of itself.
+    pub about: About,
     /// The bay that it is in, which leads to the server of the text.
     pub bay: SocketAddr,
     /// How far its clock is ahead.
     pub ahead: TimeDelta,
+    /// How long it waits between its calls, and between two looks at its card.
+    pub pace: Pace,
+}
+
+/// The pace of a camera in a dock.
+#[must_use]
+pub fn in_dock() -> Pace {
+    Pace { first: FIRST_WAIT, longest: LONGEST_WAIT, rescan: LOOK_EVERY, ..Pace::default() }
 }
 
 /// Why a camera stopped.
@@ -74,13 +84,12 @@ impl Camera {
     /// # Errors
     /// [`CameraError`]; what may pass is none.
     pub async fn run(self, observer: Arc<dyn Observer>) -> Result<(), CameraError> {
-        let Self { card, state, mut text, bay, ahead } = self;
+        let Self { card, state, mut text, about, bay, ahead, pace } = self;
         let (state, clock) = (State::open(&state)?, Arc::new(Ahead(ahead)));
-        let pace = Pace { first: FIRST_WAIT, longest: LONGEST_WAIT, rescan: LOOK_EVERY, ..Pace::default() };
         let bay = format!("https://{bay}");
         text.server = bay.parse()?;
         let own = DeviceClock::new(clock.clone());
-        let mut identity = enrol(&state, &text, About::default(), &own, &pace, &*observer).await?;
+        let mut identity = enrol(&state, &text, about, &own, &pace, &*observer).await?;
         // The server tells its own address; a camera in a dock has no way to it but the bay.
         identity.server.urls = vec![bay];
         state.keep_identity(&identity)?;

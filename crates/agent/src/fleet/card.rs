@@ -26,6 +26,8 @@ pub struct Shot {
 pub struct Made {
     /// Path below the card's folder.
     pub name: String,
+    /// When it begins, by the camera's clock.
+    pub start: DateTime<Utc>,
     /// Bytes.
     pub size: u64,
     /// Checksum of what was written, taken while it was.
@@ -54,7 +56,7 @@ pub fn fill(
         // A camera closes the file when the recording ends, and its clock dates it.
         let end = SystemTime::from(*start) + Duration::from_secs(clip::SECONDS.into());
         file.get_ref().set_modified(end)?;
-        made.push(Made { name: name.clone(), size: *size, sha256 });
+        made.push(Made { name: name.clone(), start: *start, size: *size, sha256 });
     }
     Ok(made)
 }
@@ -70,7 +72,10 @@ mod tests {
         let shot = Shot { name: "EVENT/20261121_140322.mp4".into(), start, size: 300_000 };
         let made = fill(folder.path(), "B4-1", std::slice::from_ref(&shot), |_| Ok(())).unwrap();
         let path = folder.path().join(&shot.name);
-        assert_eq!(made, [Made { name: shot.name, size: 300_000, sha256: Sha256::of(&fs::read(&path).unwrap()) }]);
+        assert_eq!(
+            made,
+            [Made { name: shot.name, start, size: 300_000, sha256: Sha256::of(&fs::read(&path).unwrap()) }]
+        );
         let modified: DateTime<Utc> = path.metadata().unwrap().modified().unwrap().into();
         assert_eq!((modified - start).num_seconds(), i64::from(clip::SECONDS));
     }
