@@ -143,6 +143,8 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         },
     };
     let engine = Engine::start(parts).await?;
+    let completing = engine.clone();
+    actix_web::rt::spawn(async move { completing.keep_completing().await });
 
     // 7. The edge: the port and the local socket.
     let (drain, draining) = watch::channel(false);

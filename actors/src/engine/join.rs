@@ -1,14 +1,20 @@
 //! A recording is joined of its parts: their bytes are read from the disk and go the way of all bytes, through a request's
 //! hold on the transfer.
 
+use std::time::Duration;
+
 use longshore_model::{DeviceId, RunningHash, UploadId};
 use longshore_store::incoming::IncomingError;
+use tokio::time::sleep;
 
 use super::{Engine, Held};
+use crate::kit::blocking;
 use crate::sessions::AttachError;
 use crate::storage::StorageError;
 use crate::upload::{Attachment, EndError, Ended, Evicted, Wants, WriteError};
 
+/// Between two looks whether what was joined is stored.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes that are read at once: as many as are written at once.
 const PIECE: usize = 1024 * 1024;
 
@@ -33,7 +39,7 @@ impl From<WriteError> for JoinError {
 }
 
 impl Engine {
-    /// Joins the recording of `upload` of its parts, and discards them. A part counts only if its bytes are those that came,
+    /// Joins the recording of `upload` of its parts, and discards them once it is stored. A part counts only if its bytes are those that came,
     /// so the whole counts only when all of them were read: until then nothing of it is committed.
     ///
     /// # Errors
@@ -42,7 +48,7 @@ impl Engine {
         let ended = match self.attach(device, upload, Wants::AppendWhole).await? {
             Held::Stored { length, receipt, .. } => Ended { offset: length, receipt },
             Held::Transfer(mut attachment) => {
-                // Nothing is left if it was joined, and did not become a recording then.
+                // Nothing is left if it was joined before, and did not become a recording then.
                 let parts = if attachment.left() == 0 { &[] } else { parts };
                 for part in parts {
                     if let Err(error) = self.copy(device, *part, &mut attachment).await {
@@ -55,13 +61,49 @@ impl Engine {
                 attachment.end().await?
             }
         };
+        self.discard_parts(device, upload, parts.to_vec()).await?;
+        Ok(ended)
+    }
+
+    /// Discards the parts of a recording once it is stored: that all bytes are here is not enough, since they may be other ones
+    /// when they are read from the medium again. If that takes long, it goes on beside the caller.
+    pub(super) async fn discard_parts(
+        &self,
+        device: DeviceId,
+        whole: UploadId,
+        parts: Vec<UploadId>,
+    ) -> Result<(), AttachError> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        if self.incoming.find(device, whole).is_none() {
+            return self.discard_now(device, whole, &parts).await;
+        }
+        let engine = self.clone();
+        tokio::spawn(async move {
+            // Should the server stop meanwhile, the next request that joins them finds the recording, or they expire.
+            while engine.incoming.find(device, whole).is_some() && !*engine.draining.borrow() {
+                sleep(LOOK_EVERY).await;
+            }
+            if let Err(error) = engine.discard_now(device, whole, &parts).await {
+                tracing::warn!(upload = %whole, %device, %error, "the parts of a recording were not discarded");
+            }
+        });
+        Ok(())
+    }
+
+    async fn discard_now(&self, device: DeviceId, whole: UploadId, parts: &[UploadId]) -> Result<(), AttachError> {
+        let index = self.catalogue.index().clone();
+        if blocking(move || index.stored_by_upload(whole)).await?.is_none() {
+            return Ok(());
+        }
         for part in parts {
             if let Err(error) = self.terminate(device, *part).await {
                 // Those of a request that came before are gone, and what is left expires.
-                tracing::debug!(%part, %error, "a part of a recording that is complete was not discarded");
+                tracing::debug!(%part, %error, "a part of a recording that is stored was not discarded");
             }
         }
-        Ok(ended)
+        Ok(())
     }
 
     async fn copy(&self, device: DeviceId, upload: UploadId, attachment: &mut Attachment) -> Result<(), JoinError> {

@@ -3,6 +3,7 @@
 mod devices;
 mod join;
 mod uploads;
+mod whole;
 
 use std::convert::Infallible;
 use std::io;

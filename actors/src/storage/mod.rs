@@ -33,6 +33,9 @@ use crate::upload::Segment;
 
 /// Threads that may wait for the disk at once. Four stalled writes must not hold up the others; a pool of four did.
 pub(crate) const POOL: usize = 32;
+/// Uploads that are compared with what their devices say at once: each reads all that came, which takes minutes, and takes a
+/// thread of the pool from those who write.
+const COMPARISONS: usize = 1;
 /// Threads besides, for reads of the index.
 pub(crate) const OTHER_BLOCKING: usize = 8;
 
@@ -51,6 +54,7 @@ pub(crate) struct StorageParts {
     stopping: Arc<AtomicBool>,
     /// Jobs of a writer that is gone still hold their permits: together there are never more than the threads.
     pool: Arc<Semaphore>,
+    comparing: Arc<Semaphore>,
 }
 
 /// The actor; it holds no state of its own but the way to the disk.
@@ -118,6 +122,8 @@ pub(crate) struct RollForward(pub(crate) UploadId);
 pub(crate) enum Clear {
     /// It is given up; refused once it began to become a recording.
     GivenUp,
+    /// Its time is over; refused if it came further meanwhile.
+    Expired,
     /// It is recorded as a recording.
     Finished,
 }
@@ -150,6 +156,7 @@ impl StorageParts {
             reserving: Arc::default(),
             stopping: Arc::default(),
             pool: Arc::new(Semaphore::new(POOL)),
+            comparing: Arc::new(Semaphore::new(COMPARISONS)),
         }
     }
 
@@ -355,6 +362,7 @@ impl Handler<Discard> for StorageWriter {
         let incoming = self.parts.incoming.clone();
         self.run(move || match why {
             Clear::GivenUp => incoming.discard(upload),
+            Clear::Expired => incoming.expire(upload),
             Clear::Finished => incoming.finish(upload),
         })
     }

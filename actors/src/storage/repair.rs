@@ -136,7 +136,7 @@ impl StorageParts {
         aside.sort_unstable();
         let why = "its bytes differ, and others of its device lie aside that are newer";
         for (_, upload) in aside.into_iter().rev().skip(KEPT_OF_A_DEVICE) {
-            match self.incoming.discard(upload) {
+            match self.incoming.discard_aside(upload) {
                 Ok(()) => tracing::info!(%upload, why, "an upload was given up"),
                 Err(error) => tracing::warn!(%upload, %error, "an upload's incoming folder could not be removed"),
             }
@@ -158,8 +158,12 @@ impl Handler<Repair> for StorageWriter {
     type Result = ResponseFuture<Result<Repaired, StorageError>>;
 
     fn handle(&mut self, Repair(upload, sums): Repair, _: &mut Self::Context) -> Self::Result {
-        let parts = self.parts.clone();
-        self.run(move || repair(&parts, upload, &sums))
+        let (parts, comparing) = (self.parts.clone(), Arc::clone(&self.parts.comparing));
+        let repairing = self.run(move || repair(&parts, upload, &sums));
+        Box::pin(async move {
+            let _turn = comparing.acquire().await.map_err(|_| StorageError::Unavailable)?;
+            repairing.await
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What follows from a write or a sync that the disk refused: nothing new is taken before it has shown that it works.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 
 use longshore_store::files::{self, Files};
@@ -17,14 +17,15 @@ pub(super) struct Suspicion(Arc<Suspected>);
 
 #[derive(Default)]
 struct Suspected {
-    is: AtomicBool,
+    /// Failures since the disk showed last that it works.
+    failures: AtomicU64,
     one_at_a_time: Mutex<()>,
 }
 
 impl Suspicion {
     /// Takes note of what came of a job.
     pub(super) fn note(&self, error: &StorageError) {
-        if matches!(error, StorageError::Io(_)) && !self.0.is.swap(true, Ordering::AcqRel) {
+        if matches!(error, StorageError::Io(_)) && self.0.failures.fetch_add(1, Ordering::AcqRel) == 0 {
             tracing::error!(%error, "the storage failed: look at the kernel's log for errors of its disk, or of its share. It is tried before anything new is taken");
         }
     }
@@ -32,7 +33,7 @@ impl Suspicion {
     /// Returns if there is none, or if the disk has just shown that it works. What is refused here is no transfer's fault:
     /// none may come to rest for it.
     pub(super) fn clear(&self, files: &dyn Files) -> Result<(), StorageError> {
-        if !self.0.is.load(Ordering::Acquire) {
+        if self.0.failures.load(Ordering::Acquire) == 0 {
             return Ok(());
         }
         let _alone = match self.0.one_at_a_time.try_lock() {
@@ -43,10 +44,14 @@ impl Suspicion {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
         };
+        let before = self.0.failures.load(Ordering::Acquire);
         match files::prove(files, PROOF) {
             Ok(()) => {
-                self.0.is.store(false, Ordering::Release);
-                tracing::info!("the storage takes and gives back what is written again");
+                // What failed meanwhile is not made up for by what went well: the next one tries it again.
+                let proven = self.0.failures.compare_exchange(before, 0, Ordering::AcqRel, Ordering::Acquire);
+                if proven.is_ok() {
+                    tracing::info!("the storage takes and gives back what is written again");
+                }
                 Ok(())
             }
             // Full is not broken: what has room is taken.

@@ -74,6 +74,14 @@ struct Known {
     stored: Vec<Manifest>,
 }
 
+/// What the index says of bytes that arrived.
+enum Judged {
+    /// They are stored already.
+    Stored(Receipted),
+    /// They are to be placed.
+    New(Arc<Transfer>, Box<Known>),
+}
+
 /// What completing needs.
 #[derive(Clone)]
 pub(crate) struct Completer {
@@ -90,25 +98,21 @@ impl Completer {
         let Some(rid) = identity.rid() else {
             return Err(CompleteError::Internal("a part is to become a recording".to_owned()));
         };
-        let Known { row, stored, device } = self.known(identity.device, rid).await?;
-        // A device that had no time to compute it before may have declared it since.
-        if let Some(declared) = identity.sha256.or(row.declared.sha256).filter(|declared| *declared != found) {
-            return Err(self.mismatch(transfer, &device, rid, declared, found).await);
-        }
-        if let Some(stored) = stored.iter().find(|stored| stored.recording.sha256 == found) {
-            // Its first copy was recorded while this one was on its way.
-            let receipt = Some(stored.receipt.clone()).filter(|_| device.state.gets_receipts());
-            drop(transfer);
-            self.clear_up(identity.upload, Clear::GivenUp).await;
-            return Ok(Receipted { rid, length, receipt });
-        }
+        let transfer = match self.judge(transfer, rid, found).await? {
+            Judged::Stored(receipted) => return Ok(receipted),
+            Judged::New(transfer, _) => transfer,
+        };
         let medium = self.writer.send(ReadBack(Arc::clone(&transfer))).await.map_err(StorageError::from)??;
         if let Some(medium) = medium.filter(|medium| *medium != found) {
             drop(transfer);
             return Err(self.unfaithful(&identity, rid, found, medium).await);
         }
-        // That took its time; what people changed meanwhile counts.
-        let Known { row, stored, device } = self.known(identity.device, rid).await?;
+        // That took its time; what people changed, and what the device declared meanwhile, counts.
+        let (transfer, known) = match self.judge(transfer, rid, found).await? {
+            Judged::Stored(receipted) => return Ok(receipted),
+            Judged::New(transfer, known) => (transfer, known),
+        };
+        let Known { row, stored, device } = *known;
         let revision = stored.last().map_or(1, |newest| newest.recording.revision + 1);
         let now = self.clock.now();
         let content = Content { length, sha256: found, revision };
@@ -116,6 +120,25 @@ impl Completer {
         let manifest = Manifest::sign(recording, now, &self.key)?;
         let manifest = self.writer.send(Place(manifest, transfer)).await.map_err(StorageError::from)??;
         self.record(manifest).await
+    }
+
+    /// Compares what arrived with what the index says now.
+    async fn judge(&self, transfer: Arc<Transfer>, rid: RecordingId, found: Sha256) -> Result<Judged, CompleteError> {
+        let (identity, length) = (transfer.identity(), transfer.committed().offset);
+        let known = self.known(identity.device, rid).await?;
+        // A device that had no time to compute it before may have declared it since.
+        let declared = identity.sha256.or(known.row.declared.sha256);
+        if let Some(declared) = declared.filter(|declared| *declared != found) {
+            return Err(self.mismatch(transfer, &known.device, rid, declared, found).await);
+        }
+        let Some(stored) = known.stored.iter().find(|stored| stored.recording.sha256 == found) else {
+            return Ok(Judged::New(transfer, Box::new(known)));
+        };
+        // Its first copy was recorded while this one was on its way.
+        let receipt = Some(stored.receipt.clone()).filter(|_| known.device.state.gets_receipts());
+        drop(transfer);
+        self.clear_up(identity.upload, Clear::GivenUp).await;
+        Ok(Judged::Stored(Receipted { rid, length, receipt }))
     }
 
     async fn known(&self, device: DeviceId, rid: RecordingId) -> Result<Known, CompleteError> {

@@ -10,10 +10,11 @@ use longshore_store::files::{Entry, File, Files, SimulatedDisk, Space, Standing}
 enum Gate {
     Open,
     ClosedForRenames,
+    ClosedForReads,
     Closed,
 }
 
-/// Calls that change the disk wait at the gate.
+/// Calls that change the disk, or read it, wait at the gate.
 #[derive(Clone)]
 pub(crate) struct GatedDisk {
     disk: SimulatedDisk,
@@ -43,6 +44,10 @@ impl GatedDisk {
         self.set(Gate::ClosedForRenames);
     }
 
+    pub(crate) fn close_for_reads(&self) {
+        self.set(Gate::ClosedForReads);
+    }
+
     /// From now on a bit is wrong in what is read.
     pub(crate) fn damage(&self, damaged: bool) {
         self.damaged.store(damaged, Ordering::SeqCst);
@@ -54,8 +59,11 @@ impl GatedDisk {
     }
 
     fn pass(&self, rename: bool) {
-        let shut = |gate: &mut Gate| *gate == Gate::Closed || (rename && *gate == Gate::ClosedForRenames);
-        drop(self.gate.1.wait_while(self.gate.0.lock().unwrap(), shut).unwrap());
+        self.wait(|gate| gate == Gate::Closed || (rename && gate == Gate::ClosedForRenames));
+    }
+
+    fn wait(&self, shut: impl Fn(Gate) -> bool) {
+        drop(self.gate.1.wait_while(self.gate.0.lock().unwrap(), |gate| shut(*gate)).unwrap());
     }
 
     fn wrap(&self, file: Arc<dyn File>) -> Arc<dyn File> {
@@ -130,6 +138,7 @@ impl Files for GatedDisk {
 
 impl File for GatedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.wait(|gate| gate == Gate::ClosedForReads);
         let read = self.file.read_at(buffer, offset)?;
         if self.disk.damaged.load(Ordering::SeqCst) && read > 0 {
             buffer[read - 1] ^= 0x10;

@@ -1,145 +1,18 @@
 //! The engine over disks that fail, fill up and hang.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod completing;
 mod gated_disk;
+mod world;
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gated_disk::GatedDisk;
-use longshore_actors::{
-    AttachError, Attachment, Brings, CommitEvery, CompleteError, EndError, Engine, Evicted, Floor, Held, Limits, Parts,
-    StorageError, TerminateError, Verdict, Wants, WriteError,
-};
-use longshore_model::{
-    Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, Sha256, SystemClock, UploadId,
-};
-use longshore_store::catalogue::Catalogue;
-use longshore_store::facts::Fact;
-use longshore_store::files::{Disk, DiskOptions, Fault, Files, SimulatedDisk};
-use longshore_store::incoming::Incoming;
-use longshore_store::index::IndexPlace;
-use tempfile::TempDir;
+use longshore_actors::{AttachError, Brings, EndError, Evicted, Held, StorageError, TerminateError, Wants, WriteError};
+use longshore_model::{Declared, DeviceId, RecordingId};
+use longshore_store::files::Fault;
 
-const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
-const RID: RecordingId = RecordingId::from_bytes([2; 16]);
-const MIB: usize = 1024 * 1024;
-
-struct World {
-    engine: Engine,
-    disk: SimulatedDisk,
-    gate: GatedDisk,
-    _folder: TempDir,
-}
-
-async fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let journal = Arc::new(Disk::open(folder.path(), DiskOptions::default()).unwrap());
-    let (catalogue, _writer, _) =
-        Catalogue::open(journal, &IndexPlace::below(folder.path()), Arc::new(SystemClock)).unwrap();
-    let device = Device {
-        id: DEVICE,
-        serial: "B-1".into(),
-        model: "BC4".into(),
-        state: DeviceState::Active,
-        key: Some(Sha256::of(b"key")),
-        upload_tokens: Vec::new(),
-        assignments: Vec::new(),
-        profile: "default".into(),
-        approved_at: "2026-11-21T15:00:00Z".parse().unwrap(),
-    };
-    let approved = Fact::DeviceApproved { enrolment: EnrolmentId::from_bytes([0; 16]), device, by: "test".into() };
-    catalogue.record(vec![approved]).await.unwrap();
-    let disk = SimulatedDisk::new();
-    let gate = GatedDisk::over(disk.clone());
-    let files: Arc<dyn Files> = Arc::new(gate.clone());
-    let (incoming, _) = Incoming::open(Arc::clone(&files), Arc::new(SystemClock)).unwrap();
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let parts = Parts {
-        files,
-        incoming,
-        catalogue,
-        receipt_key: Arc::new(ReceiptKey::from_pkcs8(key.serialized_der()).unwrap()),
-        clock: Arc::new(SystemClock),
-        floor: Floor::Bytes(0),
-        commits: CommitEvery::for_sync_time(Some(Duration::ZERO)),
-        read_back: true,
-        limits: Limits {
-            patches_in_all: 2,
-            open_patches: 4,
-            unfinished_uploads: 64,
-            uploads_per_answer: 16,
-            upload_bytes: 1 << 40,
-        },
-    };
-    World { engine: Engine::start(parts).await.unwrap(), disk, gate, _folder: folder }
-}
-
-fn content() -> Vec<u8> {
-    (0..5 * u32::try_from(MIB).unwrap() / 4).flat_map(|n| n.to_le_bytes()).collect()
-}
-
-fn declared() -> Declared {
-    Declared {
-        rid: RID,
-        camera: String::new(),
-        kind: Kind::Event,
-        event_type: None,
-        start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
-        end: None,
-        size: Some(content().len() as u64),
-        sha256: Some(Sha256::of(&content())),
-        filename: None,
-        clock_unset: false,
-        metadata: None,
-        parts: Vec::new(),
-    }
-}
-
-impl World {
-    async fn upload(&self) -> UploadId {
-        let verdicts = self.engine.offer(DEVICE, vec![declared()], None).await.unwrap();
-        assert_eq!(verdicts, [Verdict::Upload { priority: 1 }]);
-        self.engine.create_upload(DEVICE, Brings::Offered { rid: RID, length: declared().size }).await.unwrap().upload
-    }
-
-    async fn attach(&self, upload: UploadId) -> Box<Attachment> {
-        match self.engine.attach(DEVICE, upload, Wants::Append).await.unwrap() {
-            Held::Transfer(attachment) => attachment,
-            Held::Stored { .. } => panic!("stored already"),
-        }
-    }
-
-    /// Sends the rest, from wherever the upload stands, as often as that takes.
-    async fn send_the_rest(&self, upload: UploadId) {
-        for _ in 0..100 {
-            let mut attachment = match self.engine.attach(DEVICE, upload, Wants::Append).await {
-                Ok(Held::Transfer(attachment)) => attachment,
-                Ok(Held::Stored { .. }) => return,
-                Err(error) if error.is_slowness() => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    continue;
-                }
-                Err(error) => panic!("{error}"),
-            };
-            let at = usize::try_from(attachment.offset()).unwrap();
-            attachment.write(&content()[at..]).await.unwrap();
-            attachment.end().await.unwrap();
-        }
-        panic!("the recording was not completed");
-    }
-
-    fn stored(&self) -> Vec<u8> {
-        let paths = self.disk.paths();
-        let videos: Vec<_> = paths.iter().filter(|path| path.ends_with(".mp4")).collect();
-        let [video] = videos[..] else { panic!("{paths:?}") };
-        let file = self.disk.open(video).unwrap();
-        let mut bytes = vec![0; usize::try_from(file.size().unwrap()).unwrap()];
-        file.read_at(&mut bytes, 0).unwrap();
-        bytes
-    }
-}
+use world::{DEVICE, MIB, content, declared, world};
 
 #[actix::test]
 async fn a_dropped_request_commits_what_it_brought() {
@@ -312,81 +185,4 @@ async fn while_the_disk_hangs_a_newer_request_is_told_within_a_moment_and_nothin
     world.gate.open();
     world.send_the_rest(upload).await;
     assert_eq!(world.stored(), content());
-}
-
-#[actix::test]
-async fn a_receipt_that_comes_late_is_announced_by_offering_again() {
-    let world = world().await;
-    let upload = world.upload().await;
-    let mut attachment = world.attach(upload).await;
-    attachment.write(&content()).await.unwrap();
-    world.gate.close_for_renames();
-    let ended = attachment.end().await.unwrap();
-    assert_eq!(
-        (ended.offset, ended.receipt),
-        (content().len() as u64, None),
-        "every byte is durable, the receipt is not there"
-    );
-    let before = world.engine.offer_again(DEVICE).await.unwrap();
-    let slow = world.engine.attach(DEVICE, upload, Wants::Offset).await;
-    assert!(slow.is_err_and(|error| error.is_slowness()));
-    world.gate.open();
-    while world.engine.offer_again(DEVICE).await.unwrap() == before {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let verdicts = world.engine.offer(DEVICE, vec![declared()], None).await.unwrap();
-    assert!(matches!(verdicts[..], [Verdict::Have { .. }]), "{verdicts:?}");
-    assert_eq!(world.stored(), content());
-}
-
-#[actix::test]
-async fn what_the_medium_does_not_give_back_gets_no_receipt_and_is_sent_again() {
-    let world = world().await;
-    let upload = world.upload().await;
-    let mut attachment = world.attach(upload).await;
-    attachment.write(&content()).await.unwrap();
-    world.gate.damage(true);
-    let ended = attachment.end().await;
-    let Err(EndError::Complete(CompleteError::Storage(StorageError::Damaged(why)))) = ended else {
-        panic!("{ended:?}")
-    };
-    assert!(why.contains("other bytes than were written"), "{why}");
-    assert!(matches!(world.engine.attach(DEVICE, upload, Wants::Offset).await, Err(AttachError::NotFound)));
-    world.gate.damage(false);
-    let again = world.upload().await;
-    world.send_the_rest(again).await;
-    assert_eq!(world.stored(), content());
-}
-
-#[actix::test]
-async fn a_stop_does_not_wait_until_everything_is_read_back() {
-    let world = world().await;
-    let upload = world.upload().await;
-    let mut attachment = world.attach(upload).await;
-    attachment.write(&content()).await.unwrap();
-    world.engine.drain();
-    let ended = attachment.end().await;
-    assert!(matches!(ended, Err(EndError::Complete(CompleteError::Storage(StorageError::Unavailable)))), "{ended:?}");
-    // It is complete on the disk; the next start goes on from there.
-    assert_eq!(world.engine.unfinished(DEVICE, upload).map(|upload| upload.offset), declared().size);
-}
-
-#[actix::test]
-async fn a_placing_that_fails_is_completed_by_the_next_request() {
-    let clean = world().await;
-    let upload = clean.upload().await;
-    let before = clean.disk.calls();
-    clean.send_the_rest(upload).await;
-    let calls = clean.disk.calls() - before;
-    for call in 0..calls {
-        let world = world().await;
-        let upload = world.upload().await;
-        world.disk.fail(world.disk.calls() + call, Fault::Error(io::ErrorKind::Other));
-        // Wherever the failure falls, the device only sees an error, or nothing of it.
-        if let Ok(Held::Transfer(mut attachment)) = world.engine.attach(DEVICE, upload, Wants::Append).await {
-            let _failed_somewhere = (attachment.write(&content()).await.is_ok(), attachment.end().await.is_ok());
-        }
-        world.send_the_rest(upload).await;
-        assert_eq!(world.stored(), content(), "call {call} failed");
-    }
 }

@@ -165,3 +165,18 @@ fn whenever_the_power_fails_it_is_aside_as_a_whole_or_goes_on_after_what_is_good
     }
     assert_eq!(seen, [true; 2], "both came about");
 }
+
+#[test]
+fn what_is_taken_up_after_it_was_listed_as_too_old_stays() {
+    let (files, clock): (Arc<dyn Files>, _) = (Arc::new(SimulatedDisk::new()), SettableClock::at(now()));
+    let incoming = open_at(&files, clock.clone());
+    put_aside(&incoming).unwrap();
+    clock.set(now() + TimeDelta::days(1));
+    assert_eq!(incoming.expired().len(), 1);
+    repair(&incoming).unwrap();
+    assert!(matches!(incoming.expire(UPLOAD), Err(IncomingError::Busy)));
+    assert!(matches!(incoming.discard_aside(UPLOAD), Err(IncomingError::Busy)));
+    clock.set(now() + TimeDelta::days(32));
+    incoming.expire(UPLOAD).unwrap();
+    assert!(incoming.of_device(DEVICE).is_empty());
+}

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::super::messages::{Brings, CreateError, CreateUpload, Created, Expire, Terminate, TerminateError};
 use super::super::plan::{self, Known};
 use super::{CLOSE, DeviceSession, conflict, is_unset};
-use crate::kit::blocking;
+use crate::kit::{Idles as _, blocking};
 use crate::storage::{Clear, Discard, Reserve, StorageError};
 use crate::upload::{Close, CompleteError, Completer, UploadStream};
 
@@ -47,6 +47,7 @@ impl Handler<CreateUpload> for DeviceSession {
             let (stored, row) = looked_up.await?;
             let parts_before = row.as_ref().map(|row| row.declared.parts.clone()).unwrap_or_default();
             let now = completer.clock.now();
+            let mut news = Vec::new();
             let (declared, settled) = match brings {
                 Brings::Declared(mut declared) => {
                     declared.clock_unset |= is_unset(declared.start, now);
@@ -66,10 +67,8 @@ impl Handler<CreateUpload> for DeviceSession {
                     let known = Known { declared: row, ..Known::default() };
                     let paused = plan::paused(&known, now);
                     if known.declared.is_none_or(|row| row.declared != declared) {
-                        let mut facts = Vec::from_iter(conflict(device, &declared, &stored));
-                        facts.push(Fact::Declared { device, items: vec![declared.clone()] });
-                        let recorded = completer.catalogue.record(facts).await;
-                        recorded.map_err(CompleteError::from)?;
+                        news.extend(conflict(device, &declared, &stored));
+                        news.push(Fact::Declared { device, items: vec![declared.clone()] });
                     }
                     (declared, paused)
                 }
@@ -96,6 +95,7 @@ impl Handler<CreateUpload> for DeviceSession {
             match &begun {
                 Some(begun) if plan::same_source(&declared, begun) && declared.parts == parts_before => {
                     let Unfinished { identity, offset, .. } = begun;
+                    completer.catalogue.record(news).await.map_err(CompleteError::from)?;
                     return Ok(Created { upload: identity.upload, offset: *offset, length: identity.length });
                 }
                 Some(begun) if begun.is_on_its_way() => {}
@@ -106,7 +106,7 @@ impl Handler<CreateUpload> for DeviceSession {
             }
             if let Some(begun) = begun {
                 let begun = begun.identity.upload;
-                give_up(&completer, streams.get(&begun), begun).await?;
+                give_up(&completer, streams.get(&begun), begun, Clear::GivenUp).await?;
                 let index = completer.catalogue.index().clone();
                 let stored = blocking(move || index.stored(device, rid)).await?;
                 if plan::stored_as(&declared, &stored).is_some() {
@@ -117,6 +117,11 @@ impl Handler<CreateUpload> for DeviceSession {
             let purpose = if declared.parts.is_empty() { Purpose::Recording(rid) } else { Purpose::Joined(rid) };
             let identity = Identity { upload, device, purpose, length, sha256: declared.sha256, created_at: now };
             completer.writer.send(Reserve(identity, declared.kind)).await.map_err(StorageError::from)??;
+            // Last: of what is refused nothing stays in the journal, however often it is tried.
+            if let Err(error) = completer.catalogue.record(news).await {
+                give_up(&completer, None, upload, Clear::GivenUp).await?;
+                return Err(CompleteError::from(error).into());
+            }
             Ok(Created { upload, offset: 0, length })
         };
         Box::pin(creating.into_actor(self))
@@ -127,11 +132,15 @@ impl DeviceSession {
     /// Nobody knows yet what recording it is a part of, so there is nothing to look up or to record; until then
     /// it may take the room of an event.
     fn create_part(&self, length: Option<u64>) -> ResponseActFuture<Self, Result<Created, CreateError>> {
-        let (device, may_begin) = (self.device, self.may_begin());
-        let (completer, in_flight) = (self.parts.completer.clone(), self.probe.in_flight());
+        let (device, most) = (self.device, self.parts.limits.unfinished_uploads);
+        let (completer, incoming) = (self.parts.completer.clone(), self.parts.incoming.clone());
+        let (creating, in_flight) = (Arc::clone(&self.creating), self.probe.in_flight());
         let creating = async move {
             let _in_flight = in_flight;
-            if may_begin == 0 {
+            // Clients make several parts at once, each of which has to see the others.
+            let one_at_a_time = timeout(CLOSE, creating.lock()).await;
+            let _one_at_a_time = one_at_a_time.map_err(|_| StorageError::Slow)?;
+            if incoming.begun_by(device) >= most {
                 return Err(CreateError::TooManyUnfinished);
             }
             let upload = UploadId::random().map_err(|error| StorageError::Io(error.to_string()))?;
@@ -158,11 +167,12 @@ fn length_of(incoming: &Incoming, device: DeviceId, parts: &[UploadId], longest:
     if length > longest { Err(CreateError::TooLong(longest)) } else { Ok(length) }
 }
 
-/// Discards an upload whose file on the device has changed: what came of the old one is never spliced with the new.
+/// Discards an upload, once nobody works on it any more.
 async fn give_up(
     completer: &Completer,
     stream: Option<&Addr<UploadStream>>,
     upload: UploadId,
+    why: Clear,
 ) -> Result<(), CompleteError> {
     if let Some(stream) = stream {
         let (closed, closing) = oneshot::channel();
@@ -170,7 +180,7 @@ async fn give_up(
             return Err(StorageError::Slow.into());
         }
     }
-    match completer.writer.send(Discard(upload, Clear::GivenUp)).await.map_err(StorageError::from)? {
+    match completer.writer.send(Discard(upload, why)).await.map_err(StorageError::from)? {
         // It was complete after all; what became of it counts.
         Err(StorageError::Placing) => completer.roll_forward(upload).await.map(drop),
         Ok(()) | Err(StorageError::NotFound) => Ok(()),
@@ -191,7 +201,7 @@ impl Handler<Terminate> for DeviceSession {
             let one_at_a_time = timeout(CLOSE, creating.lock()).await;
             let _one_at_a_time = one_at_a_time.map_err(|_| CompleteError::from(StorageError::Slow))?;
             if incoming.find(device, upload).is_some() {
-                give_up(&completer, stream.as_ref(), upload).await?;
+                give_up(&completer, stream.as_ref(), upload, Clear::GivenUp).await?;
                 tracing::info!(%upload, %device, "the device gave an upload up");
             } else if !is_stored(&completer, device, upload).await? {
                 let index = completer.catalogue.index().clone();
@@ -211,7 +221,9 @@ impl Handler<Terminate> for DeviceSession {
 impl Handler<Expire> for DeviceSession {
     type Result = ResponseActFuture<Self, Result<(), TerminateError>>;
 
-    fn handle(&mut self, Expire(upload): Expire, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Expire(upload): Expire, ctx: &mut Self::Context) -> Self::Result {
+        // No call of the device; but a session that began for this alone has to end again.
+        self.watch_idleness(ctx);
         let (device, completer, incoming) = (self.device, self.parts.completer.clone(), self.parts.incoming.clone());
         let (creating, in_flight) = (Arc::clone(&self.creating), self.probe.in_flight());
         let stream = self.transfers.get(&upload).map(|known| known.stream.clone());
@@ -229,7 +241,7 @@ impl Handler<Expire> for DeviceSession {
                 let fact = Fact::Expired { device, upload };
                 completer.catalogue.record(vec![fact]).await.map_err(CompleteError::from)?;
             }
-            give_up(&completer, stream.as_ref(), upload).await?;
+            give_up(&completer, stream.as_ref(), upload, Clear::Expired).await?;
             let why = match expired.aside_since {
                 None => "it did not come further for a month",
                 Some(_) => "its bytes differ, and nobody repaired it",

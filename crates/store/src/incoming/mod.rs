@@ -168,7 +168,14 @@ impl Incoming {
     /// Uploads that did not come further, or lay aside, for so long that they are to go.
     pub fn expired(&self) -> Vec<Unfinished> {
         let now = self.clock.now();
-        self.select(|upload| upload.expires_at().is_some_and(|expires_at| expires_at <= now))
+        self.select(|upload| upload.has_expired(now))
+    }
+
+    /// Uploads that have had all their bytes for this long, and are to become recordings.
+    pub fn whole_for(&self, time: TimeDelta) -> Vec<Unfinished> {
+        let since = self.clock.now() - time;
+        let all = |upload: &Unfinished| upload.is_on_its_way() && upload.is_complete() && upload.advanced_at <= since;
+        self.select(|upload| upload.identity.rid().is_some() && all(upload))
     }
 
     /// How many uploads of this device are on their way.
@@ -252,7 +259,32 @@ impl Incoming {
     /// recording. After an error of the disk the upload is gone from the list, and what is left of it goes at the next
     /// start.
     pub fn discard(&self, upload: UploadId) -> Result<(), IncomingError> {
+        self.discard_if(upload, |_| true)
+    }
+
+    /// Removes an upload whose time is over, and what it brought.
+    ///
+    /// # Errors
+    /// As [`Self::discard`]; [`IncomingError::Busy`] also if it came further, or was taken up, after it was listed.
+    pub fn expire(&self, upload: UploadId) -> Result<(), IncomingError> {
+        let now = self.clock.now();
+        self.discard_if(upload, |unfinished| unfinished.has_expired(now))
+    }
+
+    /// Removes an upload that lies aside, and what it brought.
+    ///
+    /// # Errors
+    /// As [`Self::discard`]; [`IncomingError::Busy`] also if it goes on meanwhile.
+    pub fn discard_aside(&self, upload: UploadId) -> Result<(), IncomingError> {
+        self.discard_if(upload, |unfinished| !unfinished.is_on_its_way())
+    }
+
+    fn discard_if(&self, upload: UploadId, may_go: impl Fn(&Unfinished) -> bool) -> Result<(), IncomingError> {
         let _hold = self.hold(upload)?;
+        // Looked at again with the hold: from here on nobody brings it further.
+        if !self.select(|unfinished| unfinished.identity.upload == upload).iter().all(may_go) {
+            return Err(IncomingError::Busy);
+        }
         let mount = self.pinned();
         if mount.files.exists(&record_path(upload))? {
             return Err(IncomingError::Placing);

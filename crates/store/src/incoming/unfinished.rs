@@ -44,6 +44,11 @@ impl Unfinished {
         let may_go = !self.is_complete() || self.identity.purpose == Purpose::Part;
         may_go.then(|| self.advanced_at + KEPT)
     }
+
+    /// Whether that time is over.
+    pub fn has_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at().is_some_and(|expires_at| expires_at <= now)
+    }
 }
 
 impl From<Slot> for Unfinished {

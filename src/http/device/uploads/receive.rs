@@ -80,9 +80,7 @@ pub(crate) async fn receive(
             Ok(Some(Ok(chunk))) => chunk,
         };
         turns.read(chunk.len());
-        if pace.came(chunk.len(), began.elapsed()).is_err() {
-            return Outcome::Stalled;
-        }
+        let drips = pace.came(chunk.len(), began.elapsed()).is_err();
         if let Some(digest) = &mut digest {
             digest.update(&chunk);
         }
@@ -90,6 +88,9 @@ pub(crate) async fn receive(
             Ok(()) => {}
             Err(WriteError::TooLong) => return Outcome::TooLong,
             Err(error) => return Outcome::Refused(error),
+        }
+        if drips {
+            return Outcome::Stalled;
         }
     }
 }

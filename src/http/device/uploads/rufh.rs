@@ -5,11 +5,11 @@
 
 use actix_web::guard::GuardContext;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ContentDisposition, HeaderMap, LOCATION,
-    TRANSFER_ENCODING,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ContentDisposition, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, TRANSFER_ENCODING,
 };
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError as _};
 use chrono::{DateTime, Utc};
 use longshore_actors::{Brings, Ended};
 use longshore_model::{Declared, Device, DeviceId, UploadId};
@@ -62,7 +62,10 @@ pub(crate) async fn create(
             return Err(in_draft(found, 0));
         } else if created.offset == 0 && (brings || completes) || created.length != length && length.is_some() {
             let body = Body { upload, offset: created.offset, length, announced, digest, payload };
-            take(&server, &device, body, completes, gone).await?
+            match take(&server, &device, body, completes, gone).await {
+                Ok(ended) => ended,
+                Err(failure) => return Ok(refusal(&server, device.id, upload, &failure)),
+            }
         } else if created.length == Some(created.offset) {
             transfer::look(&server, device.id, upload).await?.ended
         } else {
@@ -117,8 +120,10 @@ pub(crate) async fn append(
         let Said { announced, length } = said(headers_in, offset, completes)?;
         let digest = structured::content_digest(headers_in);
         let body = Body { upload, offset, length, announced, digest, payload };
-        let ended = take(&server, &device, body, completes, gone).await?;
-        Ok(answer(&server, device.id, upload, HttpResponse::NoContent(), &ended))
+        match take(&server, &device, body, completes, gone).await {
+            Ok(ended) => Ok(answer(&server, device.id, upload, HttpResponse::NoContent(), &ended)),
+            Err(failure) => Ok(refusal(&server, device.id, upload, &failure)),
+        }
     })
     .await
 }
@@ -236,6 +241,16 @@ fn answer(
         response.insert_header((headers::RECEIPT, receipt.as_str()));
     }
     response.finish()
+}
+
+/// An error that says whether all bytes came all the same: if they did, nothing is to be sent again.
+fn refusal(server: &Server, device: DeviceId, upload: UploadId, failure: &Failure) -> HttpResponse {
+    let unfinished = server.engine.unfinished(device, upload);
+    let came = failure.is(ProblemType::ChecksumMismatch) || unfinished.is_some_and(|upload| upload.is_complete());
+    let mut response = failure.error_response();
+    let complete = HeaderValue::from_static(if came { "?1" } else { "?0" });
+    response.headers_mut().insert(HeaderName::from_static(headers::UPLOAD_COMPLETE), complete);
+    response
 }
 
 /// Value of `Upload-Limit`, with the seconds that an upload has left.

@@ -24,7 +24,7 @@ pub(super) struct Standing {
 
 /// Gets hold of the upload, so that whatever hangs on it lets go, and looks how far it is, durably.
 pub(super) async fn look(server: &Server, device: DeviceId, upload: UploadId) -> Result<Standing, Failure> {
-    if let Some(joined) = joined(server, device, upload) {
+    if let Some(joined) = joined(server, device, upload).filter(|joined| !joined.is_complete()) {
         // Whoever asks must not take it from the request that joins it.
         return Ok(joined.into());
     }
