@@ -20,6 +20,7 @@ mod limits;
 mod offload;
 mod rates;
 mod repair;
+mod requests;
 mod restarts;
 mod rufh;
 mod sequences;

@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::kit::{Board, Started};
-    use crate::sessions::{AttachError, Brings, CreateUpload, DeviceSession, Hold, Limits, SessionParts};
+    use crate::sessions::{AttachError, Brings, CreateUpload, DeviceSession, Hold, Limits, Seen, SessionParts};
     use crate::storage::{CommitEvery, Floor, StorageParts};
     use crate::tree::Tree;
     use crate::upload::{Completer, SegmentPool};
@@ -100,6 +100,9 @@ mod tests {
             event_type: None,
             start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
             end: None,
+            boot: None,
+            overwrite_at: None,
+            request: None,
             size: Some(100),
             sha256: None,
             filename: None,
@@ -139,6 +142,7 @@ mod tests {
         let (writer, sessions) = (Line::new(), Line::new());
         let completer = Completer {
             writer: writer.clone(),
+            requests: Line::new(),
             catalogue,
             key: Arc::new(ReceiptKey::from_pkcs8(key.serialized_der()).unwrap()),
             clock: Arc::new(clock.clone()),
@@ -153,8 +157,10 @@ mod tests {
         };
         let storage = StorageParts::new(files, incoming.clone(), Floor::Bytes(0), None);
         let (pool, commits) = (SegmentPool::new(limits.patches_in_all), CommitEvery::for_sync_time(None));
-        let parts = SessionParts { completer, incoming: incoming.clone(), pool, commits, limits, draining };
-        let tree = Tree { writer, enrolment: Line::new(), sessions: sessions.clone(), storage, parts };
+        let seen = Seen::default();
+        let parts = SessionParts { completer, incoming: incoming.clone(), pool, commits, limits, seen, draining };
+        let (enrolment, requests) = (Line::new(), Line::new());
+        let tree = Tree { writer, enrolment, requests, sessions: sessions.clone(), storage, parts };
         tree.supervisor(Board::new(Arc::new(clock.clone()))).start().send(Started).await.unwrap();
 
         let old = begin(&sessions, 1).await;

@@ -10,6 +10,8 @@ mod engine;
 mod enrolment;
 mod expiry;
 mod kit;
+mod reports;
+mod requests;
 mod sessions;
 mod storage;
 mod tree;
@@ -21,8 +23,12 @@ pub use enrolment::{
     IssuedUploadToken, KeylessDevice, UploadTokenRefused,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
+pub use reports::{CommandRefused, Said};
+pub use requests::{
+    AddRefused, Added, CancelRefused, Coverage, Draft, RequestError, RequestState, RequestView, Standing, TargetView,
+};
 pub use sessions::{
-    AttachError, Brings, CreateError, Created, Limits, OfferError, RepairError, TerminateError, Verdict,
+    Asked, AttachError, Brings, CreateError, Created, Desires, Limits, OfferError, RepairError, TerminateError, Verdict,
 };
 pub use storage::{CommitEvery, Floor, StorageError};
 pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, Wants, WriteError};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::enrolment::Enrolment;
 use crate::expiry::Expiry;
 use crate::kit::{Board, Line, Supervisor};
+use crate::requests::RequestQueue;
 use crate::sessions::{DeviceSessions, SessionParts, Sessions};
 use crate::storage::{StorageParts, StorageWriter};
 use crate::upload::Completer;
@@ -13,6 +14,7 @@ use crate::upload::Completer;
 pub(crate) struct Tree {
     pub(crate) writer: Line<StorageWriter>,
     pub(crate) enrolment: Line<Enrolment>,
+    pub(crate) requests: Line<RequestQueue>,
     pub(crate) sessions: Line<DeviceSessions>,
     pub(crate) storage: StorageParts,
     pub(crate) parts: SessionParts,
@@ -21,8 +23,9 @@ pub(crate) struct Tree {
 impl Tree {
     /// In the order in which they start. Sessions and transfers are started by the calls of their devices.
     pub(crate) fn supervisor(self, board: Board) -> Supervisor {
-        let Self { writer, enrolment, sessions, storage, parts } = self;
+        let Self { writer, enrolment, requests, sessions, storage, parts } = self;
         let Completer { catalogue, clock, .. } = parts.completer.clone();
+        let (of_requests, at, asked) = (catalogue.clone(), Arc::clone(&clock), sessions.clone());
         let (known, line) = (Sessions::default(), sessions.clone());
         let (incoming, of_devices) = (parts.incoming.clone(), sessions.clone());
         let mut supervisor = Supervisor::new(board);
@@ -30,6 +33,9 @@ impl Tree {
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
         supervisor.supervise("enrolment", &enrolment, move |lifeline, probe| {
             Enrolment::new(catalogue.clone(), Arc::clone(&clock), lifeline, probe)
+        });
+        supervisor.supervise("requests", &requests, move |lifeline, probe| {
+            RequestQueue::new(of_requests.clone(), Arc::clone(&at), asked.clone(), lifeline, probe)
         });
         supervisor.supervise("sessions", &sessions, move |lifeline, probe| {
             DeviceSessions::new(parts.clone(), known.clone(), line.clone(), lifeline, probe)

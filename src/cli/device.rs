@@ -2,18 +2,18 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use clap::Subcommand;
 use indicatif::DecimalBytes;
-use longshore_model::BASE64URL;
+use longshore_model::{BASE64URL, Command, CommandOp};
 use longshore_store::history::{Happened, What};
 use std::io::{self, Write as _};
 
 use super::{Target, table};
 use crate::http::operator::{
-    ApproveBody, ApproveOf, Counts, DeviceDetail, DeviceRow, IssueBody, IssueUploadTokenBody, Issued,
+    ApproveBody, ApproveOf, CommandBody, Counts, DeviceDetail, DeviceRow, IssueBody, IssueUploadTokenBody, Issued,
     IssuedUploadToken, Keyless, RevokeUploadTokenBody, StandingBody, StandingChange, paths,
 };
 
 /// How moments are shown.
-const MOMENT: &str = "%Y-%m-%d %H:%M:%S UTC";
+pub(super) const MOMENT: &str = "%Y-%m-%d %H:%M:%S UTC";
 /// Hours for which an enrolment text is good.
 const VALID_HOURS: &str = "24h";
 
@@ -114,6 +114,34 @@ pub(super) enum Device {
         #[command(flatten)]
         target: Target,
     },
+    /// Have a device blink or beep, so that it is found among others
+    Identify {
+        /// Serial of the device
+        serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Have a device look through its card again
+    Rescan {
+        /// Serial of the device
+        serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Ask a device for its own log
+    Logs {
+        /// Serial of the device
+        serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let a device obey the enrolment text of another server
+    Release {
+        /// Serial of the device
+        serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 impl Device {
@@ -143,6 +171,10 @@ impl Device {
             Self::Retire { serial, target } => {
                 change(serial, StandingChange::Retire, "is out of service for good", &target)
             }
+            Self::Identify { serial, target } => tell(serial, CommandOp::Identify, &target),
+            Self::Rescan { serial, target } => tell(serial, CommandOp::Rescan, &target),
+            Self::Logs { serial, target } => tell(serial, CommandOp::Logs, &target),
+            Self::Release { serial, target } => tell(serial, CommandOp::Release, &target),
         }
     }
 }
@@ -252,6 +284,11 @@ fn in_words(what: &What) -> String {
         What::Reinstated => "put back in service".to_owned(),
         What::Retired => "retired".to_owned(),
         What::Conflicted { rid } => format!("OFFERED ANOTHER CONTENT under the id of the stored recording {rid}"),
+        What::CommandGiven { op } => format!("given the command {}", op.as_str()),
+        What::CommandEnded { op, done, text } => {
+            let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            format!("{} {}{text}", op.as_str(), if *done { "done" } else { "FAILED" })
+        }
         What::Reenrolled { key } => format!("new key confirmed: {}", BASE64URL.encode(key.as_bytes())),
     }
 }
@@ -263,6 +300,20 @@ fn change(serial: String, change: StandingChange, now: &str, target: &Target) ->
         return table::print_json(&row);
     }
     writeln!(io::stdout(), "{} {} {now}.", row.model, row.serial)?;
+    Ok(())
+}
+
+fn tell(serial: String, op: CommandOp, target: &Target) -> anyhow::Result<()> {
+    let body = CommandBody { serial, op };
+    let command: Command = target.client()?.post(paths::COMMANDS, &body)?;
+    if target.json {
+        return table::print_json(&command);
+    }
+    let (serial, op) = (&body.serial, op.as_str());
+    writeln!(
+        io::stdout(),
+        "{serial} gets the command {op} with its next call; `longshore device history` tells what came of it."
+    )?;
     Ok(())
 }
 
@@ -302,7 +353,7 @@ fn revoke(body: &RevokeUploadTokenBody, target: &Target) -> anyhow::Result<()> {
 }
 
 /// Reads a time such as `15m`.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no time; write a number and s, m, h or d, such as {VALID_HOURS}");
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let factor = match unit {

@@ -9,6 +9,7 @@ mod demo;
 mod device;
 mod progress;
 mod recordings;
+mod request;
 mod serve;
 mod table;
 mod verify;
@@ -42,6 +43,9 @@ enum Command {
     Device(device::Device),
     /// See the parts of the running server: which run, which failed, what they are busy with
     Actors(actors::Actors),
+    /// Ask devices for footage, see what becomes of it
+    #[command(subcommand)]
+    Request(request::Request),
     /// See what is stored
     #[command(subcommand)]
     Recordings(recordings::Recordings),
@@ -127,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Device(device) => device.run(),
         Command::Actors(actors) => actors.run(),
+        Command::Request(request) => request.run(),
         Command::Recordings(recordings) => recordings.run(),
         Command::Config(config) => config.run(),
         Command::Catalogue(catalogue) => catalogue.run(),

@@ -1,5 +1,7 @@
 //! The only place where a failure of the engine becomes an HTTP answer: always a problem document (RFC 9457).
 
+mod requests;
+
 use std::convert::Infallible;
 use std::fmt;
 

@@ -43,12 +43,13 @@ fn every_example_is_the_golden_one() {
 /// The golden examples are read as their types in `crates/protocol/tests/golden.rs`; here: each body has one.
 #[test]
 fn every_body_has_an_example() {
-    let (bodies, golden) = (read("crates/protocol/src/bodies.rs"), read("crates/protocol/tests/golden.rs"));
+    let bodies = read("crates/protocol/src/bodies.rs") + &read("crates/protocol/src/desired.rs");
+    let golden = read("crates/protocol/tests/golden.rs");
     let mut whole = 0;
     let lines: Vec<_> = bodies.lines().collect();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("/// ")) {
         // A whole body is told by the call that it belongs to.
-        if !line.contains("`POST /") && !line.contains("`GET /") {
+        if !["`POST /", "`GET /", "`PUT /"].iter().any(|call| line.contains(call)) {
             continue;
         }
         let name = lines[at..].iter().find_map(|line| line.strip_prefix("pub struct ")).unwrap();
@@ -73,10 +74,22 @@ fn every_answer_to_an_offer_is_told_and_shown() {
     let shown: BTreeSet<String> = shown.map(|item| item["answer"].as_str().unwrap().to_owned()).collect();
     assert_eq!(told(0), shown);
     // Without a wildcard: a new reason does not compile before it is here.
-    let reasons = [Later::Queued, Later::NotRequested, Later::ChecksumMismatch, Later::TooManyUnfinished, Later::Held];
+    let reasons = [
+        Later::Queued,
+        Later::NotRequested,
+        Later::ChecksumMismatch,
+        Later::TooManyUnfinished,
+        Later::NoRoom,
+        Later::Held,
+    ];
     for reason in reasons {
         match reason {
-            Later::Queued | Later::NotRequested | Later::ChecksumMismatch | Later::TooManyUnfinished | Later::Held => {}
+            Later::Queued
+            | Later::NotRequested
+            | Later::ChecksumMismatch
+            | Later::TooManyUnfinished
+            | Later::NoRoom
+            | Later::Held => {}
         }
     }
     let reasons = reasons.map(|reason| serde_json::to_value(reason).unwrap().as_str().unwrap().to_owned());
@@ -136,6 +149,7 @@ fn every_limit_is_told_with_its_number() {
         ("JSON_BYTES", limits::JSON_BYTES as u64 / (1024 * 1024), "A JSON body"),
         ("JSON_DEPTH", limits::JSON_DEPTH as u64, "Nesting"),
         ("OFFER_ITEMS", limits::OFFER_ITEMS as u64, "Items of one `POST"),
+        ("REPORTED_ITEMS", limits::REPORTED_ITEMS as u64, "Requests, ranges"),
         ("BLOCKS", limits::BLOCKS as u64, "Blocks of one"),
         ("UPLOADS_PER_ANSWER", limits::UPLOADS_PER_ANSWER.into(), "Items of one answer"),
         ("OPEN_PATCHES", limits::OPEN_PATCHES as u64, "Open `PATCH`"),
@@ -169,7 +183,7 @@ fn times_and_bounds_of_the_server_are_told_as_they_are() {
         ("src/http/json.rs", "DEADLINE", "{} s for a JSON body"),
         (pace, "IDLE", "when nothing comes for {} s"),
         (pace, "WINDOW", "less than 1 KiB a second over {} s"),
-        ("src/http/device/enrolments.rs", "MAX_WAIT", "{} seconds at most"),
+        ("src/http/device/prefer.rs", "MAX_WAIT", "{} seconds at most"),
         ("actors/src/upload/stream/completing.rs", "RECEIPT_WAIT", "if it is ready within {} s"),
     ] {
         let source = read(file);
@@ -231,7 +245,7 @@ fn every_path_is_told_of_and_no_other_is_named() {
             .filter(|(method, _)| method.len() > 2 && method.bytes().all(|b| b.is_ascii_uppercase()));
         let Some((_, path)) = call.filter(|(_, path)| path.starts_with('/')) else { continue };
         let resource = format!("{base}/{}", path[1..].split(['/', ' ']).next().unwrap());
-        assert!(paths.contains(&resource) || code == "PUT /reported", "{}: {code}", document.at(*line));
+        assert!(paths.contains(&resource), "{}: {code}", document.at(*line));
     }
 }
 

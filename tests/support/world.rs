@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -211,6 +212,23 @@ impl World {
         let output = self.cli(&[arguments, &["--json"]].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A call of the API as programs make it, over the local socket: status and JSON.
+    pub(crate) fn api(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let mut socket = UnixStream::connect(self.data().join("run/admin.sock")).unwrap();
+        let length = body.len();
+        let kind = "Content-Type: application/json\r\nConnection: close";
+        write!(
+            socket,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap())
     }
 
     /// The text that enrols a device.

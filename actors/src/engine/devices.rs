@@ -17,7 +17,7 @@ use crate::enrolment::{
 };
 use crate::kit::ASK_DEADLINE;
 use crate::kit::blocking;
-use crate::sessions::EndSession;
+use crate::sessions::{EndSession, LookAgain};
 
 /// By what a device is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,9 @@ impl Engine {
         let device = self.enrolment.ask(changing, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
         if device.state == DeviceState::Retired {
             self.sessions.tell(EndSession(device.id));
+        } else {
+            // A poll that waits is to hear of it.
+            self.sessions.tell(LookAgain(device.id));
         }
         Ok(device)
     }

@@ -2,6 +2,7 @@
 
 mod devices;
 mod join;
+mod requests;
 mod uploads;
 mod whole;
 
@@ -21,7 +22,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::enrolment::{Enrolment, Watch};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
-use crate::sessions::{DeviceSessions, Limits, SessionParts};
+use crate::requests::RequestQueue;
+use crate::sessions::{DeviceSessions, Limits, Seen, SessionParts};
 use crate::storage::{CommitEvery, Floor, OTHER_BLOCKING, POOL, Reader, StorageParts};
 use crate::tree::Tree;
 use crate::upload::{Completer, SegmentPool};
@@ -93,6 +95,10 @@ pub struct Engine {
     files: Arc<dyn Files>,
     sessions: Line<DeviceSessions>,
     enrolment: Line<Enrolment>,
+    requests: Line<RequestQueue>,
+    /// When devices called.
+    seen: Seen,
+    clock: Arc<dyn Clock>,
     board: Board,
     /// The catalogue's writer is a thread and no actor; it has its place all the same.
     writer: Probe,
@@ -127,6 +133,9 @@ impl Engine {
             files: Arc::clone(&files),
             sessions: Line::new(),
             enrolment: Line::new(),
+            requests: Line::new(),
+            seen: Seen::default(),
+            clock: Arc::clone(&clock),
             writer: board.probe(None, "catalogue".to_owned(), None),
             board: board.clone(),
             catalogue: catalogue.clone(),
@@ -135,10 +144,12 @@ impl Engine {
             arbiter: arbiter.handle(),
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
-        let completer = Completer { writer: writer.clone(), catalogue, key: receipt_key, clock };
+        let (requests, seen) = (engine.requests.clone(), engine.seen.clone());
+        let completer =
+            Completer { writer: writer.clone(), requests: requests.clone(), catalogue, key: receipt_key, clock };
         let pool = SegmentPool::new(limits.patches_in_all);
-        let parts = SessionParts { completer, incoming, pool, commits, limits, draining: told };
-        let tree = Tree { writer, enrolment, sessions, storage, parts };
+        let parts = SessionParts { completer, incoming, pool, commits, limits, seen, draining: told };
+        let tree = Tree { writer, enrolment, requests, sessions, storage, parts };
         let (sender, supervisor) = oneshot::channel();
         arbiter.spawn_fn(move || {
             let _starter_gone = sender.send(tree.supervisor(board).start());

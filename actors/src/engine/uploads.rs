@@ -14,8 +14,8 @@ use super::{Engine, EngineError};
 use crate::deletions;
 use crate::kit::{ASK_DEADLINE, ask, blocking};
 use crate::sessions::{
-    AttachError, Brings, CreateError, CreateUpload, Created, DeviceSession, Find, Hold, Holding, Offer, OfferAgain,
-    OfferError, REPAIR_WAIT, Repair, RepairError, Terminate, TerminateError, Verdict,
+    AttachError, Brings, CreateError, CreateUpload, Created, DeviceSession, Find, Hold, Holding, Offer, OfferError,
+    REPAIR_WAIT, Repair, RepairError, Terminate, TerminateError, Verdict,
 };
 use crate::upload::{Attach, Attachment, Wants};
 
@@ -120,15 +120,6 @@ impl Engine {
         self.incoming.of_device(device)
     }
 
-    /// Counts up whenever this device should offer again.
-    ///
-    /// # Errors
-    /// [`EngineError`].
-    pub async fn offer_again(&self, device: DeviceId) -> Result<u64, EngineError> {
-        let session = self.session(device).await.ok_or(EngineError::Unavailable)?;
-        ask(&session, OfferAgain, ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)
-    }
-
     /// Checks receipts that a device deleted on, and records those that are ours and its own. One result for each.
     ///
     /// # Errors
@@ -148,7 +139,7 @@ impl Engine {
         Ok(checked.results)
     }
 
-    async fn session(&self, device: DeviceId) -> Option<Addr<DeviceSession>> {
+    pub(super) async fn session(&self, device: DeviceId) -> Option<Addr<DeviceSession>> {
         self.sessions.ask(Find(device), ASK_DEADLINE).await.ok().flatten()
     }
 }

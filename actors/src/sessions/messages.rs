@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use longshore_model::{BlockSums, Declared, RecordingId, Sha256, UploadId};
+use longshore_model::{BlockSums, Declared, DeviceId, RecordingId, Sha256, UploadId};
 use longshore_store::catalogue::RecordError;
 use longshore_store::index::IndexError;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::plan::Verdict;
+use super::session::Desires;
 use crate::kit::Ended;
 use crate::storage::StorageError;
 use crate::upload::{CompleteError, Receipted, UploadStream};
@@ -282,10 +283,20 @@ pub(crate) enum Holding {
     Stored(Receipted),
 }
 
-/// How often the device was to offer again.
+/// What the server wants of the device, and a way to hear when that changes.
 #[derive(Message)]
-#[rtype(result = "u64")]
-pub(crate) struct OfferAgain;
+#[rtype(result = "Result<watch::Receiver<Arc<Desires>>, IndexError>")]
+pub(crate) struct Want;
+
+/// A poll of the device waits for news; one that waited before has to end. The receiver ends when this one has to.
+#[derive(Message)]
+#[rtype(result = "oneshot::Receiver<()>")]
+pub(crate) struct Park;
+
+/// What the server wants of this device may have changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LookAgain(pub(crate) DeviceId);
 
 /// A transfer's actor ended.
 #[derive(Message)]

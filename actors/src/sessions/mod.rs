@@ -2,6 +2,7 @@
 
 mod messages;
 mod plan;
+mod seen;
 mod session;
 
 use std::cell::RefCell;
@@ -16,9 +17,12 @@ use crate::kit::{Ended, Lifeline, Line, Policy, Probe, Restarts, fail_point, jit
 
 pub use messages::{AttachError, Brings, CreateError, Created, Limits, OfferError, RepairError, TerminateError};
 pub(crate) use messages::{
-    CreateUpload, End, Expire, Hold, Holding, Offer, OfferAgain, REPAIR_WAIT, Repair, Terminate, UploadEnded,
+    CreateUpload, End, Expire, Hold, Holding, LookAgain, Offer, Park, REPAIR_WAIT, Repair, Terminate, UploadEnded, Want,
 };
 pub use plan::Verdict;
+pub(crate) use plan::stored_as;
+pub(crate) use seen::Seen;
+pub use session::{Asked, Desires};
 pub(crate) use session::{DeviceSession, SessionParts};
 
 /// The sessions that there are. A router that panics leaves them to the next one, so that no bay notices.
@@ -136,6 +140,17 @@ impl Handler<EndSession> for DeviceSessions {
     fn handle(&mut self, EndSession(device): EndSession, _: &mut Self::Context) {
         if let Some(session) = self.known.0.borrow().get(&device) {
             session.addr.do_send(End);
+        }
+    }
+}
+
+impl Handler<LookAgain> for DeviceSessions {
+    type Result = ();
+
+    /// Without a session there is nothing to change: it looks when it is asked first.
+    fn handle(&mut self, LookAgain(device): LookAgain, _: &mut Self::Context) {
+        if let Some(session) = self.known.0.borrow().get(&device) {
+            session.addr.do_send(LookAgain(device));
         }
     }
 }

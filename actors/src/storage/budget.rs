@@ -42,10 +42,15 @@ pub(super) struct NoRoom {
 
 /// Whether an upload of `needed` bytes of this kind may begin, when the unfinished ones still lack `promised` bytes.
 pub(super) fn admit(space: Space, floor: Floor, promised: u64, needed: u64, kind: Kind) -> Result<(), NoRoom> {
+    let available = available(space, floor, promised, kind);
+    if needed <= available { Ok(()) } else { Err(NoRoom { needed, available }) }
+}
+
+/// Bytes that there are for uploads of this kind, when the unfinished ones still lack `promised` bytes.
+pub(super) fn available(space: Space, floor: Floor, promised: u64, kind: Kind) -> u64 {
     let floors = if kind == Kind::Event { 1 } else { FLOORS_BENEATH_THE_REST };
     let kept_free = floor.bytes(space.total).saturating_mul(floors);
-    let available = space.free.saturating_sub(kept_free).saturating_sub(promised);
-    if needed <= available { Ok(()) } else { Err(NoRoom { needed, available }) }
+    space.free.saturating_sub(kept_free).saturating_sub(promised)
 }
 
 #[cfg(test)]

@@ -69,6 +69,11 @@ pub(crate) struct StorageWriter {
 #[rtype(result = "Result<(), StorageError>")]
 pub(crate) struct Reserve(pub(crate) Identity, pub(crate) Kind);
 
+/// How many bytes there are for recordings of this kind. It is a guess: what is made room for, only `Reserve` says.
+#[derive(Message)]
+#[rtype(result = "Result<u64, StorageError>")]
+pub(crate) struct Available(pub(crate) Kind);
+
 /// Open an upload, cut back to its last commit.
 #[derive(Message)]
 #[rtype(result = "Result<(Arc<Transfer>, Committed), StorageError>")]
@@ -210,6 +215,13 @@ impl StorageParts {
         Ok(promise)
     }
 
+    /// Bytes that there are for recordings of this kind.
+    fn available(&self, kind: Kind) -> Result<u64, StorageError> {
+        self.is_there()?;
+        let promised = self.incoming.promised().saturating_add(self.reserving.load(Ordering::Acquire));
+        Ok(budget::available(self.files.space()?, self.floor, promised, kind))
+    }
+
     fn is_there(&self) -> Result<(), StorageError> {
         match self.files.standing() {
             Standing::Ready => Ok(()),
@@ -268,6 +280,15 @@ impl Handler<Reserve> for StorageWriter {
     fn handle(&mut self, Reserve(identity, kind): Reserve, _: &mut Self::Context) -> Self::Result {
         let parts = self.parts.clone();
         self.run(move || parts.reserve(identity, kind))
+    }
+}
+
+impl Handler<Available> for StorageWriter {
+    type Result = ResponseFuture<Result<u64, StorageError>>;
+
+    fn handle(&mut self, Available(kind): Available, _: &mut Self::Context) -> Self::Result {
+        let parts = self.parts.clone();
+        self.run(move || parts.available(kind))
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use longshore_model::{Clock, Device, DeviceId, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId};
+use longshore_model::{
+    Clock, Device, DeviceClock, DeviceId, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId,
+};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::Transfer;
@@ -14,6 +16,7 @@ use longshore_store::{Identity, Purpose};
 use tokio::time::sleep;
 
 use crate::kit::{Line, blocking};
+use crate::requests::{RecordingStored, RequestQueue};
 use crate::storage::{Clear, Discard, Place, PutAside, ReadBack, RollForward, StorageError, StorageWriter};
 
 /// Why no recording came of a complete transfer.
@@ -72,6 +75,8 @@ struct Known {
     row: DeclaredRow,
     /// All contents under its id, by revision.
     stored: Vec<Manifest>,
+    /// How the device's clock went.
+    clock: DeviceClock,
 }
 
 /// What the index says of bytes that arrived.
@@ -86,6 +91,8 @@ enum Judged {
 #[derive(Clone)]
 pub(crate) struct Completer {
     pub(crate) writer: Line<StorageWriter>,
+    /// Hears of what is stored.
+    pub(crate) requests: Line<RequestQueue>,
     pub(crate) catalogue: Catalogue,
     pub(crate) key: Arc<ReceiptKey>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -112,11 +119,11 @@ impl Completer {
             Judged::Stored(receipted) => return Ok(receipted),
             Judged::New(transfer, known) => (transfer, known),
         };
-        let Known { row, stored, device } = *known;
+        let Known { row, stored, device, clock } = *known;
         let revision = stored.last().map_or(1, |newest| newest.recording.revision + 1);
         let now = self.clock.now();
         let content = Content { length, sha256: found, revision };
-        let recording = recording_of(&device, row, &identity, content, now);
+        let recording = recording_of(&device, row, &clock, &identity, content, now);
         let manifest = Manifest::sign(recording, now, &self.key)?;
         let manifest = self.writer.send(Place(manifest, transfer)).await.map_err(StorageError::from)??;
         self.record(manifest).await
@@ -143,10 +150,12 @@ impl Completer {
 
     async fn known(&self, device: DeviceId, rid: RecordingId) -> Result<Known, CompleteError> {
         let index = self.catalogue.index().clone();
-        let known =
-            blocking(move || Ok((index.device(device)?, index.declared(device, rid)?, index.stored(device, rid)?)));
+        let known = blocking(move || {
+            let (row, stored) = (index.declared(device, rid)?, index.stored(device, rid)?);
+            Ok((index.device(device)?, row, stored, index.clock(device)?))
+        });
         match known.await? {
-            (Some(device), Some(row), stored) => Ok(Known { device, row, stored }),
+            (Some(device), Some(row), stored, clock) => Ok(Known { device, row, stored, clock }),
             _ => Err(CompleteError::Internal("the upload's device or declaration is not in the index".to_owned())),
         }
     }
@@ -168,6 +177,7 @@ impl Completer {
             recording.path, recording.size, recording.sha256 = %recording.sha256, device.serial = recording.serial,
             "recording stored"
         );
+        self.requests.tell(RecordingStored(recording.device));
         self.clear_up(recording.upload, Clear::Finished).await;
         // Looked at last: the device may have been suspended while all this took its time.
         let (index, device) = (self.catalogue.index().clone(), recording.device);
@@ -240,12 +250,15 @@ struct Content {
 fn recording_of(
     device: &Device,
     row: DeclaredRow,
+    clock: &DeviceClock,
     identity: &Identity,
     Content { length, sha256, revision }: Content,
     now: DateTime<Utc>,
 ) -> Recording {
     let declared = row.declared;
-    let start = if declared.clock_unset { now } else { declared.start.to_utc() };
+    let (true_start, true_end) = declared.true_times(clock);
+    let said = if declared.clock_unset { now } else { declared.start.to_utc() };
+    let start = true_start.unwrap_or(said);
     Recording {
         device: device.id,
         rid: declared.rid,
@@ -259,6 +272,8 @@ fn recording_of(
         start: declared.start,
         end: declared.end,
         clock_unset: declared.clock_unset,
+        true_start,
+        true_end,
         size: length,
         sha256,
         attested: identity.sha256.or(declared.sha256).is_some(),

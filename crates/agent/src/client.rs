@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use longshore_model::{EnrolmentId, RecordingId};
 use longshore_protocol::{
-    Blocks, BlocksAnswer, Deletions, DeletionsAnswer, EnrolmentAnswer, EnrolmentRequest, EnrolmentText, Metadata,
-    Offers, OffersAnswer, headers, paths,
+    Blocks, BlocksAnswer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest, EnrolmentText,
+    Metadata, Offers, OffersAnswer, Reported, headers, paths,
 };
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
-use reqwest::{Body, Method, RequestBuilder, Response};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, IF_NONE_MATCH, LOCATION};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -26,7 +26,7 @@ const CONNECT: Duration = Duration::from_secs(15);
 /// Time for any call but a transfer; the server answers at once, or says that it cannot.
 const CALL: Duration = Duration::from_secs(60);
 /// How long the server may hold back the answer to a long poll, as asked in `Prefer`.
-const LONG_POLL: Duration = Duration::from_secs(50);
+pub(crate) const LONG_POLL: Duration = Duration::from_secs(50);
 /// Idle connections are given up before the server (75 s) or a firewall closes them under a new request.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -47,6 +47,8 @@ pub struct Client {
     current: AtomicUsize,
     /// What the server's clock showed, and when we heard it.
     heard: Mutex<Option<(DateTime<Utc>, Instant)>>,
+    /// ETag of what the server wants, as its last answer told it.
+    desired: Mutex<Option<String>>,
 }
 
 impl Client {
@@ -71,7 +73,7 @@ impl Client {
             .user_agent(concat!("longshore-agent/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| CallError::Protocol(error.to_string()))?;
-        Ok(Self { http, servers, current: AtomicUsize::new(0), heard: Mutex::default() })
+        Ok(Self { http, servers, current: AtomicUsize::new(0), heard: Mutex::default(), desired: Mutex::default() })
     }
 
     /// Asks to be known (`POST /enrolments`); the same token and key ask for the same enrolment again.
@@ -100,6 +102,42 @@ impl Client {
     /// [`CallError`].
     pub async fn offer(&self, offers: &Offers) -> Result<OffersAnswer, CallError> {
         self.post(paths::OFFERS, offers).await
+    }
+
+    /// What the server wants of this device (`GET /desired`), with its ETag; `None`: still what `known` is the ETag of, after
+    /// `wait`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn desired(&self, known: Option<&str>, wait: Duration) -> Result<Option<(String, Desired)>, CallError> {
+        let mut call = self.call(Method::GET, paths::DESIRED)?.timeout(wait + CALL);
+        if let Some(known) = known {
+            call = call.header(IF_NONE_MATCH, known);
+        }
+        if !wait.is_zero() {
+            call = call.header("prefer", format!("wait={}", wait.as_secs()));
+        }
+        let answer = self.send(call).await?;
+        if matches!(answer.status(), StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT) {
+            return Ok(None);
+        }
+        let tag = header(&answer, ETAG.as_str());
+        let tag = tag.ok_or_else(|| CallError::Protocol("what the server wants has no ETag".to_owned()))?;
+        Ok(Some((tag, answer::json(answer).await?)))
+    }
+
+    /// Says what this device is and has done (`PUT /reported`).
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn tell(&self, reported: &Reported) -> Result<(), CallError> {
+        let call = self.call(Method::PUT, paths::REPORTED)?.timeout(CALL);
+        self.send(call.json(reported)).await.map(drop)
+    }
+
+    /// ETag of what the server wants now, as its last answer told it.
+    pub fn desired_tag(&self) -> Option<String> {
+        lock(&self.desired).clone()
     }
 
     /// Reports deletions (`POST /deletions`).
@@ -203,6 +241,9 @@ impl Client {
     }
 
     fn hear(&self, response: &Response) {
+        if let Some(tag) = header(response, headers::DESIRED) {
+            *lock(&self.desired) = Some(tag);
+        }
         // The form of HTTP's dates is one of RFC 2822's (RFC 9110 §5.6.7).
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         if let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {

@@ -9,7 +9,7 @@
 //! 2. What rests (`rest`) is read once (`source`, `stock`); its checksum is kept (`hash_cache`), and what cannot be read
 //!    waits (`unreadable`). Its times come from its name and its head (`file_name`, `clip`, `when`), and all of it together
 //!    is a `recording`.
-//! 3. The `worklist` says what to offer, and what the answer asks for. `client` and `tls` talk to the server, a `transfer`
+//! 3. The `worklist` says what to offer, and what the answer asks for; the `wishes` of people, what of it is meant by them. `client` and `tls` talk to the server, a `transfer`
 //!    sends the `body` through broken connections, a `verdict` says what a problem means, and `retry` with `backoff` how
 //!    long to wait.
 //! 4. A `receipt` that is right lets the file be deleted: `deletions` writes the intent down first, with the `place` at which
@@ -49,4 +49,5 @@ pub mod unreadable;
 mod verdict;
 pub mod watch;
 mod when;
+mod wishes;
 mod worklist;

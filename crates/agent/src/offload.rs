@@ -1,6 +1,7 @@
 //! Offloading: take stock of the cards that are in, offer, send, check the receipt, delete, report; until done, or for ever.
 
 mod deleting;
+mod desired;
 mod look;
 mod round;
 
@@ -32,6 +33,7 @@ use crate::tls::{self, TlsError};
 use crate::unreadable::Unreadable;
 use crate::watch::Watch;
 use crate::worklist::Worklist;
+use desired::Desires;
 
 /// How long the files of one card are read in one look. A full card takes an hour to read, and what is known of it is
 /// to be on its way long before.
@@ -160,7 +162,7 @@ pub struct Offload {
     options: Options,
     classifier: Arc<Classifier>,
     identity: Identity,
-    client: Client,
+    client: Arc<Client>,
     checker: Checker,
     cache: Arc<Mutex<HashCache>>,
     journal: Journal,
@@ -169,6 +171,8 @@ pub struct Offload {
     retry: Retry,
     observer: Arc<dyn Observer>,
     list: Worklist,
+    /// What the server wants besides.
+    desires: Desires,
     /// Deletions that the server does not know of yet.
     unreported: Vec<Intent>,
     /// Before this time it is not told of them.
@@ -196,6 +200,8 @@ pub struct Offload {
     growing: usize,
     /// Files that could not be read at the last look.
     not_read: usize,
+    /// Whether the last look ended before it had read everything.
+    unread: bool,
     /// Keeps the state folder locked.
     _state: State,
 }
@@ -227,11 +233,12 @@ impl Offload {
         Ok(Self {
             classifier: Arc::new(classifier),
             checker: Checker::new(&identity)?,
-            client: Client::new(tls, servers)?,
+            client: Arc::new(Client::new(tls, servers)?),
             cache: Arc::new(Mutex::new(cache)),
             clock: DeviceClock::new(clock),
             retry: Retry::new(Patience::new(&pace, give_up), observer.clone()),
             list: Worklist::new(&pace),
+            desires: Desires::new(&pace),
             unreported: Vec::new(),
             next_report: Instant::now(),
             report_waits: Backoff::new(pace.first, pace.longest),
@@ -247,6 +254,7 @@ impl Offload {
             summary: Summary::default(),
             growing: 0,
             not_read: 0,
+            unread: false,
             _state: state,
             options,
             identity,
@@ -282,6 +290,7 @@ impl Offload {
                 self.release().await?;
             }
             self.report().await?;
+            self.heed().await;
             let now = Instant::now();
             match self.list.next_due() {
                 Some(at) if at <= now => self.round().await?,
@@ -294,6 +303,7 @@ impl Offload {
                                 changed.map_err(OffloadError::Mounts)?;
                                 self.next_look = Some(Instant::now());
                             }
+                            found = self.desires.changed(&self.client, self.options.once) => self.take_desired(found),
                         }
                     }
                     None => return Ok(()),

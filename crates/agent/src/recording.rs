@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset, Local, SecondsFormat, Utc};
-use longshore_model::{Kind, RecordingId, Sha256};
+use longshore_model::{Kind, RecordingId, RequestId, Sha256};
 use longshore_protocol::{OfferItem, limits};
 use sha2::Digest;
 
@@ -54,16 +54,23 @@ impl Recording {
         }
     }
 
-    /// What the server is offered.
-    pub fn offer(&self) -> OfferItem {
+    /// Name of the camera: an agent knows of one, which has none.
+    pub fn camera(&self) -> &str {
+        ""
+    }
+
+    /// What the server is offered, for this request if there is one.
+    pub fn offer(&self, request: Option<RequestId>) -> OfferItem {
         OfferItem {
             rid: self.rid,
-            camera: String::new(),
+            camera: self.camera().to_owned(),
             kind: self.kind,
             event_type: None,
             start: self.start,
             end: self.end,
             boot: None,
+            overwrite_at: None,
+            request,
             size: self.state.size,
             sha256: Some(self.sha256),
             filename: Some(name_for_wire(&self.name)),
@@ -149,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_offer_tells_start_size_and_checksum() {
-        let offer = of("S", "EVENT/a.mp4", 1_795_266_202_000_000_000, 3, b"abc").offer();
+        let offer = of("S", "EVENT/a.mp4", 1_795_266_202_000_000_000, 3, b"abc").offer(None);
         assert_eq!(offer.start.timestamp(), 1_795_266_202);
         assert_eq!((offer.size, offer.sha256), (3, Some(Sha256::of(b"abc"))));
         assert_eq!(offer.filename.as_deref(), Some("EVENT/a.mp4"));

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use longshore_model::RecordingId;
+use longshore_model::{RecordingId, RequestId};
 use longshore_protocol::{Answer, Later, OfferItem};
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, Pace};
 use crate::recording::Recording;
+use crate::wishes::Wishes;
 
 /// How often the checksum of one file is computed anew in one run. After that the card, the memory or the network
 /// damages bytes, and sending the file over and over would not help.
@@ -56,6 +57,8 @@ pub(crate) enum Task {
 struct Item {
     recording: Recording,
     standing: Standing,
+    /// For which request it is offered.
+    request: Option<RequestId>,
     waits: Backoff,
     failures: Backoff,
     sent: bool,
@@ -107,6 +110,7 @@ impl Worklist {
     fn add(&mut self, recording: Recording, now: Instant) {
         let item = Item {
             standing: Standing::Due(now),
+            request: None,
             waits: self.waits.clone(),
             failures: self.failures.clone(),
             sent: false,
@@ -130,9 +134,27 @@ impl Worklist {
     /// What is to be offered now, oldest first.
     pub(crate) fn due(&self, now: Instant) -> Vec<OfferItem> {
         let is_due = |item: &&Item| matches!(item.standing, Standing::Due(at) if at <= now);
-        let mut due: Vec<_> = self.items.values().filter(is_due).map(|item| &item.recording).collect();
-        due.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name)));
-        due.into_iter().map(Recording::offer).collect()
+        let mut due: Vec<_> = self.items.values().filter(is_due).collect();
+        // What somebody asked for goes into the first request, so that no other one's places come before it.
+        let key = |item: &Item| (item.request.is_none(), item.recording.start);
+        due.sort_by(|a, b| (key(a), &a.recording.name).cmp(&(key(b), &b.recording.name)));
+        due.into_iter().map(|item| item.recording.offer(item.request)).collect()
+    }
+
+    /// Takes over what people ask for: what nobody asked for before is to be offered now.
+    pub(crate) fn ask(&mut self, wishes: &Wishes, now: Instant) {
+        for item in self.items.values_mut() {
+            let request = wishes.request_for(&item.recording);
+            let before = std::mem::replace(&mut item.request, request);
+            if request.is_some() && request != before && matches!(item.standing, Standing::NotRequested(_)) {
+                item.standing = Standing::Due(now);
+            }
+        }
+    }
+
+    /// All recordings that are here, and whether the server has them.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (&Recording, bool)> + Clone {
+        self.items.values().map(|item| (&item.recording, matches!(item.standing, Standing::Stored { .. })))
     }
 
     /// When something is to be offered next; `None`: nothing waits.
@@ -165,7 +187,7 @@ impl Worklist {
                 item.standing = match reason {
                     Later::NotRequested => Standing::NotRequested(now + NOT_REQUESTED),
                     Later::Queued => Standing::Due(now + asked.unwrap_or_default()),
-                    Later::ChecksumMismatch | Later::TooManyUnfinished | Later::Held => {
+                    Later::ChecksumMismatch | Later::TooManyUnfinished | Later::NoRoom | Later::Held => {
                         Standing::Due(now + asked.unwrap_or_default().max(item.waits.step()))
                     }
                 };

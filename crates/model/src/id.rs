@@ -1,6 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A text that is not an id: an id is 32 hexadecimal digits.
@@ -97,6 +98,29 @@ id!(
     /// An enrolment token; its secret is not part of it.
     TokenId
 );
+id!(
+    /// A request for footage; those of one server sort by when they were made.
+    RequestId
+);
+id!(
+    /// Something that a device is to do once.
+    CommandId
+);
+
+impl RequestId {
+    /// A new id, whose first 48 bits are the milliseconds since 1970, as in a UUID of version 7 (RFC 9562 §5.7).
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn new(now: DateTime<Utc>) -> Result<Self, getrandom::Error> {
+        let Self(mut bytes) = Self::random()?;
+        let [_, _, millis @ ..] = now.timestamp_millis().to_be_bytes();
+        if let Some(first) = bytes.first_chunk_mut() {
+            *first = millis;
+        }
+        Ok(Self(bytes))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +132,13 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         let json = serde_json::to_string(&id).unwrap();
         assert_eq!(serde_json::from_str::<RecordingId>(&json).unwrap(), id);
+    }
+
+    #[test]
+    fn a_later_request_has_a_later_id() {
+        let at = |text: &str| RequestId::new(text.parse().unwrap()).unwrap();
+        assert!(at("2026-11-21T14:00:00.000Z") < at("2026-11-21T14:00:00.001Z"));
+        assert!(at("2026-11-21T14:00:00Z").to_string().starts_with("01a1fe682300"));
     }
 
     #[test]

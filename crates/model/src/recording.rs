@@ -4,7 +4,7 @@ use std::str::FromStr;
 use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, RecordingId, Sha256, UploadId};
+use crate::{DeviceClock, DeviceId, RecordingId, RequestId, Sha256, Span, UploadId};
 
 /// Why a recording exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,6 +68,15 @@ pub struct Declared {
     /// When it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<DateTime<FixedOffset>>,
+    /// Names the boot of the device in which it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
+    /// When the device will overwrite it, by its own clock and guess.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overwrite_at: Option<DateTime<FixedOffset>>,
+    /// For which request the device offers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
     /// Bytes; `None` if a client that offers nothing did not know them yet when it began to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
@@ -86,6 +95,24 @@ pub struct Declared {
     /// Uploads of which the server joins it, in this order; empty if it comes as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<UploadId>,
+}
+
+impl Declared {
+    /// True times of its start and its end, where `clock` tells them.
+    pub fn true_times(&self, clock: &DeviceClock) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+        let truly = |wall| clock.to_true(wall, self.boot.as_deref());
+        (truly(self.start), self.end.and_then(truly))
+    }
+
+    /// Where it lies in true time; where `clock` does not tell, as the device says. `None`: nobody knows.
+    pub fn span(&self, clock: &DeviceClock) -> Option<Span> {
+        let (start, end) = self.true_times(clock);
+        let said = (!self.clock_unset).then(|| self.start.to_utc());
+        Some(match start {
+            Some(start) => Span::of(start, end),
+            None => Span::of(said?, self.end.map(|end| end.to_utc())),
+        })
+    }
 }
 
 /// A recording that is in the store: verified, receipted, under its final name.
@@ -119,6 +146,12 @@ pub struct Recording {
     /// `start` is not to be believed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clock_unset: bool,
+    /// When it really started, where the device's clock was compared with the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub true_start: Option<DateTime<Utc>>,
+    /// When it really ended, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub true_end: Option<DateTime<Utc>>,
     /// Bytes.
     pub size: u64,
     /// Checksum of the stored file.
@@ -137,6 +170,14 @@ pub struct Recording {
     pub upload: UploadId,
     /// Where it lies, below the storage folder.
     pub path: String,
+}
+
+impl Recording {
+    /// When it began and ended in true time, as well as that is known; `None`: nobody knows.
+    pub fn when(&self) -> Option<(DateTime<Utc>, Option<DateTime<Utc>>)> {
+        let said = (!self.clock_unset).then(|| (self.start.to_utc(), self.end.map(|end| end.to_utc())));
+        self.true_start.map(|start| (start, self.true_end)).or(said)
+    }
 }
 
 #[cfg(test)]

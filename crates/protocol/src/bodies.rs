@@ -1,5 +1,5 @@
 use chrono::{DateTime, FixedOffset, Utc};
-use longshore_model::{DeviceId, DeviceState, EnrolmentId, Jwks, Kind, RecordingId, Sha256};
+use longshore_model::{DeviceId, EnrolmentId, Jwks, Kind, RecordingId, RequestId, Sha256};
 use serde::{Deserialize, Serialize};
 
 /// `GET /hello`.
@@ -123,19 +123,6 @@ pub struct ServerIdentity {
     pub receipt_keys: Jwks,
 }
 
-/// `GET /desired`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Desired {
-    /// The server's time.
-    pub time: DateTime<Utc>,
-    /// Whether the device is in service.
-    pub state: DeviceState,
-    /// Counts up when the device should offer again: a receipt became ready after its upload's last answer.
-    pub offer_again: u64,
-    /// How to reach and to know the server.
-    pub server: ServerIdentity,
-}
-
 /// `POST /offers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offers {
@@ -167,6 +154,12 @@ pub struct OfferItem {
     /// The boot in which it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
+    /// When the device will overwrite it, by its own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overwrite_at: Option<DateTime<FixedOffset>>,
+    /// For which request it is offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
     /// Bytes.
     pub size: u64,
     /// Checksum of the file.
@@ -246,6 +239,8 @@ pub enum Later {
     ChecksumMismatch,
     /// The device has more unfinished uploads than it may.
     TooManyUnfinished,
+    /// It is no event, and the storage has room for events only.
+    NoRoom,
     /// It is stored, and the device is suspended: the receipt is withheld.
     Held,
 }

@@ -3,6 +3,7 @@
 //! Both ends use these types; `golden/` holds one example of each body, which the tests keep true.
 
 mod bodies;
+mod desired;
 mod enrolment_text;
 pub mod headers;
 pub mod limits;
@@ -11,9 +12,12 @@ pub mod paths;
 mod problem;
 
 pub use bodies::{
-    Answer, Approval, Blocks, BlocksAnswer, Clock, Deletion, DeletionRefused, Deletions, DeletionsAnswer, Desired,
+    Answer, Approval, Blocks, BlocksAnswer, Clock, Deletion, DeletionRefused, Deletions, DeletionsAnswer,
     EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, Hello, ItemAnswer, Later, OfferItem, Offers,
     OffersAnswer, ServerIdentity, Unsent,
+};
+pub use desired::{
+    CommandState, Desired, DesiredCommand, DesiredRequest, Range, Reported, ReportedCommand, ReportedRequest,
 };
 pub use enrolment_text::{EnrolmentText, InvalidEnrolmentText};
 pub use metadata::{InvalidMetadata, Metadata};

@@ -9,6 +9,8 @@ pub const JSON_BYTES: usize = 1024 * 1024;
 pub const JSON_DEPTH: usize = 16;
 /// Items of one `POST /offers`.
 pub const OFFER_ITEMS: usize = 1_000;
+/// Requests, ranges of one of them, commands, and errors of the profile in one `PUT /reported`.
+pub const REPORTED_ITEMS: usize = 64;
 /// Blocks of one `POST /recordings/{rid}/blocks`: their checksums fit in a JSON body.
 pub const BLOCKS: usize = 15_000;
 /// Items of one answer that say `upload`; the others wait for the next offer.

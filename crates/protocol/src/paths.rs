@@ -6,6 +6,8 @@ pub const HELLO: &str = "/device/v1/hello";
 pub const ENROLMENTS: &str = "/device/v1/enrolments";
 /// What the server wants of this device.
 pub const DESIRED: &str = "/device/v1/desired";
+/// What the device is, and what it has done of that.
+pub const REPORTED: &str = "/device/v1/reported";
 /// "I hold these recordings."
 pub const OFFERS: &str = "/device/v1/offers";
 /// Transfers; below it, one transfer by its id.

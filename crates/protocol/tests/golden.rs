@@ -12,7 +12,7 @@ use longshore_model::{
 };
 use longshore_protocol::{
     Answer, Blocks, BlocksAnswer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest,
-    EnrolmentStatus, Hello, ItemAnswer, OfferItem, Offers, OffersAnswer, Problem,
+    EnrolmentStatus, Hello, ItemAnswer, OfferItem, Offers, OffersAnswer, Problem, Reported,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,12 +38,13 @@ fn round_trip<T: Serialize + DeserializeOwned>(text: &str) -> Value {
 #[test]
 fn every_body_agrees_with_its_golden_example() {
     type RoundTrip = fn(&str) -> Value;
-    let bodies: [(&str, RoundTrip); 13] = [
+    let bodies: [(&str, RoundTrip); 14] = [
         ("hello", round_trip::<Hello>),
         ("enrolment_request", round_trip::<EnrolmentRequest>),
         ("enrolment_pending", round_trip::<EnrolmentAnswer>),
         ("enrolment_approved", round_trip::<EnrolmentAnswer>),
         ("desired", round_trip::<Desired>),
+        ("reported", round_trip::<Reported>),
         ("offers", round_trip::<Offers>),
         ("offers_answer", round_trip::<OffersAnswer>),
         ("blocks", round_trip::<Blocks>),
@@ -143,6 +144,11 @@ fn examples_that_belong_together_agree() {
     assert_eq!((rid, camera, kind), (claims.rid, claims.camera, claims.kind));
     assert_eq!((start, end, size, sha256), (claims.start, claims.end, claims.size, Some(claims.sha256)));
     assert_eq!((size, claims.sha256), (3, Sha256::of(b"abc")), "a recording that everybody can make");
+    let (desired, reported): (Desired, Reported) = (body("desired"), body("reported"));
+    let request = &desired.requests[0];
+    assert!(offers.items.iter().any(|item| item.request == Some(request.id)));
+    assert_eq!((reported.requests[0].id, reported.commands[0].id), (request.id, desired.commands[0].id));
+    assert!(reported.requests[0].ranges[0].to <= request.device_to);
     let (repaired, answer): (Blocks, BlocksAnswer) = (body("blocks"), body("blocks_answer"));
     assert_eq!((offers.items[0].size, offers.items[0].sha256), (repaired.size, Some(repaired.sha256)));
     let mut zeros = RunningBlocks::default();

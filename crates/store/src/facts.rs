@@ -1,10 +1,16 @@
 //! What the journal is told: each a thing that happened, and needs no other file to be believed.
 
+mod reports;
+mod requests;
+
 use chrono::{DateTime, FixedOffset, Utc};
 use longshore_model::{
     Declared, Device, DeviceId, EnrolToken, Enrolment, EnrolmentId, RecordingId, Sha256, TokenId, UploadId, UploadToken,
 };
 use serde::{Deserialize, Serialize};
+
+pub use reports::ReportFact;
+pub use requests::RequestFact;
 
 /// One thing that happened. `by` is the account, or `uid N` of whoever used the local socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +159,10 @@ pub enum Fact {
         /// When, by the device's clock.
         deleted_at: DateTime<FixedOffset>,
     },
+    /// Something happened to a request for footage.
+    Request(RequestFact),
+    /// A device said something of itself, or was told to do something.
+    Report(ReportFact),
 }
 
 /// A fact with its place in the journal.

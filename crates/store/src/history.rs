@@ -1,10 +1,10 @@
 //! What happened to a device, for people: the facts about it, and of its recordings only what somebody has to look into.
 
 use chrono::{DateTime, Utc};
-use longshore_model::{Device, DeviceId, RecordingId, Sha256, TokenId};
+use longshore_model::{CommandOp, Device, DeviceId, RecordingId, Sha256, TokenId};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::Fact;
+use crate::facts::{Fact, ReportFact};
 
 /// One thing that happened to a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,21 @@ pub enum What {
         /// SHA-256 of that key.
         key: Sha256,
     },
+    /// It was told to do something.
+    CommandGiven {
+        /// What.
+        op: CommandOp,
+    },
+    /// It did, or cannot do, what it was told to.
+    CommandEnded {
+        /// What it was.
+        op: CommandOp,
+        /// Whether it did it.
+        done: bool,
+        /// What it has to say about that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
 }
 
 /// Whose history a fact belongs to.
@@ -112,12 +127,20 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
             (Subject::Device(*device), What::Reenrolled { key: *key }, Some(by.as_str()))
         }
         Fact::Conflicted { device, rid, .. } => (Subject::Device(*device), What::Conflicted { rid: *rid }, None),
+        Fact::Report(ReportFact::CommandGiven { device, command, by }) => {
+            (Subject::Device(*device), What::CommandGiven { op: command.op }, Some(by.as_str()))
+        }
+        Fact::Report(ReportFact::CommandEnded { device, op, done, text, .. }) => {
+            (Subject::Device(*device), What::CommandEnded { op: *op, done: *done, text: text.clone() }, None)
+        }
         Fact::EnrolmentSuperseded { .. }
         | Fact::Declared { .. }
         | Fact::Expired { .. }
         | Fact::Mismatched { .. }
         | Fact::Stored { .. }
-        | Fact::Deleted { .. } => return None,
+        | Fact::Deleted { .. }
+        | Fact::Request(_)
+        | Fact::Report(ReportFact::ClockSampled { .. } | ReportFact::Reported { .. }) => return None,
     };
     Some(line)
 }

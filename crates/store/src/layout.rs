@@ -43,8 +43,10 @@ impl Place {
             || safe_name(&format!("{} ({})", recording.model, recording.serial), PERSON_CHARS),
             |assignee| safe_name(assignee, PERSON_CHARS),
         );
-        let start: DateTime<FixedOffset> =
-            if recording.clock_unset { recording.verified_at.fixed_offset() } else { recording.start };
+        let start: DateTime<FixedOffset> = match recording.clock_unset {
+            true => recording.true_start.unwrap_or(recording.verified_at).fixed_offset(),
+            false => recording.start,
+        };
         let day = start.format("%Y-%m-%d").to_string();
         let mut stem = start.format("%Y-%m-%d %H-%M-%S").to_string();
         if !recording.camera.is_empty() {
@@ -148,6 +150,8 @@ mod tests {
             start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
             end: None,
             clock_unset: false,
+            true_start: None,
+            true_end: None,
             size: 1,
             sha256: Sha256::of(b"x"),
             attested: true,

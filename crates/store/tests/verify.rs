@@ -59,6 +59,8 @@ impl World {
             start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
             end: None,
             clock_unset: false,
+            true_start: None,
+            true_end: None,
             size: 3,
             sha256: Sha256::of(b"abc"),
             attested: true,

@@ -63,13 +63,13 @@ impl FromRequest for Caller {
                 let detail = "enrol this device; it may have been enrolled at another server, or not approved yet";
                 return Err(Failure::new(ProblemType::UnknownDevice, detail));
             };
-            admit_device(&request, &server, &device, false)?;
+            let device = admit_device(&request, &server, device, false)?;
             if device.state == DeviceState::Suspended {
                 // No settings, not even a hint that there are new ones.
                 return Ok(Self(device));
             }
-            let offer_again = server.engine.offer_again(device.id).await?;
-            let tag = desired::tag(&server, &device, offer_again);
+            let wants = server.engine.wants(device.id).await?;
+            let tag = desired::tag(&server, &device, &wants.borrow());
             request.extensions_mut().insert(DesiredTag(tag));
             Ok(Self(device))
         })
@@ -93,7 +93,7 @@ impl FromRequest for Uploader {
                 let detail = "the token is unknown, or was revoked; ask for a new one";
                 return Err(Failure::new(ProblemType::Unauthenticated, detail));
             };
-            admit_device(&request, &server, &device, true)?;
+            let device = admit_device(&request, &server, device, true)?;
             Ok(Self { device, by_token: true })
         })
     }
@@ -107,20 +107,17 @@ fn bearer(request: &HttpRequest) -> Option<Sha256> {
 }
 
 /// Bounds on one that is known; it is no stranger from now on.
-fn admit_device(request: &HttpRequest, server: &Server, device: &Device, by_token: bool) -> Result<(), Failure> {
+fn admit_device(request: &HttpRequest, server: &Server, device: Device, by_token: bool) -> Result<Device, Failure> {
     let connection = request.conn_data::<Connection>();
     if let Some(connection) = connection {
         let by_token = by_token.then(|| connection.enter_for(device.id, &server.connections));
         check_connections(by_token.unwrap_or(connection.of_this_key))?;
     }
-    if device.state == DeviceState::Retired {
-        let detail = "it has to be enrolled anew before it may do anything here";
-        return Err(Failure::new(ProblemType::DeviceRetired, detail));
-    }
+    let device = not_retired(device)?;
     if let Some(ends) = connection.and_then(|connection| connection.ends) {
         server.lobby.recognised(ends);
     }
-    Ok(())
+    Ok(device)
 }
 
 impl FromRequest for InService {
@@ -131,13 +128,34 @@ impl FromRequest for InService {
         let caller = Caller::from_request(request, payload);
         Box::pin(async move {
             let Caller(device) = caller.await?;
-            if device.state == DeviceState::Suspended {
-                let detail = "it may offer and upload; receipts and settings come when an admin activates it again";
-                return Err(Failure::new(ProblemType::DeviceSuspended, detail).retry_after(WHILE_SUSPENDED));
-            }
-            Ok(Self(device))
+            not_suspended(device).map(Self)
         })
     }
+}
+
+fn not_suspended(device: Device) -> Result<Device, Failure> {
+    if device.state == DeviceState::Suspended {
+        let detail = "it may offer and upload; receipts and settings come when an admin activates it again";
+        return Err(Failure::new(ProblemType::DeviceSuspended, detail).retry_after(WHILE_SUSPENDED));
+    }
+    Ok(device)
+}
+
+fn not_retired(device: Device) -> Result<Device, Failure> {
+    if device.state == DeviceState::Retired {
+        let detail = "it has to be enrolled anew before it may do anything here";
+        return Err(Failure::new(ProblemType::DeviceRetired, detail));
+    }
+    Ok(device)
+}
+
+/// The device as it is now, after its request has waited.
+pub(super) async fn still_in_service(server: &Server, device: &Device) -> Result<Device, Failure> {
+    let (index, id) = (server.engine.catalogue().index().clone(), device.id);
+    let now = actix_web::web::block(move || index.device(id)).await??;
+    let known = now.filter(|now| now.key == device.key);
+    let detail = "its key was replaced while the request waited";
+    not_suspended(not_retired(known.ok_or_else(|| Failure::new(ProblemType::UnknownDevice, detail))?)?)
 }
 
 impl FromRequest for Stranger {

@@ -7,7 +7,7 @@ use longshore_protocol::{DeletionRefused, Deletions, DeletionsAnswer, ProblemTyp
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
-use super::InService;
+use super::{InService, clock};
 
 /// Records each that stands on a receipt of ours for this device.
 pub(crate) async fn report(
@@ -16,11 +16,12 @@ pub(crate) async fn report(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<DeletionsAnswer>, Failure> {
-    let Deletions { items, .. } = json::read(&request, payload).await?;
+    let Deletions { items, clock: shown } = json::read(&request, payload).await?;
     if items.len() > limits::OFFER_ITEMS {
         let detail = format!("{} deletions are reported, {} may be at once", items.len(), limits::OFFER_ITEMS);
         return Err(Failure::new(ProblemType::TooLarge, detail));
     }
+    clock::take(&server, device.id, shown.as_ref()).await?;
     let deletions = items.into_iter().map(|item| (item.receipt, item.deleted_at)).collect();
     let results = server.engine.record_deletions(device.id, deletions).await?;
     let mut answer = DeletionsAnswer { recorded: Vec::new(), refused: Vec::new() };

@@ -1,7 +1,5 @@
 //! `POST /enrolments`, `GET /enrolments/{id}`: how a device becomes known.
 
-use std::time::Duration;
-
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -16,12 +14,9 @@ use longshore_protocol::{
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
-use super::Stranger;
+use super::{Stranger, prefer};
 use crate::identity::is_p256;
 use crate::tls::ClientKey;
-
-/// Longest that an answer is held back: below the idle limits of proxies and mobile networks.
-const MAX_WAIT: Duration = Duration::from_secs(50);
 
 /// Takes a request to be known: 202, pending.
 pub(crate) async fn request(
@@ -82,7 +77,7 @@ pub(crate) async fn wait(
         tokio::select! {
             _ = decided.changed() => {}
             _ = draining.wait_for(|draining| *draining) => {}
-            () = tokio::time::sleep(patience(&request)) => {}
+            () = tokio::time::sleep(prefer::wait(&request)) => {}
         }
         enrolment = look().await?;
     }
@@ -95,13 +90,6 @@ fn own_key(key: Option<ClientKey>) -> Result<ClientKey, Failure> {
         Failure::new(ProblemType::Unauthenticated, detail)
     })?;
     if is_p256(&key.spki) { Ok(key) } else { Err(Failure::malformed("a device's key must be a P-256 key")) }
-}
-
-fn patience(request: &HttpRequest) -> Duration {
-    let prefer = request.headers().get("prefer").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let wait = prefer.split([',', ';']).find_map(|preference| preference.trim().strip_prefix("wait="));
-    let seconds = wait.and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
-    Duration::from_secs(seconds).min(MAX_WAIT)
 }
 
 fn answer(server: &Server, enrolment: Enrolment) -> Result<EnrolmentAnswer, Failure> {

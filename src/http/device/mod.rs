@@ -2,11 +2,14 @@
 
 mod blocks;
 mod caller;
+mod clock;
 mod deletions;
 mod desired;
 mod enrolments;
 mod hello;
 mod offers;
+mod prefer;
+mod reported;
 mod uploads;
 
 use actix_web::body::MessageBody;
@@ -15,7 +18,7 @@ use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{Data, ServiceConfig, delete, get, head, method, patch, post, resource, scope};
+use actix_web::web::{Data, ServiceConfig, delete, get, head, method, patch, post, put, resource, scope};
 use actix_web::{Error, HttpMessage as _};
 use longshore_protocol::{headers, paths};
 
@@ -38,6 +41,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             .wrap(from_fn(answer_headers))
             .wrap(from_fn(meant_method))
             .service(resource("/desired").route(get().to(desired::desired)).default_service(only("GET")))
+            .service(resource("/reported").route(put().to(reported::report)).default_service(only("PUT")))
             .service(resource("/offers").route(post().to(offers::offer)).default_service(only("POST")))
             .service(resource("/deletions").route(post().to(deletions::report)).default_service(only("POST")))
             .service(

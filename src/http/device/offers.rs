@@ -9,7 +9,7 @@ use longshore_protocol::{Answer, ItemAnswer, Later, OfferItem, Offers, OffersAns
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
-use super::Caller;
+use super::{Caller, clock};
 
 /// Answers each item.
 pub(crate) async fn offer(
@@ -18,7 +18,7 @@ pub(crate) async fn offer(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<OffersAnswer>, Failure> {
-    let Offers { items, clock } = json::read(&request, payload).await?;
+    let Offers { items, clock: shown } = json::read(&request, payload).await?;
     if items.len() > limits::OFFER_ITEMS {
         let detail = format!("{} items are offered, {} may be at once", items.len(), limits::OFFER_ITEMS);
         return Err(Failure::new(ProblemType::TooLarge, detail));
@@ -26,15 +26,17 @@ pub(crate) async fn offer(
     let declared: Vec<Declared> =
         items.into_iter().enumerate().map(|(index, item)| declared(index, item)).collect::<Result<_, _>>()?;
     let rids: Vec<_> = declared.iter().map(|declared| declared.rid).collect();
-    let wall = clock.map(|clock| clock.wall.to_utc());
+    clock::take(&server, device.id, shown.as_ref()).await?;
+    let wall = shown.map(|clock| clock.wall.to_utc());
     let verdicts = server.engine.offer(device.id, declared, wall).await?;
     let items = rids.into_iter().zip(verdicts).map(|(rid, verdict)| ItemAnswer { rid, answer: answer(verdict) });
     Ok(Json(OffersAnswer { items: items.collect() }))
 }
 
 fn declared(index: usize, item: OfferItem) -> Result<Declared, Failure> {
-    let OfferItem { rid, camera, kind, event_type, start, end, size, sha256, filename, .. } = item;
-    let names = [Some(&camera), event_type.as_ref(), filename.as_ref()];
+    let OfferItem { rid, camera, kind, event_type, start, end, boot, overwrite_at, request, size, sha256, filename } =
+        item;
+    let names = [Some(&camera), event_type.as_ref(), filename.as_ref(), boot.as_ref()];
     if names.into_iter().flatten().any(|name| name.chars().count() > limits::NAME_CHARS) {
         let detail = format!("items[{index}]: a name has at most {} characters", limits::NAME_CHARS);
         return Err(Failure::malformed(detail));
@@ -51,6 +53,9 @@ fn declared(index: usize, item: OfferItem) -> Result<Declared, Failure> {
         event_type,
         start,
         end,
+        boot,
+        overwrite_at,
+        request,
         size: Some(size),
         sha256,
         filename,
@@ -72,6 +77,7 @@ fn answer(verdict: Verdict) -> Answer {
         Verdict::Queued => later(Later::Queued),
         Verdict::NotRequested => later(Later::NotRequested),
         Verdict::TooManyUnfinished => later(Later::TooManyUnfinished),
+        Verdict::NoRoom { not_before } => Answer::Later { reason: Later::NoRoom, not_before: Some(not_before) },
         Verdict::Mismatched { not_before } => {
             Answer::Later { reason: Later::ChecksumMismatch, not_before: Some(not_before) }
         }

@@ -1,9 +1,11 @@
 //! The JSON API of people and programs, below `/api/v1`.
 
 mod actors;
+mod commands;
 mod device;
 mod devices;
 mod recordings;
+mod requests;
 mod upload_tokens;
 
 use actix_web::HttpRequest;
@@ -11,9 +13,11 @@ use actix_web::web::{ServiceConfig, get, post, resource};
 
 use super::connection::LocalPeer;
 use super::error::only;
+pub(crate) use commands::CommandBody;
 pub(crate) use device::{Counts, DeviceDetail};
 pub(crate) use devices::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange};
 pub(crate) use recordings::RecordingRow;
+pub(crate) use requests::RequestBody;
 pub(crate) use upload_tokens::{IssueUploadTokenBody, IssuedUploadToken, Keyless, RevokeUploadTokenBody};
 
 /// Paths, for the server and for the command line.
@@ -36,6 +40,10 @@ pub(crate) mod paths {
     pub(crate) const STANDINGS: &str = "/api/v1/standings";
     /// How the server's parts are.
     pub(crate) const ACTORS: &str = "/api/v1/actors";
+    /// What a device is to do once.
+    pub(crate) const COMMANDS: &str = "/api/v1/commands";
+    /// Footage that people ask for; below it, one request by its id.
+    pub(crate) const REQUESTS: &str = "/api/v1/requests";
     /// What is stored.
     pub(crate) const RECORDINGS: &str = "/api/v1/recordings";
 }
@@ -56,6 +64,23 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         )
         .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(only("POST")))
         .service(resource(paths::STANDINGS).route(post().to(devices::change)).default_service(only("POST")))
+        .service(resource(paths::COMMANDS).route(post().to(commands::give)).default_service(only("POST")))
+        .service(
+            resource(paths::REQUESTS)
+                .route(get().to(requests::list))
+                .route(post().to(requests::add))
+                .default_service(only("GET, POST")),
+        )
+        .service(
+            resource(format!("{}/{{id}}", paths::REQUESTS))
+                .route(get().to(requests::show))
+                .default_service(only("GET")),
+        )
+        .service(
+            resource(format!("{}/{{id}}/cancel", paths::REQUESTS))
+                .route(post().to(requests::cancel))
+                .default_service(only("POST")),
+        )
         .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(only("GET")));
 }
 

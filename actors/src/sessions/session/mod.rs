@@ -2,6 +2,7 @@
 
 mod repair;
 mod uploads;
+mod wants;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,22 +11,27 @@ use std::time::Duration;
 use actix::fut::ready;
 use actix::prelude::*;
 use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Utc};
-use longshore_model::{Declared, DeviceId, Kind, RecordingId, UploadId};
+use longshore_model::{Declared, DeviceId, Kind, RecordingId, UploadId, VideoRequest};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
-use longshore_store::index::{Index, IndexError};
+use longshore_store::index::{Index, IndexError, Target};
 use longshore_store::manifest::Manifest;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use super::messages::{AttachError, End, Hold, Holding, Limits, Offer, OfferAgain, OfferError, UploadEnded};
-use super::plan::{self, Known, Verdict};
-use crate::kit::{Ended, Idles, Lifeline, Policy, Probe, Restarts, blocking, fail_point, jitter};
-use crate::storage::CommitEvery;
+use super::Seen;
+use super::messages::{AttachError, End, Hold, Holding, Limits, Offer, OfferError, UploadEnded};
+use super::plan::{self, Bounds, Known, Verdict};
+use crate::kit::{Ended, Idles, Lifeline, Line, Policy, Probe, Restarts, blocking, fail_point, jitter};
+use crate::requests;
+use crate::storage::{Available, CommitEvery, StorageWriter};
 use crate::upload::{Completer, Drain, Receipted, SegmentPool, StreamParts, UploadStream};
+pub use wants::{Asked, Desires};
 
 /// How long a transfer may take to let go of a file that is to be discarded; then the device comes again.
 const CLOSE: Duration = Duration::from_secs(2);
+/// How long an offer waits for the storage to say how much room there is.
+const ROOM: Duration = Duration::from_secs(1);
 /// A device's clock that differs more than this from ours is not believed.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::days(1);
 
@@ -40,6 +46,8 @@ pub(crate) struct SessionParts {
     pub(crate) pool: SegmentPool,
     pub(crate) commits: CommitEvery,
     pub(crate) limits: Limits,
+    /// When devices called.
+    pub(crate) seen: Seen,
     /// Turns true when the server stops; it is heard of whatever becomes of the router.
     pub(crate) draining: watch::Receiver<bool>,
 }
@@ -58,6 +66,14 @@ pub(crate) struct DeviceSession {
     /// Held while one is repaired, which reads all of it.
     repairing: Arc<Mutex<()>>,
     offer_again: u64,
+    /// What the server wants of the device; nothing is known before the first look.
+    wants: watch::Sender<Arc<Desires>>,
+    /// Looks at the index that were begun …
+    looks: u64,
+    /// … and the last of those whose result counts; 0: none.
+    looked: u64,
+    /// Dropped when the poll that waits has to end.
+    parked: Option<oneshot::Sender<()>>,
     last_call: Instant,
     idle_timer: bool,
     probe: Probe,
@@ -82,6 +98,10 @@ impl DeviceSession {
             repairing: Arc::default(),
             // From the clock: a session that begins after another must not count what that one counted again.
             offer_again: u64::try_from(parts.completer.clock.now().timestamp_millis()).unwrap_or(0),
+            wants: watch::Sender::default(),
+            looks: 0,
+            looked: 0,
+            parked: None,
             last_call: Instant::now(),
             idle_timer: false,
             parts,
@@ -92,6 +112,7 @@ impl DeviceSession {
 
     fn called(&mut self, ctx: &mut Context<Self>) {
         self.last_call = Instant::now();
+        self.parts.seen.note(self.device, self.parts.completer.clock.now());
         self.watch_idleness(ctx);
     }
 
@@ -184,12 +205,17 @@ impl Handler<Offer> for DeviceSession {
             .filter_map(|upload| Some((upload.identity.rid()?, upload)))
             .collect();
         let (catalogue, in_flight) = (self.parts.completer.catalogue.clone(), self.probe.in_flight());
+        let writer = self.parts.completer.writer.clone();
         let answering = async move {
             let _in_flight = in_flight;
             let index = catalogue.index().clone();
             let looked_up = blocking(move || look_up(&index, device, items, &unfinished)).await?;
-            let news = news(&looked_up);
-            let mut verdicts = plan::plan(&looked_up, may_begin, per_answer, now);
+            let news = news(&looked_up, now);
+            let room = match looked_up.iter().any(|(item, known)| item.kind != Kind::Event && known.wanted.is_some()) {
+                true => room(&writer).await,
+                false => u64::MAX,
+            };
+            let mut verdicts = plan::plan(&looked_up, Bounds { may_begin, per_answer, room }, now);
             if !news.is_empty() {
                 let conflicts = news.iter().filter_map(|(item, known)| conflict(device, item, &known.stored));
                 let mut facts: Vec<_> = conflicts.collect();
@@ -224,15 +250,28 @@ fn look_up(
     unfinished: &HashMap<RecordingId, Unfinished>,
 ) -> Result<Vec<(Declared, Known)>, IndexError> {
     let receipts = gets_receipts(index, device)?;
+    let (open, clock) = (requests_of(index, device, receipts)?, index.clock(device)?);
     let known = |item: &Declared| {
         Ok(Known {
             receipts,
+            wanted: requests::wanted(item, item.span(&clock), &open),
+            overwrite_at: item.overwrite_at.map(|at| clock.to_true(at, None).unwrap_or_else(|| at.to_utc())),
             stored: index.stored(device, item.rid)?,
             unfinished: unfinished.get(&item.rid).cloned(),
             declared: index.declared(device, item.rid)?,
         })
     };
     items.into_iter().map(|item| known(&item).map(|known| (item, known))).collect()
+}
+
+/// Bytes for what is no event. A storage that takes its time, or is not there, says so when something is to begin.
+async fn room(writer: &Line<StorageWriter>) -> u64 {
+    writer.ask(Available(Kind::Continuous), ROOM).await.ok().and_then(Result::ok).unwrap_or(u64::MAX)
+}
+
+/// What people ask of the device; one that is suspended is asked for nothing.
+fn requests_of(index: &Index, device: DeviceId, in_service: bool) -> Result<Vec<(VideoRequest, Target)>, IndexError> {
+    if in_service { index.open_requests_of(device) } else { Ok(Vec::new()) }
 }
 
 /// What there is to tell people of when a device declares another content under the id of one that is stored: a fault of its
@@ -249,8 +288,10 @@ fn conflict(device: DeviceId, declared: &Declared, stored: &[Manifest]) -> Optio
 }
 
 /// What is new or changed, and so worth a line in the journal.
-fn news(looked_up: &[(Declared, Known)]) -> Vec<&(Declared, Known)> {
-    let is_news = |(item, known): &&(Declared, Known)| known.declared.as_ref().is_none_or(|row| row.declared != *item);
+fn news(looked_up: &[(Declared, Known)], now: DateTime<Utc>) -> Vec<&(Declared, Known)> {
+    let is_news = |(item, known): &&(Declared, Known)| {
+        known.declared.as_ref().is_none_or(|row| plan::says_more(&row.declared, item, now))
+    };
     looked_up.iter().filter(is_news).collect()
 }
 
@@ -315,20 +356,13 @@ impl DeviceSession {
     }
 }
 
-impl Handler<OfferAgain> for DeviceSession {
-    type Result = u64;
-
-    fn handle(&mut self, _: OfferAgain, ctx: &mut Self::Context) -> u64 {
-        self.called(ctx);
-        self.offer_again
-    }
-}
-
 impl Handler<UploadEnded> for DeviceSession {
     type Result = ();
 
     fn handle(&mut self, UploadEnded { upload, ended, offer_again }: UploadEnded, _: &mut Self::Context) {
-        self.offer_again += u64::from(offer_again);
+        if offer_again {
+            self.count_offer_again();
+        }
         if let Some(known) = self.transfers.get_mut(&upload) {
             let rest = (ended != Ended::Done).then(|| known.failures.failed(Instant::now(), jitter()));
             if !known.stream.connected() || rest.is_some_and(|rest| rest.parked) {

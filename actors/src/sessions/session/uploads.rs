@@ -7,15 +7,16 @@ use actix::prelude::*;
 use longshore_model::{DeviceId, Kind, Recording, UploadId};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
-use longshore_store::index::IndexError;
+use longshore_store::index::{DeclaredRow, IndexError};
 use longshore_store::{Identity, Purpose};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::super::messages::{Brings, CreateError, CreateUpload, Created, Expire, Terminate, TerminateError};
 use super::super::plan::{self, Known};
-use super::{CLOSE, DeviceSession, conflict, is_unset};
+use super::{CLOSE, DeviceSession, conflict, gets_receipts, is_unset, requests_of};
 use crate::kit::{Idles as _, blocking};
+use crate::requests;
 use crate::storage::{Clear, Discard, Reserve, StorageError};
 use crate::upload::{Close, CompleteError, Completer, UploadStream};
 
@@ -43,8 +44,15 @@ impl Handler<CreateUpload> for DeviceSession {
             // other.
             let begun = incoming.of_recording(device, rid);
             let index = completer.catalogue.index().clone();
-            let looked_up = blocking(move || Ok((index.stored(device, rid)?, index.declared(device, rid)?)));
-            let (stored, row) = looked_up.await?;
+            let looked_up = blocking(move || {
+                let (stored, row) = (index.stored(device, rid)?, index.declared(device, rid)?);
+                let open = requests_of(&index, device, gets_receipts(&index, device)?)?;
+                let span = |row: &DeclaredRow| Ok::<_, IndexError>(row.declared.span(&index.clock(device)?));
+                let span = row.as_ref().map_or(Ok(None), span)?;
+                let wanted = row.as_ref().and_then(|row| requests::wanted(&row.declared, span, &open));
+                Ok((stored, row, wanted))
+            });
+            let (stored, row, wanted) = looked_up.await?;
             let parts_before = row.as_ref().map(|row| row.declared.parts.clone()).unwrap_or_default();
             let now = completer.clock.now();
             let mut news = Vec::new();
@@ -80,7 +88,7 @@ impl Handler<CreateUpload> for DeviceSession {
                     if plan::stored_as(&declared, &stored).is_some() {
                         return Err(CreateError::AlreadyStored);
                     }
-                    let known = Known { declared: row, ..Known::default() };
+                    let known = Known { declared: row, wanted, ..Known::default() };
                     let settled = plan::settled(&declared, &known, now);
                     (declared, settled)
                 }

@@ -79,7 +79,8 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
 /// Passes a success on; anything else becomes a [`CallError::Problem`].
 pub(super) async fn successful(response: Response) -> Result<Response, CallError> {
     let status = response.status();
-    if status.is_success() {
+    // Of what was asked for by its ETag, that nothing changed is a success too.
+    if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Ok(response);
     }
     let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());

@@ -90,6 +90,9 @@ impl Offload {
         };
         self.retry.progressed();
         let news = self.list.stored(rid, receipt.clone(), until);
+        if news {
+            self.desires.wishes.handed_over(&recording);
+        }
         if news && !self.list.was_sent(rid) {
             self.summary.already_there += 1;
         }

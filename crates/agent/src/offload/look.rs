@@ -76,7 +76,7 @@ impl Offload {
 
     fn take_over(&mut self, stocks: Vec<Stock>, complaints: &mut BTreeSet<String>) {
         (self.summary.found, self.summary.events, self.summary.skipped) = (0, 0, 0);
-        (self.not_read, self.growing) = (0, 0);
+        (self.not_read, self.growing, self.unread) = (0, 0, false);
         let (mut recordings, mut soonest) = (Vec::new(), None);
         for stock in stocks {
             self.summary.found += stock.recordings.len() + stock.growing.len() + stock.unreadable.len();
@@ -89,6 +89,7 @@ impl Offload {
             if stock.unread {
                 // The next slice, after what is known now was offered.
                 soonest = Some(Duration::ZERO);
+                self.unread = true;
             }
             for skipped in stock.unreadable.iter().chain(&stock.skipped) {
                 complaints.insert(format!("kept {}: {}", skipped.path.display(), skipped.reason));
@@ -107,6 +108,7 @@ impl Offload {
         }
         let now = Instant::now();
         self.list.update(recordings, now);
+        self.list.ask(&self.desires.wishes, now);
         let rescan = (!self.options.once).then_some(now + self.pace.rescan);
         self.next_look = soonest.map(|left| now + left).into_iter().chain(rescan).min();
     }

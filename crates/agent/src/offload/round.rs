@@ -35,7 +35,11 @@ impl Offload {
         }
         // Stable, so that of equal places the older recording, which was offered first, keeps the first.
         tasks.sort_by_key(|(turn, ..)| *turn);
-        for (_, rid, task) in tasks {
+        for (done, (_, rid, task)) in tasks.into_iter().enumerate() {
+            // What people ask for meanwhile goes first; one task of each answer is done in any case.
+            if done > 0 && self.desires.have_changed(&self.client) {
+                break;
+            }
             let path = self.list.get(rid).map(|recording| recording.path.clone());
             let gone = match path {
                 Some(path) => self.is_gone(&path).await?,

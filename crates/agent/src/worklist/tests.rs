@@ -186,7 +186,7 @@ fn a_file_that_is_gone_is_forgotten() {
 
 #[test]
 fn batches_keep_both_limits_and_the_order() {
-    let items: Vec<_> = (0..2_500).map(|n| recording(&format!("{n}.mp4"), n).offer()).collect();
+    let items: Vec<_> = (0..2_500).map(|n| recording(&format!("{n}.mp4"), n).offer(None)).collect();
     let by_count = batches(items.clone(), limits::OFFER_ITEMS, usize::MAX);
     assert_eq!(by_count.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
     let by_bytes = batches(items.clone(), limits::OFFER_ITEMS, 10_000);

@@ -20,7 +20,7 @@ use crate::journal::{JournalError, Mark};
 /// Facts of a replay that share one transaction: beyond some hundreds it gets no faster, and they wait in memory.
 const GROUP: usize = 256;
 
-type Applied<T> = Result<T, ConflictableTransactionError<IndexError>>;
+pub(super) type Applied<T> = Result<T, ConflictableTransactionError<IndexError>>;
 
 impl Index {
     /// Brings in facts that follow each other in the journal, and `mark`, the place behind the last of them. The same
@@ -42,8 +42,8 @@ impl Index {
 }
 
 /// The rows, as a transaction sees them.
-struct Rows {
-    tables: Tables<TransactionalTree>,
+pub(super) struct Rows {
+    pub(super) tables: Tables<TransactionalTree>,
 }
 
 impl Rows {
@@ -123,11 +123,13 @@ impl Rows {
                 let key = revision_key(recording.device, recording.rid, recording.revision);
                 self.tables[Table::Stored].insert(key.as_slice(), manifest.as_bytes())?;
                 self.tables[Table::Uploads].insert(recording.upload.as_bytes(), key)?;
-                Ok(())
+                self.lay(&recording)
             }
             Fact::Deleted { device, rid, revision, deleted_at } => {
                 put(&self.tables[Table::Deleted], &revision_key(*device, *rid, *revision), deleted_at)
             }
+            Fact::Request(fact) => self.apply_request(entry, fact),
+            Fact::Report(fact) => self.apply_report(entry, fact),
         }
     }
 }
@@ -173,7 +175,7 @@ impl Rows {
 }
 
 /// Changes a row; without one, nothing.
-fn change<T: Serialize + DeserializeOwned>(
+pub(super) fn change<T: Serialize + DeserializeOwned>(
     tree: &TransactionalTree,
     key: &[u8],
     f: impl FnOnce(&mut T),
@@ -183,13 +185,13 @@ fn change<T: Serialize + DeserializeOwned>(
     put(tree, key, &row)
 }
 
-fn put<T: Serialize>(tree: &TransactionalTree, key: &[u8], value: &T) -> Applied<()> {
+pub(super) fn put<T: Serialize>(tree: &TransactionalTree, key: &[u8], value: &T) -> Applied<()> {
     let json = serde_json::to_vec(value).map_err(|error| abort(IndexError::Damaged(error.to_string())))?;
     tree.insert(key, json)?;
     Ok(())
 }
 
-fn get<T: DeserializeOwned>(tree: &TransactionalTree, key: &[u8]) -> Applied<Option<T>> {
+pub(super) fn get<T: DeserializeOwned>(tree: &TransactionalTree, key: &[u8]) -> Applied<Option<T>> {
     tree.get(key)?.map(|json| read(&json)).transpose().map_err(abort)
 }
 

@@ -5,6 +5,8 @@
 
 mod apply;
 mod kept;
+mod reports;
+mod requests;
 mod tables;
 
 use std::cmp::Ordering;
@@ -19,6 +21,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use apply::Applying;
+pub use reports::ReportRow;
+pub use requests::{Closed, Lies, RequestRow, Target, Told};
 use tables::{Table, Tables};
 
 use crate::history::Happened;
@@ -153,6 +157,11 @@ impl Index {
         self.tables[Table::Declared]
             .scan_prefix(device.as_bytes())
             .try_fold(0, |count, row| Ok(row.map(|_| count + 1)?))
+    }
+
+    /// All that a device has declared.
+    pub fn declared_of(&self, device: DeviceId) -> Result<Vec<DeclaredRow>, IndexError> {
+        values(self.tables[Table::Declared].scan_prefix(device.as_bytes()))
     }
 
     /// What a device declared under this `rid`.

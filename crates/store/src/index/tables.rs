@@ -32,13 +32,29 @@ pub(super) enum Table {
     Deleted,
     /// What happened to devices, by serial and place in the journal.
     History,
+    /// Requests by id, which is by when they were made.
+    Requests,
+    /// Request ids by the key that the client gave.
+    RequestKeys,
+    /// How requests stand with devices, by request and device.
+    RequestTargets,
+    /// No values: devices and the requests of which something is still to come from them.
+    OpenRequests,
+    /// Where stored recordings lie in true time, by device, start and the keys of `Stored`.
+    StoredTimes,
+    /// How the clocks of devices went.
+    Clocks,
+    /// What devices said of themselves last.
+    Reports,
+    /// What devices are still to do.
+    Commands,
     /// How far the journal is in the index: one row.
     Applied,
 }
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 21] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -51,6 +67,14 @@ impl Table {
         Self::Expired,
         Self::Deleted,
         Self::History,
+        Self::Requests,
+        Self::RequestKeys,
+        Self::RequestTargets,
+        Self::OpenRequests,
+        Self::StoredTimes,
+        Self::Clocks,
+        Self::Reports,
+        Self::Commands,
         Self::Applied,
     ];
 
@@ -68,6 +92,14 @@ impl Table {
             Self::Expired => "expired",
             Self::Deleted => "deleted",
             Self::History => "history",
+            Self::Requests => "requests",
+            Self::RequestKeys => "request_keys",
+            Self::RequestTargets => "request_targets",
+            Self::OpenRequests => "open_requests",
+            Self::StoredTimes => "stored_times",
+            Self::Clocks => "clocks",
+            Self::Reports => "reports",
+            Self::Commands => "commands",
             Self::Applied => "applied",
         }
     }

@@ -61,6 +61,8 @@ fn manifest(upload: UploadId, key: &ReceiptKey) -> Manifest {
         start: "2026-11-21T14:03:22+01:00".parse().unwrap(),
         end: None,
         clock_unset: false,
+        true_start: None,
+        true_end: None,
         size: content().len() as u64,
         sha256: Sha256::of(&content()),
         attested: true,

@@ -2,15 +2,16 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, StatusCode};
-use longshore_model::{BLOCK_BYTES, Kind, ReceiptClaims, ReceiptVerifier, RecordingId, Sha256};
+use longshore_model::{BLOCK_BYTES, DeviceState, Kind, ReceiptClaims, ReceiptVerifier, RecordingId, Sha256};
 use longshore_protocol::{
-    Answer, Approval, Blocks, BlocksAnswer, Deletion, DeletionRefused, Deletions, DeletionsAnswer, EnrolmentStatus,
-    ItemAnswer, Later, Metadata, Offers, OffersAnswer, ProblemType, headers, paths,
+    Answer, Approval, Blocks, BlocksAnswer, Deletion, DeletionRefused, Deletions, DeletionsAnswer, Desired,
+    EnrolmentStatus, ItemAnswer, Later, Metadata, Offers, OffersAnswer, ProblemType, headers, paths,
 };
 
 use super::reply::{NOW, Reply, empty, enrolment, json, problem};
@@ -58,8 +59,42 @@ impl Call {
                 self.repair(path, &serde_json::from_slice(&body).unwrap())
             }
             (Method::POST, paths::DELETIONS) => self.deletions(serde_json::from_slice(&body).unwrap()),
+            (Method::GET, paths::DESIRED) => self.desired(&head.headers).await,
+            (Method::PUT, paths::REPORTED) => {
+                self.world.lock().unwrap().reported.push(serde_json::from_slice(&body).unwrap());
+                empty(StatusCode::NO_CONTENT)
+            }
             (method, path) => panic!("{method} {path}"),
         })
+    }
+
+    /// It wants nothing but what the test says.
+    async fn desired(&self, fields: &HeaderMap) -> Reply {
+        let tag = || format!("\"{}\"", self.world.lock().unwrap().requests.len());
+        let knows = |tag: &str| fields.get("if-none-match").is_some_and(|known| known == tag);
+        // As long as the agent would wait, in a server without timers of its own.
+        for _ in 0..if fields.contains_key("prefer") { 5_000 } else { 0 } {
+            if !knows(&tag()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let tag = tag();
+        if knows(&tag) {
+            return empty(StatusCode::NOT_MODIFIED);
+        }
+        let world = self.world.lock().unwrap();
+        let desired = Desired {
+            time: NOW.parse().unwrap(),
+            state: DeviceState::Active,
+            requests: world.requests.clone(),
+            commands: Vec::new(),
+            offer_again: 0,
+            server: self.keys.identity(),
+        };
+        let mut reply = json(200, &desired);
+        reply.headers_mut().insert("etag", tag.parse().unwrap());
+        reply
     }
 
     fn poll(&self) -> Reply {
@@ -104,7 +139,7 @@ impl Call {
                     world.too_many_unfinished -= 1;
                     Answer::Later { reason: Later::TooManyUnfinished, not_before: None }
                 }
-                None if item.kind == Kind::Event => Answer::Upload { priority: place },
+                None if item.kind == Kind::Event || item.request.is_some() => Answer::Upload { priority: place },
                 None => Answer::Later { reason: Later::NotRequested, not_before: None },
             };
             world.offered.insert(rid, item);

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use longshore_model::{BASE64URL, DeviceId, ReceiptKey, RecordingId, Sha256, TokenId};
-use longshore_protocol::{EnrolmentText, OfferItem, ProblemType, ServerIdentity};
+use longshore_protocol::{DesiredRequest, EnrolmentText, OfferItem, ProblemType, Reported, ServerIdentity};
 use rcgen::KeyPair;
 use tokio::net::TcpListener;
 
@@ -51,6 +51,10 @@ pub(crate) struct World {
     pub(crate) deleted: Vec<String>,
     /// Method and path of every request.
     pub(crate) calls: Vec<String>,
+    /// Footage that people ask for.
+    pub(crate) requests: Vec<DesiredRequest>,
+    /// What the device said of itself.
+    pub(crate) reported: Vec<Reported>,
     /// For the next `PATCH`es, one each.
     pub(crate) faults: VecDeque<Fault>,
     /// How many offers of a complete upload are answered without its receipt; the transfer's last answer too.

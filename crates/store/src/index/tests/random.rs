@@ -1,11 +1,13 @@
 //! Facts that touch each other's rows as often as can be.
 
+use chrono::TimeDelta;
 use longshore_model::{
-    Declared, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Kind,
-    ReceiptKey, Recording, RecordingId, Sha256, TokenId, UploadId, UploadToken,
+    ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId, DeviceReport, DeviceState,
+    EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Holds, Kind, Outcome, ReceiptKey, Recording, RecordingId,
+    RequestId, Sha256, Span, TokenId, UploadId, UploadToken, VideoRequest,
 };
 
-use crate::facts::Fact;
+use crate::facts::{Fact, ReportFact, RequestFact};
 use crate::manifest::Manifest;
 
 /// So few of each that facts meet.
@@ -42,7 +44,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(18) {
+        match self.below(26) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -64,11 +66,64 @@ impl Random {
             9 => Fact::DeviceReinstated { device, by: "uid 0".into() },
             10 => Fact::DeviceRetired { device, by: "uid 0".into() },
             11 => Fact::DeviceReenrolled { enrolment, device, key: self.sha256(), by: "uid 0".into() },
+            17..=21 => Fact::Request(self.request_fact(device)),
+            22..=24 => Fact::Report(self.report_fact(device)),
             16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()) },
             _ => {
                 let revision = u32::try_from(self.below(3)).unwrap();
                 Fact::Deleted { device, rid, revision, deleted_at: start() }
             }
+        }
+    }
+
+    fn request_fact(&mut self, device: DeviceId) -> RequestFact {
+        let request = RequestId::from_bytes(self.id());
+        let span = Span { from: start().to_utc(), to: start().to_utc() + TimeDelta::minutes(10) };
+        match self.below(7) {
+            0 | 1 => RequestFact::Added { request: self.request(request, span) },
+            2 => RequestFact::HandedOver { request, device },
+            3 => RequestFact::Told { request, device, holds: Holds::Partial, ranges: vec![span] },
+            4 => RequestFact::Finished { request, device, outcome: Outcome::Done },
+            5 => RequestFact::Cancelled { request, by: "uid 0".into() },
+            _ => RequestFact::Expired { request },
+        }
+    }
+
+    fn request(&mut self, id: RequestId, span: Span) -> VideoRequest {
+        let few = 1 + self.below(3);
+        VideoRequest {
+            id,
+            key: Some(self.below(FEW).to_string()),
+            requester: "uid 0".into(),
+            devices: (0..few).map(|_| DeviceId::from_bytes(self.id())).collect(),
+            cameras: Vec::new(),
+            span,
+            priority: VideoRequest::PRIORITY,
+            note: None,
+            added_at: span.from,
+            expires: span.to,
+        }
+    }
+
+    fn report_fact(&mut self, device: DeviceId) -> ReportFact {
+        let id = CommandId::from_bytes(self.id());
+        let op = CommandOp::Rescan;
+        match self.below(4) {
+            0 => {
+                let boot = self.below(FEW).to_string();
+                let (wall, server, synced) = (start(), start().to_utc(), true);
+                let sample = ClockSample { boot, uptime_ms: self.below(FEW), wall, synced, server };
+                ReportFact::ClockSampled { device, sample }
+            }
+            1 => {
+                let battery = u8::try_from(self.below(100)).ok();
+                ReportFact::Reported { device, report: DeviceReport { battery, ..DeviceReport::default() } }
+            }
+            2 => {
+                let command = Command { id, op, since: start().to_utc() };
+                ReportFact::CommandGiven { device, command, by: "uid 0".into() }
+            }
+            _ => ReportFact::CommandEnded { device, command: id, op, done: true, text: None },
         }
     }
 
@@ -120,6 +175,9 @@ impl Random {
             event_type: None,
             start: start(),
             end: None,
+            boot: None,
+            overwrite_at: None,
+            request: None,
             size: Some(self.below(1 << 30)),
             sha256: Some(self.sha256()),
             filename: None,
@@ -143,6 +201,8 @@ impl Random {
             start: start(),
             end: None,
             clock_unset: false,
+            true_start: None,
+            true_end: None,
             size: self.below(1 << 30),
             sha256: self.sha256(),
             attested: true,

@@ -1,0 +1,161 @@
+//! What people ask of devices: footage, commands; and what devices say of it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use longshore_model::{ClockSample, Command, CommandOp, DeviceClock, DeviceId, RequestId, Span};
+use longshore_store::facts::Fact;
+use longshore_store::index::{Index, IndexError};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::{Engine, EngineError};
+use crate::kit::{ASK_DEADLINE, ask, blocking};
+use crate::reports::{self, CommandRefused, Said};
+use crate::requests::{
+    AddRefused, Added, CancelRefused, CancelRequest, Draft, HandedOver, RequestError, RequestVideo, RequestView, Tell,
+    Views,
+};
+use crate::sessions::{Desires, LookAgain, Park, Want};
+
+impl Engine {
+    /// Asks for footage. The same again finds the same request.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn request_video(&self, draft: Draft) -> Result<Added, RequestError<AddRefused>> {
+        let asked = self.requests.ask(RequestVideo(draft), ASK_DEADLINE).await;
+        asked.unwrap_or(Err(RequestError::Unavailable))
+    }
+
+    /// Gives a request up.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn cancel_request(&self, request: RequestId, by: String) -> Result<(), RequestError<CancelRefused>> {
+        let asked = self.requests.ask(CancelRequest { request, by }, ASK_DEADLINE).await;
+        asked.unwrap_or(Err(RequestError::Unavailable))
+    }
+
+    /// The `most` requests that were made last, the newest first, with how they stand.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn newest_requests(&self, most: usize) -> Result<Vec<RequestView>, EngineError> {
+        let (index, seen, now) = (self.catalogue.index().clone(), self.seen.clone(), self.clock.now());
+        let read = blocking(move || {
+            let mut views = Views::new(&index, &seen, now);
+            index.newest_requests(most)?.iter().map(|row| views.of(row)).collect()
+        });
+        Ok(read.await?)
+    }
+
+    /// One request, with how it stands.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn request(&self, request: RequestId) -> Result<Option<RequestView>, EngineError> {
+        let (index, seen, now) = (self.catalogue.index().clone(), self.seen.clone(), self.clock.now());
+        let read =
+            blocking(move || index.request(request)?.map(|row| Views::new(&index, &seen, now).of(&row)).transpose());
+        Ok(read.await?)
+    }
+
+    /// What the server wants of this device; the receiver changes when that does.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn wants(&self, device: DeviceId) -> Result<watch::Receiver<Arc<Desires>>, EngineError> {
+        let session = self.session(device).await.ok_or(EngineError::Unavailable)?;
+        Ok(ask(&session, Want, ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)??)
+    }
+
+    /// A poll of this device waits from now on; one that waited before ends. The receiver resolves when this one has to.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn park(&self, device: DeviceId) -> Result<oneshot::Receiver<()>, EngineError> {
+        let session = self.session(device).await.ok_or(EngineError::Unavailable)?;
+        ask(&session, Park, ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)
+    }
+
+    /// The device is told of these requests for the first time.
+    pub fn handed_over(&self, device: DeviceId, requests: Vec<RequestId>) {
+        if !requests.is_empty() {
+            self.requests.tell(HandedOver { device, requests });
+        }
+    }
+
+    /// Takes what a device's clock showed, if it says something new.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn sample_clock(&self, device: DeviceId, sample: ClockSample) -> Result<(), EngineError> {
+        self.record_news(device, move |index| reports::sampled(index, device, &sample)).await
+    }
+
+    /// Takes what a device says of itself, of the requests that it was given and of its commands. It is recorded when this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn report(&self, device: DeviceId, mut said: Said) -> Result<(), EngineError> {
+        let requests = std::mem::take(&mut said.requests);
+        let now = self.clock.now();
+        self.record_news(device, move |index| reports::reported(index, device, &said, now)).await?;
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let index = self.catalogue.index().clone();
+        let clock = blocking(move || index.clock(device)).await?;
+        let truly = |span: Span| in_true_time(&clock, span);
+        let said = requests.into_iter().map(|(id, holds, ranges)| (id, holds, ranges.into_iter().map(truly).collect()));
+        let tell = Tell { device, said: said.collect() };
+        Ok(self.requests.ask(tell, ASK_DEADLINE).await.map_err(|_| EngineError::Unavailable)??)
+    }
+
+    /// Tells the device with this serial to do something.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn command(
+        &self,
+        serial: String,
+        op: CommandOp,
+        by: String,
+    ) -> Result<Command, RequestError<CommandRefused>> {
+        let new = reports::new_command(op, self.clock.now()).map_err(|_| RequestError::NoRandomness)?;
+        let deciding = self.catalogue.decide(move |index| {
+            let device = index.device_by_serial(&serial)?;
+            let waiting = device.as_ref().map_or(Ok(Vec::new()), |device| index.commands(device.id))?;
+            Ok(reports::command(&serial, device, &waiting, new, by))
+        });
+        let decided = timeout(ASK_DEADLINE, deciding).await.map_err(|_| RequestError::Unavailable)?;
+        let (device, command) = decided?;
+        self.sessions.tell(LookAgain(device));
+        Ok(command)
+    }
+
+    /// Records what is new, if anything is; nearly always nothing, so the writer is only asked when there is.
+    async fn record_news<F>(&self, device: DeviceId, news: F) -> Result<(), EngineError>
+    where
+        F: Fn(&Index) -> Result<Vec<Fact>, IndexError> + Clone + Send + 'static,
+    {
+        let (index, look) = (self.catalogue.index().clone(), news.clone());
+        if blocking(move || Ok(look(&index)?.is_empty())).await? {
+            return Ok(());
+        }
+        let deciding = self.catalogue.decide(move |index| Ok(Ok::<_, Infallible>((news(index)?, ()))));
+        timeout(ASK_DEADLINE, deciding).await.map_err(|_| EngineError::Unavailable)??;
+        self.sessions.tell(LookAgain(device));
+        Ok(())
+    }
+}
+
+/// A stretch that the device told by its own clock.
+fn in_true_time(clock: &DeviceClock, span: Span) -> Span {
+    let truly = |moment: DateTime<Utc>| clock.to_true(moment.fixed_offset(), None).unwrap_or(moment);
+    let (from, to) = (truly(span.from), truly(span.to));
+    Span { from, to: to.max(from) }
+}

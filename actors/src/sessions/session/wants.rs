@@ -1,0 +1,149 @@
+//! What the server wants of the device, kept ready: every answer to the device tells whether it changed.
+
+use std::sync::Arc;
+
+use actix::fut::ready;
+use actix::prelude::*;
+use chrono::{DateTime, FixedOffset};
+use longshore_model::{Command, DeviceClock, DeviceState, RequestId, Sha256, VideoRequest};
+use longshore_store::index::{IndexError, Target};
+use serde::Serialize;
+use tokio::sync::{oneshot, watch};
+
+use super::super::messages::{LookAgain, Park, Want};
+use super::DeviceSession;
+use crate::kit::blocking;
+
+/// What the server wants of a device.
+#[derive(Debug, Default)]
+pub struct Desires {
+    /// Counts up when the device should offer again.
+    pub offer_again: u64,
+    /// Whether it is in service: a poll that waits is to hear of it if it is not any more.
+    pub state: Option<DeviceState>,
+    /// Footage that people ask for.
+    pub requests: Vec<Asked>,
+    /// What it is to do once.
+    pub commands: Vec<Command>,
+    /// Differs when anything of it does that the device is told.
+    pub digest: Option<Sha256>,
+}
+
+/// Footage that people ask for, as a device is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// What is asked for.
+    pub request: VideoRequest,
+    /// What the device's clock showed when the range began …
+    pub device_from: DateTime<FixedOffset>,
+    /// … and when it ended.
+    pub device_to: DateTime<FixedOffset>,
+    /// Whether it was told of it before.
+    #[serde(skip)]
+    pub handed_over: bool,
+}
+
+impl Desires {
+    fn new(offer_again: u64, state: Option<DeviceState>, requests: Vec<Asked>, commands: Vec<Command>) -> Self {
+        let told = serde_json::to_vec(&(offer_again, state, &requests, &commands)).unwrap_or_default();
+        Self { offer_again, state, requests, commands, digest: Some(Sha256::of(&told)) }
+    }
+
+    /// Which requests the device is told of for the first time.
+    pub fn new_to_it(&self) -> Vec<RequestId> {
+        self.requests.iter().filter(|asked| !asked.handed_over).map(|asked| asked.request.id).collect()
+    }
+}
+
+/// What the index knows of it.
+struct Found {
+    state: Option<DeviceState>,
+    open: Vec<(VideoRequest, Target)>,
+    clock: DeviceClock,
+    commands: Vec<Command>,
+}
+
+impl DeviceSession {
+    fn look_up_wants(&mut self) -> ResponseActFuture<Self, Result<(), IndexError>> {
+        let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
+        self.looks += 1;
+        let look = self.looks;
+        let found = blocking(move || {
+            let (open, clock) = (index.open_requests_of(device)?, index.clock(device)?);
+            let state = index.device(device)?.map(|device| device.state);
+            Ok(Found { state, open, clock, commands: index.commands(device)? })
+        });
+        Box::pin(found.into_actor(self).map(move |found, session, _| {
+            // One that began later has seen more.
+            if session.looked < look {
+                let Found { state, open, clock, commands } = found?;
+                session.looked = look;
+                let asked = |(request, target): (VideoRequest, Target)| Asked {
+                    device_from: clock.to_device(request.span.from),
+                    device_to: clock.to_device(request.span.to),
+                    handed_over: target.handed_over.is_some(),
+                    request,
+                };
+                session.publish(state, open.into_iter().map(asked).collect(), commands);
+            }
+            Ok(())
+        }))
+    }
+
+    fn publish(&self, state: Option<DeviceState>, requests: Vec<Asked>, commands: Vec<Command>) {
+        let new = Arc::new(Desires::new(self.offer_again, state, requests, commands));
+        self.wants.send_if_modified(|known| {
+            let differs = known.digest != new.digest;
+            *known = new;
+            differs
+        });
+    }
+
+    /// The device is to offer again.
+    pub(super) fn count_offer_again(&mut self) {
+        self.offer_again += 1;
+        if self.looked > 0 {
+            let known = self.wants.borrow().clone();
+            self.publish(known.state, known.requests.clone(), known.commands.clone());
+        }
+    }
+}
+
+impl Handler<Want> for DeviceSession {
+    type Result = ResponseActFuture<Self, Result<watch::Receiver<Arc<Desires>>, IndexError>>;
+
+    fn handle(&mut self, _: Want, ctx: &mut Self::Context) -> Self::Result {
+        self.called(ctx);
+        if self.looked > 0 {
+            return Box::pin(ready(Ok(self.wants.subscribe())));
+        }
+        Box::pin(self.look_up_wants().map(|looked, session, _| looked.map(|()| session.wants.subscribe())))
+    }
+}
+
+impl Handler<Park> for DeviceSession {
+    type Result = MessageResult<Park>;
+
+    fn handle(&mut self, _: Park, ctx: &mut Self::Context) -> Self::Result {
+        self.called(ctx);
+        let (goes_on, ends) = oneshot::channel();
+        // Dropped, the one before ends.
+        self.parked = Some(goes_on);
+        MessageResult(ends)
+    }
+}
+
+impl Handler<LookAgain> for DeviceSession {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: LookAgain, _: &mut Self::Context) -> Self::Result {
+        if self.looked == 0 {
+            return Box::pin(ready(()));
+        }
+        Box::pin(self.look_up_wants().map(|looked, session, _| {
+            if let Err(error) = looked {
+                tracing::warn!(device = %session.device, %error, "what the device is to do could not be looked up");
+            }
+        }))
+    }
+}

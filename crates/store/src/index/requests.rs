@@ -1,0 +1,244 @@
+//! Requests for footage, and where in time the recordings lie that may answer them.
+
+use chrono::{DateTime, Utc};
+use longshore_model::{DeviceId, Holds, Outcome, Recording, RequestId, Span, VideoRequest};
+use serde::{Deserialize, Serialize};
+
+use super::apply::{Applied, Rows, change, get, put};
+use super::tables::Table;
+use super::{Index, IndexError, read, revision_key};
+use crate::facts::{Entry, RequestFact};
+
+/// A request with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRow {
+    /// What is asked for.
+    pub request: VideoRequest,
+    /// Whether it was given up as a whole.
+    pub closed: Option<Closed>,
+    /// How it stands with each of its devices, in the order in which they were asked for.
+    pub targets: Vec<Target>,
+}
+
+/// Why a request is over before all its devices are done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Closed {
+    /// Somebody does not want it any more.
+    Cancelled {
+        /// When.
+        at: DateTime<Utc>,
+        /// Who.
+        by: String,
+    },
+    /// Its time is over.
+    Expired {
+        /// When.
+        at: DateTime<Utc>,
+    },
+}
+
+/// How a request stands with one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Which device.
+    pub device: DeviceId,
+    /// When it was given the request first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<DateTime<Utc>>,
+    /// What it says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+    /// How it ended, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<(Outcome, DateTime<Utc>)>,
+}
+
+/// What a device says of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// How much of it is still there.
+    pub holds: Holds,
+    /// What of its range the device holds or held.
+    pub ranges: Vec<Span>,
+}
+
+/// Where a stored recording lies in true time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lies {
+    /// Which of the device's cameras.
+    pub camera: String,
+    /// Its start.
+    pub from: DateTime<Utc>,
+    /// Its end, if it is known.
+    pub to: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    request: VideoRequest,
+    closed: Option<Closed>,
+}
+
+/// No recording that is found by its time is longer.
+const LONGEST_RECORDING: chrono::TimeDelta = chrono::TimeDelta::days(1);
+
+impl RequestRow {
+    /// Whether anything is still to come.
+    pub fn is_open(&self) -> bool {
+        self.closed.is_none() && self.targets.iter().any(|target| target.ended.is_none())
+    }
+}
+
+impl Index {
+    /// The request with this id.
+    ///
+    /// # Errors
+    /// [`IndexError`]; so for all that follow.
+    pub fn request(&self, id: RequestId) -> Result<Option<RequestRow>, IndexError> {
+        let head = self.tables[Table::Requests].get(id.as_bytes())?;
+        head.map(|head| self.request_row(&head)).transpose()
+    }
+
+    fn request_row(&self, head: &[u8]) -> Result<RequestRow, IndexError> {
+        let Head { request, closed } = read(head)?;
+        let target = |device: &DeviceId| {
+            let row = self.tables[Table::RequestTargets].get(target_key(request.id, *device))?;
+            row.map_or_else(|| Ok(Target::new(*device)), |row| read(&row))
+        };
+        let targets = request.devices.iter().map(target).collect::<Result<_, IndexError>>()?;
+        Ok(RequestRow { request, closed, targets })
+    }
+
+    /// The request that a client made with this key.
+    pub fn request_by_key(&self, key: &str) -> Result<Option<RequestRow>, IndexError> {
+        let id = self.tables[Table::RequestKeys].get(key.as_bytes())?;
+        let Some(head) = id.map(|id| self.tables[Table::Requests].get(id)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        self.request_row(&head).map(Some)
+    }
+
+    /// The requests that were made last, the newest first.
+    pub fn newest_requests(&self, most: usize) -> Result<Vec<RequestRow>, IndexError> {
+        self.tables[Table::Requests].iter().rev().take(most).map(|row| self.request_row(&row?.1)).collect()
+    }
+
+    /// All requests of which something is still to come, the oldest first.
+    pub fn open_requests(&self) -> Result<Vec<RequestRow>, IndexError> {
+        let mut ids = Vec::new();
+        for key in self.tables[Table::OpenRequests].iter().keys() {
+            ids.extend(request_of(&key?));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| self.request(id).transpose()).collect()
+    }
+
+    /// What is still to come from this device, the oldest request first, with how it stands with it.
+    pub fn open_requests_of(&self, device: DeviceId) -> Result<Vec<(VideoRequest, Target)>, IndexError> {
+        let mut open = Vec::new();
+        for key in self.tables[Table::OpenRequests].scan_prefix(device.as_bytes()).keys() {
+            let Some(id) = request_of(&key?) else { continue };
+            let Some(head) = self.tables[Table::Requests].get(id.as_bytes())? else { continue };
+            let target = self.tables[Table::RequestTargets].get(target_key(id, device))?;
+            let target = target.map_or_else(|| Ok(Target::new(device)), |row| read(&row))?;
+            open.push((read::<Head>(&head)?.request, target));
+        }
+        Ok(open)
+    }
+
+    /// The stored recordings of a device that may have a moment in common with `span`, by start.
+    pub fn stored_within(&self, device: DeviceId, span: Span) -> Result<Vec<Lies>, IndexError> {
+        let first = span.from.checked_sub_signed(LONGEST_RECORDING).unwrap_or(span.from);
+        let (first, last) = (time_key(device, first), time_key(device, span.to));
+        let mut found = Vec::new();
+        for row in self.tables[Table::StoredTimes].range(first..last) {
+            let lies: Lies = read(&row?.1)?;
+            if Span::of(lies.from, lies.to).overlaps(&span) {
+                found.push(lies);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Target {
+    fn new(device: DeviceId) -> Self {
+        Self { device, handed_over: None, told: None, ended: None }
+    }
+}
+
+impl Rows {
+    pub(super) fn apply_request(&self, entry: &Entry, fact: &RequestFact) -> Applied<()> {
+        match fact {
+            RequestFact::Added { request } => self.add_request(request),
+            RequestFact::HandedOver { request, device } => {
+                self.change_target(*request, *device, |target| target.handed_over = Some(entry.at))
+            }
+            RequestFact::Told { request, device, holds, ranges } => {
+                let told = Told { holds: *holds, ranges: ranges.clone() };
+                self.change_target(*request, *device, |target| target.told = Some(told))
+            }
+            RequestFact::Finished { request, device, outcome } => {
+                self.tables[Table::OpenRequests].remove(open_key(*device, *request))?;
+                self.change_target(*request, *device, |target| target.ended = Some((*outcome, entry.at)))
+            }
+            RequestFact::Cancelled { request, by } => {
+                self.close(*request, Closed::Cancelled { at: entry.at, by: by.clone() })
+            }
+            RequestFact::Expired { request } => self.close(*request, Closed::Expired { at: entry.at }),
+        }
+    }
+
+    fn add_request(&self, request: &VideoRequest) -> Applied<()> {
+        put(&self.tables[Table::Requests], request.id.as_bytes(), &Head { request: request.clone(), closed: None })?;
+        if let Some(key) = &request.key {
+            self.tables[Table::RequestKeys].insert(key.as_bytes(), request.id.as_bytes())?;
+        }
+        for device in &request.devices {
+            self.tables[Table::OpenRequests].insert(open_key(*device, request.id), b"".as_slice())?;
+            put(&self.tables[Table::RequestTargets], &target_key(request.id, *device), &Target::new(*device))?;
+        }
+        Ok(())
+    }
+
+    fn change_target(&self, request: RequestId, device: DeviceId, f: impl FnOnce(&mut Target)) -> Applied<()> {
+        change(&self.tables[Table::RequestTargets], &target_key(request, device), f)
+    }
+
+    fn close(&self, id: RequestId, closed: Closed) -> Applied<()> {
+        let Some(mut head) = get::<Head>(&self.tables[Table::Requests], id.as_bytes())? else { return Ok(()) };
+        for device in &head.request.devices {
+            self.tables[Table::OpenRequests].remove(open_key(*device, id))?;
+        }
+        head.closed.get_or_insert(closed);
+        put(&self.tables[Table::Requests], id.as_bytes(), &head)
+    }
+
+    /// Notes where a recording lies that came into the store.
+    pub(super) fn lay(&self, recording: &Recording) -> Applied<()> {
+        let Some((from, to)) = recording.when() else { return Ok(()) };
+        let mut key = time_key(recording.device, from);
+        key.extend(revision_key(recording.device, recording.rid, recording.revision));
+        put(&self.tables[Table::StoredTimes], &key, &Lies { camera: recording.camera.clone(), from, to })
+    }
+}
+
+fn target_key(request: RequestId, device: DeviceId) -> Vec<u8> {
+    [request.as_bytes().as_slice(), device.as_bytes()].concat()
+}
+
+fn open_key(device: DeviceId, request: RequestId) -> Vec<u8> {
+    [device.as_bytes().as_slice(), request.as_bytes()].concat()
+}
+
+fn request_of(open_key: &[u8]) -> Option<RequestId> {
+    open_key.last_chunk().map(|id| RequestId::from_bytes(*id))
+}
+
+/// In the order of time, also before 1970: the sign's bit is turned round.
+fn time_key(device: DeviceId, moment: DateTime<Utc>) -> Vec<u8> {
+    let millis = moment.timestamp_millis().cast_unsigned() ^ (1 << 63);
+    [device.as_bytes().as_slice(), &millis.to_be_bytes()].concat()
+}

@@ -1,0 +1,56 @@
+//! What is wrong with what people ask of devices.
+
+use longshore_actors::{AddRefused, CancelRefused, CommandRefused, RequestError};
+use longshore_protocol::ProblemType;
+
+use super::Failure;
+
+impl<R: Into<Self>> From<RequestError<R>> for Failure {
+    fn from(error: RequestError<R>) -> Self {
+        match error {
+            RequestError::Refused(refused) => refused.into(),
+            RequestError::Index(error) => error.into(),
+            RequestError::Record(error) => error.into(),
+            RequestError::NoRandomness => Self::internal("the operating system gives no random numbers"),
+            RequestError::Unavailable => Self::unavailable("the queue of requests does not answer"),
+        }
+    }
+}
+
+impl From<AddRefused> for Failure {
+    fn from(refused: AddRefused) -> Self {
+        let kind = match refused {
+            AddRefused::Unknown(_) => ProblemType::NotFound,
+            AddRefused::Retired(_) | AddRefused::CannotBeAsked(_) | AddRefused::KeyTaken(_) => ProblemType::Conflict,
+            AddRefused::TooManyOpen | AddRefused::TooManyOfDevice(_) => ProblemType::TooMany,
+            AddRefused::Empty
+            | AddRefused::Inverted
+            | AddRefused::TooLong
+            | AddRefused::Priority
+            | AddRefused::Expiry
+            | AddRefused::Devices => ProblemType::MalformedRequest,
+        };
+        Self::new(kind, refused.to_string())
+    }
+}
+
+impl From<CancelRefused> for Failure {
+    fn from(refused: CancelRefused) -> Self {
+        let kind = match refused {
+            CancelRefused::Unknown(_) => ProblemType::NotFound,
+            CancelRefused::Over(_) => ProblemType::Conflict,
+        };
+        Self::new(kind, refused.to_string())
+    }
+}
+
+impl From<CommandRefused> for Failure {
+    fn from(refused: CommandRefused) -> Self {
+        let kind = match refused {
+            CommandRefused::Unknown(_) => ProblemType::NotFound,
+            CommandRefused::NotInService(..) | CommandRefused::CannotBeTold(_) => ProblemType::Conflict,
+            CommandRefused::TooMany(_) => ProblemType::TooMany,
+        };
+        Self::new(kind, refused.to_string())
+    }
+}
