@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use longshore_actors::{CommitEvery, Engine, Limits, Parts};
-use longshore_model::{Clock, SystemClock};
+use longshore_model::{Clock, DeviceModels, SystemClock};
 use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
 use longshore_store::files::{Disk, DiskOptions};
@@ -30,6 +30,7 @@ use crate::http::lobby::Lobby;
 use crate::http::rates::Rates;
 use crate::http::{Server, local, on_the_socket, port};
 use crate::identity::Identity;
+use crate::models;
 use crate::reload::Reload;
 use crate::storage::{self, Watch};
 use crate::telemetry::Logging;
@@ -77,6 +78,7 @@ struct Prepared {
     writer: Writer,
     disk: Disk,
     commits: CommitEvery,
+    models: DeviceModels,
 }
 
 fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> {
@@ -89,6 +91,7 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
     let data = DataFolder::take(&config.data)?;
     let identity = Identity::load(&data)?;
     let certificates = Certificates::new(&identity, certificate::read(&config.tls)?)?;
+    let models = models::load(&config.devices)?;
 
     // 2. The port, before anything slow: a typing error should be told at once.
     let listen = config.server.listen;
@@ -103,7 +106,7 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
 
     // 4. The storage.
     let (disk, commits) = storage::take(&data, config, &**clock)?;
-    Ok(Prepared { data, identity, certificates, listener, catalogue, writer, disk, commits })
+    Ok(Prepared { data, identity, certificates, listener, catalogue, writer, disk, commits, models })
 }
 
 async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
@@ -115,7 +118,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let connections = port::raise_file_limit();
 
     let prepared_at = Arc::clone(&clock);
-    let Prepared { data, identity, certificates, listener, catalogue, writer, disk, commits } =
+    let Prepared { data, identity, certificates, listener, catalogue, writer, disk, commits, models } =
         spawn_blocking(move || prepare(&prepared_with, &prepared_at)).await??;
     let own_url = url_of(listener.local_addr()?);
 
@@ -125,6 +128,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     actix_web::rt::spawn(watch.run());
 
     // 6. The engine.
+    let models = Arc::new(models);
     let parts = Parts {
         files: Arc::new(disk),
         incoming,
@@ -141,6 +145,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
             uploads_per_answer: limits::UPLOADS_PER_ANSWER,
             upload_bytes: limits::UPLOAD_BYTES,
         },
+        models: Arc::clone(&models),
     };
     let engine = Engine::start(parts).await?;
     let completing = engine.clone();
@@ -151,7 +156,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let certificates = Arc::new(certificates);
     let tls_config = tls::server_config(&identity, Arc::clone(&certificates))?;
     let fingerprint = identity.fingerprint();
-    let rates = Rates::new(&config, &*clock);
+    let rates = Rates::new(&config, models, &*clock);
     actix_web::rt::spawn(Arc::clone(&rates).run(reload.running(), Arc::clone(&clock)));
     let server = Data::new(Server {
         engine: engine.clone(),
@@ -193,6 +198,7 @@ impl Running {
         drain.send_replace(true);
         engine.drain();
         join_all(edge.iter().map(|handle| handle.stop(true))).await;
+        engine.end_sessions().await;
         let settled = timeout(DISK_SETTLES, engine.settled()).await.is_ok();
         engine.stop();
         let _panicked = spawn_blocking(move || writer.stop()).await;

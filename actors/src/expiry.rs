@@ -85,6 +85,7 @@ mod tests {
 
     use super::*;
     use crate::kit::{Board, Started};
+    use crate::presence::Presence;
     use crate::sessions::{AttachError, Brings, CreateUpload, DeviceSession, Hold, Limits, Seen, SessionParts};
     use crate::storage::{CommitEvery, Floor, StorageParts};
     use crate::tree::Tree;
@@ -158,9 +159,19 @@ mod tests {
         let storage = StorageParts::new(files, incoming.clone(), Floor::Bytes(0), None);
         let (pool, commits) = (SegmentPool::new(limits.patches_in_all), CommitEvery::for_sync_time(None));
         let seen = Seen::default();
-        let parts = SessionParts { completer, incoming: incoming.clone(), pool, commits, limits, seen, draining };
+        let (models, presence) = (Arc::default(), Presence::new(Arc::new(clock.clone())));
+        let parts = SessionParts {
+            completer,
+            incoming: incoming.clone(),
+            pool,
+            commits,
+            limits,
+            seen,
+            models: Arc::clone(&models),
+            draining,
+        };
         let (enrolment, requests) = (Line::new(), Line::new());
-        let tree = Tree { writer, enrolment, requests, sessions: sessions.clone(), storage, parts };
+        let tree = Tree { writer, enrolment, requests, sessions: sessions.clone(), models, presence, storage, parts };
         tree.supervisor(Board::new(Arc::new(clock.clone()))).start().send(Started).await.unwrap();
 
         let old = begin(&sessions, 1).await;

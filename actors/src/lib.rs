@@ -10,6 +10,8 @@ mod engine;
 mod enrolment;
 mod expiry;
 mod kit;
+mod presence;
+mod profiles;
 mod reports;
 mod requests;
 mod sessions;
@@ -17,12 +19,14 @@ mod storage;
 mod tree;
 mod upload;
 
-pub use engine::{Credential, Engine, EngineError, Held, JoinError, Parts};
+pub use engine::{Credential, Engine, EngineError, Held, JoinError, Parts, ProfileError};
 pub use enrolment::{
     Approval, ApprovalOf, ApproveRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError, IssuedToken,
     IssuedUploadToken, KeylessDevice, UploadTokenRefused,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
+pub use presence::{Call, Presence, Received};
+pub use profiles::{Applied, NewProfile, ProfileAssigned, ProfileRefused};
 pub use reports::{CommandRefused, Said};
 pub use requests::{
     AddRefused, Added, CancelRefused, Coverage, Draft, RequestError, RequestState, RequestView, Standing, TargetView,

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use longshore_model::DeviceModels;
+
 use crate::enrolment::Enrolment;
 use crate::expiry::Expiry;
 use crate::kit::{Board, Line, Supervisor};
+use crate::presence::{Presence, PresenceLog};
 use crate::requests::RequestQueue;
 use crate::sessions::{DeviceSessions, SessionParts, Sessions};
 use crate::storage::{StorageParts, StorageWriter};
@@ -16,6 +19,8 @@ pub(crate) struct Tree {
     pub(crate) enrolment: Line<Enrolment>,
     pub(crate) requests: Line<RequestQueue>,
     pub(crate) sessions: Line<DeviceSessions>,
+    pub(crate) models: Arc<DeviceModels>,
+    pub(crate) presence: Presence,
     pub(crate) storage: StorageParts,
     pub(crate) parts: SessionParts,
 }
@@ -23,8 +28,9 @@ pub(crate) struct Tree {
 impl Tree {
     /// In the order in which they start. Sessions and transfers are started by the calls of their devices.
     pub(crate) fn supervisor(self, board: Board) -> Supervisor {
-        let Self { writer, enrolment, requests, sessions, storage, parts } = self;
+        let Self { writer, enrolment, requests, sessions, models, presence, storage, parts } = self;
         let Completer { catalogue, clock, .. } = parts.completer.clone();
+        let told = catalogue.clone();
         let (of_requests, at, asked) = (catalogue.clone(), Arc::clone(&clock), sessions.clone());
         let (known, line) = (Sessions::default(), sessions.clone());
         let (incoming, of_devices) = (parts.incoming.clone(), sessions.clone());
@@ -32,13 +38,16 @@ impl Tree {
         supervisor
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
         supervisor.supervise("enrolment", &enrolment, move |lifeline, probe| {
-            Enrolment::new(catalogue.clone(), Arc::clone(&clock), lifeline, probe)
+            Enrolment::new(catalogue.clone(), Arc::clone(&models), Arc::clone(&clock), lifeline, probe)
         });
         supervisor.supervise("requests", &requests, move |lifeline, probe| {
             RequestQueue::new(of_requests.clone(), Arc::clone(&at), asked.clone(), lifeline, probe)
         });
         supervisor.supervise("sessions", &sessions, move |lifeline, probe| {
             DeviceSessions::new(parts.clone(), known.clone(), line.clone(), lifeline, probe)
+        });
+        supervisor.supervise("presence", &Line::new(), move |lifeline, probe| {
+            PresenceLog::new(presence.clone(), told.clone(), lifeline, probe)
         });
         supervisor.supervise("expiry", &Line::new(), move |lifeline, probe| {
             Expiry::new(incoming.clone(), of_devices.clone(), lifeline, probe)

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{ConfigFile, table};
 use crate::certificate;
 use crate::config::{COMMENTED, Loaded};
+use crate::models;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
@@ -47,6 +48,7 @@ impl Config {
 
 fn check(loaded: &Loaded) -> anyhow::Result<()> {
     certificate::read(&loaded.config.tls)?;
+    models::load(&loaded.config.devices)?;
     let mut out = io::stdout().lock();
     for warning in loaded.warnings() {
         writeln!(out, "warning: {warning}")?;

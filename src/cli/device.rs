@@ -1,12 +1,13 @@
 use anyhow::Context as _;
 use base64::Engine as _;
+use chrono::NaiveDate;
 use clap::Subcommand;
 use indicatif::DecimalBytes;
-use longshore_model::{BASE64URL, Command, CommandOp};
+use longshore_model::{BASE64URL, Command, CommandOp, Drift};
 use longshore_store::history::{Happened, What};
 use std::io::{self, Write as _};
 
-use super::{Target, table};
+use super::{Target, coverage, sessions, table};
 use crate::http::operator::{
     ApproveBody, ApproveOf, CommandBody, Counts, DeviceDetail, DeviceRow, IssueBody, IssueUploadTokenBody, Issued,
     IssuedUploadToken, Keyless, RevokeUploadTokenBody, StandingBody, StandingChange, paths,
@@ -49,6 +50,23 @@ pub(super) enum Device {
     History {
         /// Serial of the device
         serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show when a device was connected, from where, and what it brought
+    Connections {
+        /// Serial of the device
+        serial: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what a device recorded, what of it is stored, what only the device has, and the gaps; by the device's clock
+    Coverage {
+        /// Serial of the device
+        serial: String,
+        /// One day, such as 2026-11-21, with all its times
+        #[arg(long)]
+        day: Option<NaiveDate>,
         #[command(flatten)]
         target: Target,
     },
@@ -151,6 +169,8 @@ impl Device {
             Self::List { target } => list(&target),
             Self::Show { serial, target } => show(&serial, &target),
             Self::History { serial, target } => history(&serial, &target),
+            Self::Connections { serial, target } => sessions::of_device(&serial, &target),
+            Self::Coverage { serial, day, target } => coverage::show(&serial, day, &target),
             Self::Approve { serial, assignee, profile, code, re_enrol, target } => {
                 let assignee = assignee.filter(|_| !re_enrol);
                 let of = assignee.map_or(ApproveOf::KnownDevice, |assignee| ApproveOf::NewDevice { assignee, profile });
@@ -209,13 +229,14 @@ fn list(target: &Target) -> anyhow::Result<()> {
         let since = row.since.format("%Y-%m-%d %H:%M UTC").to_string();
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
         let state = if row.re_enrols { format!("{}, known serial", row.state) } else { row.state.clone() };
-        [row.serial.clone(), row.model.clone(), state, optional(&row.code), optional(&row.assignee), since]
+        let model = if row.unknown_model { format!("{} (unknown model)", row.model) } else { row.model.clone() };
+        [row.serial.clone(), model, state, optional(&row.code), optional(&row.assignee), since]
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
     Ok(table::print(["SERIAL", "MODEL", "STATE", "CODE", "ASSIGNEE", "SINCE"], &rows)?)
 }
 
-fn of(path: &str, serial: &str) -> String {
+pub(super) fn of(path: &str, serial: &str) -> String {
     let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("serial", serial).finish();
     format!("{path}?{query}")
 }
@@ -226,10 +247,15 @@ fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
         return table::print_json(&device);
     }
     let mut out = io::stdout().lock();
-    let DeviceDetail { row, id, key, upload_tokens, assignments, recordings, unfinished } = device;
+    let DeviceDetail { row, id, key, profile_version, drift, upload_tokens, assignments, recordings, unfinished } =
+        device;
     writeln!(out, "{} {}: {}, approved {}", row.model, row.serial, row.state, row.since.format(MOMENT))?;
     let key = key.map_or_else(|| "no key".to_owned(), |key| format!("key {key}"));
-    writeln!(out, "Id {id}, {key}, profile {}", row.profile.unwrap_or_default())?;
+    writeln!(out, "Id {id}, {key}")?;
+    if row.unknown_model {
+        writeln!(out, "Nothing is known of the model {}; `longshore model list` shows which are known.", row.model)?;
+    }
+    writeln!(out, "Profile {} version {profile_version}: {}", row.profile.unwrap_or_default(), drifted(&drift))?;
     for token in upload_tokens {
         writeln!(out, "Upload token {} from {}", token.id, token.issued_at.format(MOMENT))?;
     }
@@ -255,6 +281,18 @@ fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
         writeln!(out, "On its way: {what} {offset}{of_all}, since {since}")?;
     }
     Ok(out.flush()?)
+}
+
+fn drifted(drift: &Drift) -> String {
+    match drift {
+        Drift::NotReported => "the device has not said what it is set to".to_owned(),
+        Drift::None => "the device is set to it".to_owned(),
+        Drift::Behind { id, version } => format!("the device is still set to {id} version {version}"),
+        Drift::Refused { errors } => {
+            let errors: Vec<_> = errors.iter().map(|(key, why)| format!("{key}: {why}")).collect();
+            format!("THE DEVICE COULD NOT DO ALL OF IT: {}", errors.join("; "))
+        }
+    }
 }
 
 fn history(serial: &str, target: &Target) -> anyhow::Result<()> {
@@ -289,6 +327,7 @@ fn in_words(what: &What) -> String {
             let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             format!("{} {}{text}", op.as_str(), if *done { "done" } else { "FAILED" })
         }
+        What::ProfileAssigned { profile } => format!("got the profile {profile}"),
         What::Reenrolled { key } => format!("new key confirmed: {}", BASE64URL.encode(key.as_bytes())),
     }
 }

@@ -5,12 +5,16 @@ mod actors;
 mod catalogue;
 mod client;
 mod config;
+mod coverage;
 mod demo;
 mod device;
+mod model;
+mod profile;
 mod progress;
 mod recordings;
 mod request;
 mod serve;
+mod sessions;
 mod table;
 mod verify;
 
@@ -46,6 +50,14 @@ enum Command {
     /// Ask devices for footage, see what becomes of it
     #[command(subcommand)]
     Request(request::Request),
+    /// See which devices are connected, since when and from where
+    Sessions(sessions::Sessions),
+    /// Set what devices record and which networks they may use
+    #[command(subcommand)]
+    Profile(profile::Profile),
+    /// See what is known of models of devices
+    #[command(subcommand)]
+    Model(model::Model),
     /// See what is stored
     #[command(subcommand)]
     Recordings(recordings::Recordings),
@@ -132,6 +144,9 @@ pub fn run() -> ExitCode {
         Command::Device(device) => device.run(),
         Command::Actors(actors) => actors.run(),
         Command::Request(request) => request.run(),
+        Command::Sessions(sessions) => sessions.run(),
+        Command::Profile(profile) => profile.run(),
+        Command::Model(model) => model.run(),
         Command::Recordings(recordings) => recordings.run(),
         Command::Config(config) => config.run(),
         Command::Catalogue(catalogue) => catalogue.run(),

@@ -68,7 +68,8 @@ impl Request {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Add { devices, cameras, from, to, priority, note, expires, key, target } => {
-                let life = i64::try_from(expires).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::days(100_000));
+                let life =
+                    i64::try_from(expires).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::days(100_000));
                 let expires = SystemClock.now().checked_add_signed(life).unwrap_or_default();
                 let (from, to) = (from.to_utc(), to.to_utc());
                 let (priority, expires) = (Some(priority), Some(expires));

@@ -67,10 +67,7 @@ impl Reading<'_> {
     }
 
     fn place(&self, at: Range<usize>) -> Source {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |end| end + 1));
-        let column = before[start..].chars().count() + 1;
-        Source::File { path: self.path.to_owned(), line, column }
+        Source::place(self.path, self.text, at.start)
     }
 }
 

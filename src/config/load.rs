@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use strsim::normalized_damerau_levenshtein;
@@ -271,6 +271,16 @@ fn put(tree: &mut Map<String, Value>, key: &str, text: String) {
     }
 }
 
+impl Source {
+    /// The place in a file at this byte of its text.
+    pub(super) fn place(path: &Path, text: &str, at: usize) -> Self {
+        let before = text.get(..at).unwrap_or(text);
+        let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |end| end + 1));
+        let column = before[start..].chars().count() + 1;
+        Self::File { path: path.to_owned(), line, column }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -281,6 +291,13 @@ impl fmt::Display for Source {
             Self::VariableFile(name, path) => write!(f, "{name} ({})", path.display()),
             Self::CommandLine(option) => f.write_str(option),
         }
+    }
+}
+
+impl Mistake {
+    /// Something that is wrong with all of it.
+    pub(crate) fn of_whole(source: Source, what: String) -> Self {
+        Self { source, key: None, what }
     }
 }
 

@@ -4,6 +4,7 @@
 mod file;
 pub mod load;
 pub mod rate;
+pub mod typed;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::certificate;
 
-pub use load::{Inputs, Loaded, Mistakes, Source};
+pub use load::{Inputs, Loaded, Mistake, Mistakes, Source};
 use rate::{StreamRate, Timetable};
 use value::{Account, Filter, Floor, Mode, ServerUrl, Size};
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub rates: Rates,
     /// How uploads may come.
     pub uploads: Uploads,
+    /// What devices can do.
+    pub devices: Devices,
     /// The index of the journal.
     pub index: Index,
     /// What is logged, and how.
@@ -111,6 +114,15 @@ pub struct Uploads {
     pub ietf_draft: Switch,
 }
 
+/// `[devices]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Devices {
+    /// File with models of devices, beside those of `config/models.toml`.
+    #[serde(deserialize_with = "value::optional_path")]
+    pub models: Option<PathBuf>,
+}
+
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Switch {
@@ -169,6 +181,7 @@ impl Default for Config {
             storage: Storage::default(),
             rates: Rates::default(),
             uploads: Uploads::default(),
+            devices: Devices::default(),
             index: Index::default(),
             log: Log::default(),
         }

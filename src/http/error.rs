@@ -12,7 +12,8 @@ use actix_web::web::to;
 use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
     ApproveRefused, AttachError, ChangeRefused, ClaimRefused, CompleteError, CreateError, EndError, EngineError,
-    EnrolError, JoinError, OfferError, RepairError, StorageError, TerminateError, UploadTokenRefused, WriteError,
+    EnrolError, JoinError, OfferError, ProfileError, ProfileRefused, RepairError, StorageError, TerminateError,
+    UploadTokenRefused, WriteError,
 };
 use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
 use longshore_protocol::{Problem, ProblemType};
@@ -362,6 +363,21 @@ impl From<ClaimRefused> for Failure {
 impl From<ApproveRefused> for Failure {
     fn from(refused: ApproveRefused) -> Self {
         Self::new(ProblemType::Conflict, refused.to_string())
+    }
+}
+
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        let refused = match error {
+            ProfileError::Engine(error) => return error.into(),
+            ProfileError::Refused(refused) => refused,
+        };
+        let kind = match refused {
+            ProfileRefused::Wrong(_) => ProblemType::MalformedRequest,
+            ProfileRefused::UnknownProfile { .. } | ProfileRefused::UnknownDevice(_) => ProblemType::NotFound,
+            _ => ProblemType::Conflict,
+        };
+        Self::new(kind, refused.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod devices;
 mod join;
+mod profiles;
 mod requests;
 mod uploads;
 mod whole;
@@ -13,15 +14,17 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::{Arbiter, ArbiterHandle};
-use longshore_model::{Clock, EnrolmentId, ReceiptError, ReceiptKey, ReceiptVerifier};
+use longshore_model::{Clock, DeviceModels, EnrolmentId, ReceiptError, ReceiptKey, ReceiptVerifier};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::Incoming;
 use longshore_store::index::IndexError;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use crate::enrolment::{Enrolment, Watch};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
+use crate::presence::{self, Presence};
 use crate::requests::RequestQueue;
 use crate::sessions::{DeviceSessions, Limits, Seen, SessionParts};
 use crate::storage::{CommitEvery, Floor, OTHER_BLOCKING, POOL, Reader, StorageParts};
@@ -30,6 +33,7 @@ use crate::upload::{Completer, SegmentPool};
 
 pub use devices::Credential;
 pub use join::JoinError;
+pub use profiles::ProfileError;
 pub use uploads::Held;
 
 /// What the engine is made of.
@@ -52,6 +56,8 @@ pub struct Parts {
     pub read_back: bool,
     /// Bounds on one device.
     pub limits: Limits,
+    /// What is known of models of devices.
+    pub models: Arc<DeviceModels>,
 }
 
 /// A part of the engine failed.
@@ -105,6 +111,8 @@ pub struct Engine {
     catalogue: Catalogue,
     incoming: Incoming,
     verifier: Arc<ReceiptVerifier>,
+    models: Arc<DeviceModels>,
+    presence: Presence,
     arbiter: ArbiterHandle,
 }
 
@@ -114,8 +122,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { files, incoming, catalogue, receipt_key, clock, floor, commits, read_back, limits } = parts;
+        let Parts { files, incoming, catalogue, receipt_key, clock, floor, commits, read_back, limits, models } = parts;
         let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
+        if let Err(error) = presence::end_unwitnessed(&catalogue).await {
+            tracing::warn!(%error, "sessions that were open when the server was killed stay open until their devices come");
+        }
         // Built here, where its failure can be told.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -141,6 +152,8 @@ impl Engine {
             catalogue: catalogue.clone(),
             incoming: incoming.clone(),
             verifier,
+            models: Arc::clone(&models),
+            presence: Presence::new(Arc::clone(&clock)),
             arbiter: arbiter.handle(),
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
@@ -148,8 +161,18 @@ impl Engine {
         let completer =
             Completer { writer: writer.clone(), requests: requests.clone(), catalogue, key: receipt_key, clock };
         let pool = SegmentPool::new(limits.patches_in_all);
-        let parts = SessionParts { completer, incoming, pool, commits, limits, seen, draining: told };
-        let tree = Tree { writer, enrolment, requests, sessions, storage, parts };
+        let parts = SessionParts {
+            completer,
+            incoming,
+            pool,
+            commits,
+            limits,
+            seen,
+            models: Arc::clone(&models),
+            draining: told,
+        };
+        let presence = engine.presence.clone();
+        let tree = Tree { writer, enrolment, requests, sessions, models, presence, storage, parts };
         let (sender, supervisor) = oneshot::channel();
         arbiter.spawn_fn(move || {
             let _starter_gone = sender.send(tree.supervisor(board).start());
@@ -172,6 +195,20 @@ impl Engine {
     pub fn drain(&self) {
         self.draining.send_replace(true);
         self.storage.drain();
+    }
+
+    /// Who is connected.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// Ends the sessions of all devices: for when nobody is served any more.
+    pub async fn end_sessions(&self) {
+        self.presence.stop();
+        let recording = timeout(ASK_DEADLINE, self.presence.record(&self.catalogue));
+        if let Ok(Err(error)) = recording.await {
+            tracing::warn!(%error, "the ends of sessions could not be recorded; the next start ends them");
+        }
     }
 
     /// Returns when nothing that was given to the disk is left undone.

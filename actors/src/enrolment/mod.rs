@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use longshore_model::{
-    Clock, Device, DeviceId, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId, UploadToken,
+    Clock, Device, DeviceId, DeviceModels, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId, UploadToken,
 };
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::Fact;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::kit::blocking;
 use crate::kit::{Lifeline, Probe, fail_point};
+use crate::profiles;
 pub use rules::{Approval, ApprovalOf, ApproveRefused, Claim, ClaimRefused};
 pub use standing::{Change, ChangeRefused};
 pub use upload_tokens::{KeylessDevice, UploadTokenRefused};
@@ -60,6 +61,7 @@ impl<R> From<DecideError<R>> for EnrolError<R> {
 /// The actor; it holds who waits, and nothing that the catalogue lacks.
 pub(crate) struct Enrolment {
     catalogue: Catalogue,
+    models: Arc<DeviceModels>,
     clock: Arc<dyn Clock>,
     watched: HashMap<EnrolmentId, watch::Sender<()>>,
     probe: Probe,
@@ -138,8 +140,14 @@ pub(crate) struct ChangeStanding {
 pub(crate) struct Watch(pub(crate) EnrolmentId);
 
 impl Enrolment {
-    pub(crate) fn new(catalogue: Catalogue, clock: Arc<dyn Clock>, lifeline: Lifeline, probe: Probe) -> Self {
-        Self { catalogue, clock, watched: HashMap::new(), probe, _lifeline: lifeline }
+    pub(crate) fn new(
+        catalogue: Catalogue,
+        models: Arc<DeviceModels>,
+        clock: Arc<dyn Clock>,
+        lifeline: Lifeline,
+        probe: Probe,
+    ) -> Self {
+        Self { catalogue, models, clock, watched: HashMap::new(), probe, _lifeline: lifeline }
     }
 }
 
@@ -194,6 +202,7 @@ impl Handler<Approve> for Enrolment {
     type Result = ResponseActFuture<Self, Result<Device, EnrolError<ApproveRefused>>>;
 
     fn handle(&mut self, Approve(approval): Approve, _: &mut Self::Context) -> Self::Result {
+        let models = Arc::clone(&self.models);
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         let deciding = async move {
             let _in_flight = in_flight;
@@ -204,6 +213,11 @@ impl Handler<Approve> for Enrolment {
                     Ok(meant) => meant,
                     Err(refused) => return Ok(Err(refused)),
                 };
+                if let (ApprovalOf::NewDevice { profile, .. }, Some(meant)) = (&approval.of, meant)
+                    && let Err(refused) = profiles::may_be_given(index, &models, profile, &meant.serial, &meant.model)?
+                {
+                    return Ok(Err(ApproveRefused::Profile(refused)));
+                }
                 let of_serial = index.device_by_serial(&approval.serial)?;
                 let of_key = meant.map_or(Ok(None), |meant| index.device_by_key(meant.key))?;
                 let decided = rules::approve(approval, meant, of_serial.as_ref(), of_key.as_ref(), id, now);

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use longshore_model::{
-    Assignment, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Sha256,
-    TokenId,
+    Assignment, BuiltIn, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId,
+    EnrolmentState, Sha256, TokenId,
 };
 use longshore_store::facts::Fact;
+
+use crate::profiles::ProfileRefused;
 
 /// Letters of a code; none that is read as another.
 const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -13,7 +15,7 @@ const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const CODE_LEN: usize = 4;
 
 /// The profile that every server has.
-pub(super) const DEFAULT_PROFILE: &str = "default";
+pub(super) const DEFAULT_PROFILE: &str = BuiltIn::NAME;
 
 /// What a device brings to be known. Not `Debug`: it holds a secret.
 #[derive(Clone)]
@@ -106,9 +108,9 @@ pub enum ApproveRefused {
     /// Nor need it: it is enrolled.
     #[error("a device with the serial {0} is enrolled already, and none waits to be enrolled anew")]
     EnrolledAndNoneWaits(String),
-    /// No config profile has this name.
-    #[error("there is no config profile {0:?}; there is: {DEFAULT_PROFILE}")]
-    UnknownProfile(String),
+    /// The config profile is not there, or not for this device.
+    #[error(transparent)]
+    Profile(ProfileRefused),
     /// The key that waits is already the key of another device.
     #[error("the device that waits is enrolled already, as {0}; if that serial was mistyped, reset the device first")]
     KeyInUse(String),
@@ -227,9 +229,6 @@ pub(super) fn approve(
         }
         (ApprovalOf::NewDevice { assignee, profile }, None) => (assignee, profile),
     };
-    if profile != DEFAULT_PROFILE {
-        return Err(ApproveRefused::UnknownProfile(profile));
-    }
     let device = Device {
         id,
         serial,

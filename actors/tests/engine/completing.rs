@@ -23,11 +23,11 @@ async fn a_receipt_that_comes_late_is_announced_by_offering_again() {
         (content().len() as u64, None),
         "every byte is durable, the receipt is not there"
     );
-    let before = world.engine.offer_again(DEVICE).await.unwrap();
+    let before = world.engine.wants(DEVICE).await.unwrap().borrow().offer_again;
     let slow = world.engine.attach(DEVICE, upload, Wants::Offset).await;
     assert!(slow.is_err_and(|error| error.is_slowness()));
     world.gate.open();
-    while world.engine.offer_again(DEVICE).await.unwrap() == before {
+    while world.engine.wants(DEVICE).await.unwrap().borrow().offer_again == before {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let verdicts = world.engine.offer(DEVICE, vec![declared()], None).await.unwrap();

@@ -69,6 +69,7 @@ pub(crate) async fn world() -> World {
             uploads_per_answer: 16,
             upload_bytes: 1 << 40,
         },
+        models: Arc::default(),
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, clock, _folder: folder }
 }

@@ -5,25 +5,42 @@
 mod blocks;
 mod checksum;
 mod clock;
+mod complaint;
+mod coverage;
 mod device;
 mod device_clock;
+mod device_model;
 mod id;
+mod profile;
+mod rate;
 mod receipt;
 mod recording;
 mod report;
 mod request;
+mod session;
 mod span;
 
 pub use blocks::{BLOCK_BYTES, BlockSums, RunningBlocks, WrongCount};
 pub use checksum::{DamagedHashState, HashState, RunningHash, Sha256};
 pub use clock::{Clock, SettableClock, SystemClock};
+pub use complaint::Complaint;
+pub use coverage::{CameraCoverage, Counted, Covering, DayCoverage, Place, coverage};
 pub use device::{Assignment, Description, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState, UploadToken};
 pub use device_clock::{ClockSample, DeviceClock};
+pub use device_model::{
+    Addressing, Band, Bounds, DeviceKind, DeviceModel, DeviceModels, Resolution, WifiRadio, WifiStandard,
+};
 pub use id::{CommandId, DeviceId, EnrolmentId, InvalidId, RecordingId, RequestId, StorageId, TokenId, UploadId};
+pub use profile::{
+    Addresses, BuiltIn, DeviceProfile, Drift, Event, Led, Profile, ProfileName, Retention, Secret, Security, Settings,
+    Sound, Suits, Trigger, Upload, Uploads, Video, WifiNetwork,
+};
+pub use rate::{BytesPerSecond, Rate};
 pub use receipt::{Jwk, Jwks, ReceiptClaims, ReceiptError, ReceiptKey, ReceiptVerifier};
 pub use recording::{Declared, Kind, Recording, UnknownKind};
 pub use report::{CardSpace, Command, CommandOp, DeviceReport, Network, NetworkKind, ReportedProfile};
 pub use request::{Holds, Outcome, VideoRequest};
+pub use session::{Session, SessionEnd};
 pub use span::Span;
 
 /// Encoding of binary values in URLs, enrolment texts and JWS: URL-safe base64 without padding (RFC 4648 §5).

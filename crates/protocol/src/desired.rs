@@ -1,7 +1,7 @@
 //! What the server wants of a device, and what the device says of it.
 
 use chrono::{DateTime, FixedOffset, Utc};
-use longshore_model::{CommandId, CommandOp, DeviceReport, DeviceState, Holds, RequestId};
+use longshore_model::{CommandId, CommandOp, DeviceProfile, DeviceReport, DeviceState, Holds, RequestId};
 use serde::{Deserialize, Serialize};
 
 use crate::bodies::{Clock, ServerIdentity};
@@ -13,6 +13,9 @@ pub struct Desired {
     pub time: DateTime<Utc>,
     /// Whether the device is in service.
     pub state: DeviceState,
+    /// What the device is to be set to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<DeviceProfile>,
     /// Footage that people ask for.
     #[serde(default)]
     pub requests: Vec<DesiredRequest>,

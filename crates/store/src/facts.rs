@@ -1,7 +1,9 @@
 //! What the journal is told: each a thing that happened, and needs no other file to be believed.
 
+mod profile;
 mod reports;
 mod requests;
+mod session;
 
 use chrono::{DateTime, FixedOffset, Utc};
 use longshore_model::{
@@ -9,8 +11,10 @@ use longshore_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use profile::ProfileFact;
 pub use reports::ReportFact;
 pub use requests::RequestFact;
+pub use session::SessionFact;
 
 /// One thing that happened. `by` is the account, or `uid N` of whoever used the local socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +167,10 @@ pub enum Fact {
     Request(RequestFact),
     /// A device said something of itself, or was told to do something.
     Report(ReportFact),
+    /// Something about config profiles.
+    Profile(ProfileFact),
+    /// Something about the sessions of devices.
+    Session(SessionFact),
 }
 
 /// A fact with its place in the journal.

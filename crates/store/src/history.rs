@@ -1,10 +1,10 @@
 //! What happened to a device, for people: the facts about it, and of its recordings only what somebody has to look into.
 
 use chrono::{DateTime, Utc};
-use longshore_model::{CommandOp, Device, DeviceId, RecordingId, Sha256, TokenId};
+use longshore_model::{CommandOp, Device, DeviceId, ProfileName, RecordingId, Sha256, TokenId};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Fact, ReportFact};
+use crate::facts::{Fact, ProfileFact, ReportFact};
 
 /// One thing that happened to a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,11 @@ pub enum What {
     Conflicted {
         /// Which recording.
         rid: RecordingId,
+    },
+    /// It got another config profile.
+    ProfileAssigned {
+        /// Which.
+        profile: ProfileName,
     },
     /// Its new key was confirmed.
     Reenrolled {
@@ -133,6 +138,9 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         Fact::Report(ReportFact::CommandEnded { device, op, done, text, .. }) => {
             (Subject::Device(*device), What::CommandEnded { op: *op, done: *done, text: text.clone() }, None)
         }
+        Fact::Profile(ProfileFact::Assigned { device, profile, by }) => {
+            (Subject::Device(*device), What::ProfileAssigned { profile: profile.clone() }, Some(by.as_str()))
+        }
         Fact::EnrolmentSuperseded { .. }
         | Fact::Declared { .. }
         | Fact::Expired { .. }
@@ -140,7 +148,9 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Stored { .. }
         | Fact::Deleted { .. }
         | Fact::Request(_)
-        | Fact::Report(ReportFact::ClockSampled { .. } | ReportFact::Reported { .. }) => return None,
+        | Fact::Report(ReportFact::ClockSampled { .. } | ReportFact::Reported { .. })
+        | Fact::Profile(ProfileFact::Applied { .. })
+        | Fact::Session(_) => return None,
     };
     Some(line)
 }

@@ -75,6 +75,7 @@ fn every_key_has_a_variable_and_a_variable_for_a_file() {
     let examples = [
         ("server.url", "https://a.example:1"),
         ("storage.path", "/srv"),
+        ("devices.models", "/etc/models.toml"),
         ("tls.cert", "/etc/cert.pem"),
         ("tls.key", "/etc/key.pem"),
         ("storage.owner", "root"),

@@ -117,6 +117,9 @@ fn admit_device(request: &HttpRequest, server: &Server, device: Device, by_token
     if let Some(ends) = connection.and_then(|connection| connection.ends) {
         server.lobby.recognised(ends);
     }
+    let address = connection.and_then(|connection| connection.address);
+    // It goes with the request, whatever becomes of its handler.
+    request.extensions_mut().insert(server.engine.presence().call(device.id, address));
     Ok(device)
 }
 

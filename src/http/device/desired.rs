@@ -86,6 +86,7 @@ fn document(server: &Server, device: &Device, wants: &Desires) -> Desired {
     Desired {
         time: server.now(),
         state: device.state,
+        profile: wants.profile.clone(),
         requests: requests.collect(),
         commands: commands.collect(),
         offer_again: wants.offer_again,

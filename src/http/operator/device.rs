@@ -1,7 +1,7 @@
 use actix_web::web::{self, Data, Json, Query};
 use base64::Engine as _;
 use chrono::{DateTime, Utc};
-use longshore_model::{Assignment, BASE64URL, Device, DeviceId, RecordingId, TokenId, UploadId};
+use longshore_model::{Assignment, BASE64URL, Device, DeviceId, Drift, RecordingId, TokenId, UploadId};
 use longshore_protocol::ProblemType;
 use longshore_store::history::Happened;
 use longshore_store::incoming::Unfinished;
@@ -15,7 +15,7 @@ use super::DeviceRow;
 /// Which device; in the query, since a serial may hold anything.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Which {
-    serial: String,
+    pub(super) serial: String,
 }
 
 /// A device, with all that is known of it.
@@ -27,6 +27,10 @@ pub(crate) struct DeviceDetail {
     /// SHA-256 of its public key, base64url; one that only uploads with tokens has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
+    /// Version of its config profile.
+    pub(crate) profile_version: u32,
+    /// How far it is from that.
+    pub(crate) drift: Drift,
     /// Tokens with which standard clients upload in its name.
     pub(crate) upload_tokens: Vec<UploadTokenRow>,
     /// To whom it belonged, oldest first.
@@ -82,6 +86,7 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
         Ok::<_, Failure>((device, recordings))
     })
     .await??;
+    let profile = server.engine.profile_of(&device).await?;
     let unfinished = server.engine.unfinished_of(device.id).into_iter().filter(Unfinished::is_on_its_way);
     let unfinished = unfinished.map(|upload| UnfinishedRow {
         upload: upload.identity.upload,
@@ -95,6 +100,8 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
     Ok(Json(DeviceDetail {
         id: device.id,
         key: device.key.map(|key| BASE64URL.encode(key.as_bytes())),
+        profile_version: profile.version,
+        drift: Drift::between(&profile, None),
         upload_tokens: device
             .upload_tokens
             .iter()
@@ -103,7 +110,7 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
         assignments: device.assignments.clone(),
         recordings,
         unfinished,
-        row: device.into(),
+        row: DeviceRow::from(device).flagged(server.engine.models()),
     }))
 }
 
@@ -118,7 +125,7 @@ pub(crate) async fn history(server: Data<Server>, Query(which): Query<Which>) ->
     if lines.is_empty() { Err(nobody(&serial)) } else { Ok(Json(lines)) }
 }
 
-fn find(index: &Index, serial: &str) -> Result<Device, Failure> {
+pub(super) fn find(index: &Index, serial: &str) -> Result<Device, Failure> {
     index.device_by_serial(serial)?.ok_or_else(|| nobody(serial))
 }
 

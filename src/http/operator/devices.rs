@@ -4,7 +4,7 @@ use actix_web::web::{self, Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use longshore_actors::{Approval, ApprovalOf, Change};
-use longshore_model::{Description, Device, DeviceState, Enrolment};
+use longshore_model::{Description, Device, DeviceModels, DeviceState, Enrolment};
 use longshore_protocol::{EnrolmentText, ProblemType, limits};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,9 @@ pub(crate) enum StandingChange {
 pub(crate) struct DeviceRow {
     pub(crate) serial: String,
     pub(crate) model: String,
+    /// Nothing is known of this model, so it is taken as any other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unknown_model: bool,
     /// `pending`, `approved`, `active`, `suspended` or `retired`.
     pub(crate) state: String,
     /// It waits, and a device with its serial is enrolled already: is it the same one, with a new key?
@@ -99,6 +102,7 @@ impl From<Enrolment> for DeviceRow {
         Self {
             serial,
             model,
+            unknown_model: false,
             state,
             re_enrols: false,
             code,
@@ -116,6 +120,7 @@ impl From<Device> for DeviceRow {
             assignee: device.assignments.last().map(|last| last.assignee.clone()),
             serial: device.serial,
             model: device.model,
+            unknown_model: false,
             state: device.state.as_str().to_owned(),
             re_enrols: false,
             code: None,
@@ -123,6 +128,13 @@ impl From<Device> for DeviceRow {
             profile: Some(device.profile),
             since: device.approved_at,
         }
+    }
+}
+
+impl DeviceRow {
+    /// The same, marked if nothing is known of the model.
+    pub(crate) fn flagged(self, models: &DeviceModels) -> Self {
+        Self { unknown_model: models.get(&self.model).is_none(), ..self }
     }
 }
 
@@ -140,7 +152,8 @@ pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, F
         rows.extend(devices.into_iter().map(DeviceRow::from));
         Ok::<_, Failure>(rows)
     });
-    Ok(Json(read.await??))
+    let rows = read.await??.into_iter().map(|row| row.flagged(server.engine.models()));
+    Ok(Json(rows.collect()))
 }
 
 /// `POST /enrolment-tokens`.

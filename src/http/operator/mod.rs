@@ -2,10 +2,14 @@
 
 mod actors;
 mod commands;
+mod coverage;
 mod device;
 mod devices;
+mod models;
+mod profiles;
 mod recordings;
 mod requests;
+mod sessions;
 mod upload_tokens;
 
 use actix_web::HttpRequest;
@@ -14,10 +18,15 @@ use actix_web::web::{ServiceConfig, get, post, resource};
 use super::connection::LocalPeer;
 use super::error::only;
 pub(crate) use commands::CommandBody;
+pub(crate) use coverage::DeviceCoverage;
 pub(crate) use device::{Counts, DeviceDetail};
 pub(crate) use devices::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange};
+pub(crate) use profiles::{
+    AppliedProfile, ApplyProfileBody, AssignProfileBody, AssignedProfile, ProfileRow, schema_of_settings,
+};
 pub(crate) use recordings::RecordingRow;
 pub(crate) use requests::RequestBody;
+pub(crate) use sessions::SessionRow;
 pub(crate) use upload_tokens::{IssueUploadTokenBody, IssuedUploadToken, Keyless, RevokeUploadTokenBody};
 
 /// Paths, for the server and for the command line.
@@ -46,6 +55,24 @@ pub(crate) mod paths {
     pub(crate) const REQUESTS: &str = "/api/v1/requests";
     /// What is stored.
     pub(crate) const RECORDINGS: &str = "/api/v1/recordings";
+    /// What is known of models of devices.
+    pub(crate) const MODELS: &str = "/api/v1/models";
+    /// Config profiles.
+    pub(crate) const PROFILES: &str = "/api/v1/profiles";
+    /// The JSON Schema of what they set.
+    pub(crate) const PROFILE_SCHEMA: &str = "/api/v1/profiles/schema";
+    /// One of them; `?name=`, `&version=`.
+    pub(crate) const PROFILE: &str = "/api/v1/profile";
+    /// All its versions; `?name=`.
+    pub(crate) const PROFILE_VERSIONS: &str = "/api/v1/profile-versions";
+    /// Giving a device another one.
+    pub(crate) const PROFILE_ASSIGNMENTS: &str = "/api/v1/profile-assignments";
+    /// Devices that are connected.
+    pub(crate) const SESSIONS: &str = "/api/v1/sessions";
+    /// When a device was connected; `?serial=`.
+    pub(crate) const DEVICE_SESSIONS: &str = "/api/v1/device-sessions";
+    /// What a device recorded, and where that is; `?serial=`, `&day=`.
+    pub(crate) const COVERAGE: &str = "/api/v1/coverage";
 }
 
 /// All of it.
@@ -81,7 +108,21 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(post().to(requests::cancel))
                 .default_service(only("POST")),
         )
-        .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(only("GET")));
+        .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(only("GET")))
+        .service(resource(paths::MODELS).route(get().to(models::list)).default_service(only("GET")))
+        .service(
+            resource(paths::PROFILES)
+                .route(get().to(profiles::list))
+                .route(post().to(profiles::apply))
+                .default_service(only("GET, POST")),
+        )
+        .service(resource(paths::PROFILE_SCHEMA).route(get().to(profiles::schema)).default_service(only("GET")))
+        .service(resource(paths::PROFILE).route(get().to(profiles::show)).default_service(only("GET")))
+        .service(resource(paths::PROFILE_VERSIONS).route(get().to(profiles::versions)).default_service(only("GET")))
+        .service(resource(paths::PROFILE_ASSIGNMENTS).route(post().to(profiles::assign)).default_service(only("POST")))
+        .service(resource(paths::SESSIONS).route(get().to(sessions::list)).default_service(only("GET")))
+        .service(resource(paths::DEVICE_SESSIONS).route(get().to(sessions::of_device)).default_service(only("GET")))
+        .service(resource(paths::COVERAGE).route(get().to(coverage::show)).default_service(only("GET")));
 }
 
 /// Who did it, for the audit log.

@@ -8,13 +8,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use longshore_model::{Clock, Device};
+use longshore_model::{Clock, Device, DeviceModels};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::config::rate::{BytesPerSecond, StreamRate};
 use crate::config::{Config, Rates as Settings};
-use crate::models;
 use bucket::Bucket;
 use scheduler::{Scheduler, StreamId};
 
@@ -47,6 +46,7 @@ impl Now {
 /// All transfers that are being read.
 pub(crate) struct Rates {
     now: watch::Sender<Now>,
+    models: Arc<DeviceModels>,
     shared: Mutex<Shared>,
     /// Somebody began to wait.
     waits: Notify,
@@ -67,18 +67,19 @@ pub(crate) struct Turns {
 }
 
 impl Rates {
-    pub(crate) fn new(config: &Config, clock: &dyn Clock) -> Arc<Self> {
+    pub(crate) fn new(config: &Config, models: Arc<DeviceModels>, clock: &dyn Clock) -> Arc<Self> {
         let now = Now::of(&config.rates, clock);
         let scheduler = Scheduler::new(now.server, now.device, Instant::now());
         let shared = Mutex::new(Shared { scheduler, waiting: HashMap::new() });
-        Arc::new(Self { now: watch::Sender::new(now), shared, waits: Notify::new() })
+        Arc::new(Self { now: watch::Sender::new(now), models, shared, waits: Notify::new() })
     }
 
     /// For a transfer of this device.
     pub(crate) fn open(self: &Arc<Self>, device: &Device) -> Turns {
         let begin = Instant::now();
         let id = self.lock().scheduler.open(device.id, begin);
-        let (model, now) = (models::stream_rate(&device.model), self.now.subscribe());
+        let model = self.models.get(&device.model).and_then(|model| model.stream_rate.bytes_per_second());
+        let now = self.now.subscribe();
         let rate = now.borrow().stream.unwrap_or(model);
         Turns { rates: Arc::clone(self), id, model, own: Bucket::new(rate, begin), now }
     }

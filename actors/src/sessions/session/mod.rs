@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix::fut::ready;
 use actix::prelude::*;
 use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Utc};
-use longshore_model::{Declared, DeviceId, Kind, RecordingId, UploadId, VideoRequest};
+use longshore_model::{Declared, DeviceId, DeviceModels, Kind, RecordingId, UploadId, VideoRequest};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError, Target};
@@ -48,6 +48,8 @@ pub(crate) struct SessionParts {
     pub(crate) limits: Limits,
     /// When devices called.
     pub(crate) seen: Seen,
+    /// What is known of models of devices.
+    pub(crate) models: Arc<DeviceModels>,
     /// Turns true when the server stops; it is heard of whatever becomes of the router.
     pub(crate) draining: watch::Receiver<bool>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::fut::ready;
 use actix::prelude::*;
 use chrono::{DateTime, FixedOffset};
-use longshore_model::{Command, DeviceClock, DeviceState, RequestId, Sha256, VideoRequest};
+use longshore_model::{Command, DeviceClock, DeviceProfile, DeviceState, RequestId, Sha256, VideoRequest};
 use longshore_store::index::{IndexError, Target};
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
@@ -13,14 +13,17 @@ use tokio::sync::{oneshot, watch};
 use super::super::messages::{LookAgain, Park, Want};
 use super::DeviceSession;
 use crate::kit::blocking;
+use crate::profiles;
 
 /// What the server wants of a device.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Desires {
     /// Counts up when the device should offer again.
     pub offer_again: u64,
     /// Whether it is in service: a poll that waits is to hear of it if it is not any more.
     pub state: Option<DeviceState>,
+    /// What it is to be set to.
+    pub profile: Option<DeviceProfile>,
     /// Footage that people ask for.
     pub requests: Vec<Asked>,
     /// What it is to do once.
@@ -44,9 +47,12 @@ pub struct Asked {
 }
 
 impl Desires {
-    fn new(offer_again: u64, state: Option<DeviceState>, requests: Vec<Asked>, commands: Vec<Command>) -> Self {
-        let told = serde_json::to_vec(&(offer_again, state, &requests, &commands)).unwrap_or_default();
-        Self { offer_again, state, requests, commands, digest: Some(Sha256::of(&told)) }
+    /// The same, with the digest that follows from it.
+    fn digested(mut self) -> Self {
+        let Self { offer_again, state, profile, requests, commands, .. } = &self;
+        let told = serde_json::to_vec(&(offer_again, state, profile, requests, commands)).unwrap_or_default();
+        self.digest = Some(Sha256::of(&told));
+        self
     }
 
     /// Which requests the device is told of for the first time.
@@ -58,6 +64,7 @@ impl Desires {
 /// What the index knows of it.
 struct Found {
     state: Option<DeviceState>,
+    profile: Option<DeviceProfile>,
     open: Vec<(VideoRequest, Target)>,
     clock: DeviceClock,
     commands: Vec<Command>,
@@ -66,17 +73,20 @@ struct Found {
 impl DeviceSession {
     fn look_up_wants(&mut self) -> ResponseActFuture<Self, Result<(), IndexError>> {
         let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
+        let models = Arc::clone(&self.parts.models);
         self.looks += 1;
         let look = self.looks;
         let found = blocking(move || {
             let (open, clock) = (index.open_requests_of(device)?, index.clock(device)?);
-            let state = index.device(device)?.map(|device| device.state);
-            Ok(Found { state, open, clock, commands: index.commands(device)? })
+            let row = index.device(device)?;
+            let profile = row.as_ref().map(|row| profiles::settings_of(&index, &models, row)).transpose()?;
+            let state = row.map(|row| row.state);
+            Ok(Found { state, profile, open, clock, commands: index.commands(device)? })
         });
         Box::pin(found.into_actor(self).map(move |found, session, _| {
             // One that began later has seen more.
             if session.looked < look {
-                let Found { state, open, clock, commands } = found?;
+                let Found { state, profile, open, clock, commands } = found?;
                 session.looked = look;
                 let asked = |(request, target): (VideoRequest, Target)| Asked {
                     device_from: clock.to_device(request.span.from),
@@ -84,14 +94,15 @@ impl DeviceSession {
                     handed_over: target.handed_over.is_some(),
                     request,
                 };
-                session.publish(state, open.into_iter().map(asked).collect(), commands);
+                let (offer_again, requests) = (session.offer_again, open.into_iter().map(asked).collect());
+                session.publish(Desires { offer_again, state, profile, requests, commands, digest: None });
             }
             Ok(())
         }))
     }
 
-    fn publish(&self, state: Option<DeviceState>, requests: Vec<Asked>, commands: Vec<Command>) {
-        let new = Arc::new(Desires::new(self.offer_again, state, requests, commands));
+    fn publish(&self, desires: Desires) {
+        let new = Arc::new(desires.digested());
         self.wants.send_if_modified(|known| {
             let differs = known.digest != new.digest;
             *known = new;
@@ -103,8 +114,8 @@ impl DeviceSession {
     pub(super) fn count_offer_again(&mut self) {
         self.offer_again += 1;
         if self.looked > 0 {
-            let known = self.wants.borrow().clone();
-            self.publish(known.state, known.requests.clone(), known.commands.clone());
+            let known = Desires::clone(&self.wants.borrow());
+            self.publish(Desires { offer_again: self.offer_again, ..known });
         }
     }
 }

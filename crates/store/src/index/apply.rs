@@ -121,6 +121,7 @@ impl Rows {
             Fact::Stored { manifest } => {
                 let recording = read_manifest(manifest.as_bytes()).map_err(abort)?.recording;
                 let key = revision_key(recording.device, recording.rid, recording.revision);
+                self.count_in_session(&recording, entry.at)?;
                 self.tables[Table::Stored].insert(key.as_slice(), manifest.as_bytes())?;
                 self.tables[Table::Uploads].insert(recording.upload.as_bytes(), key)?;
                 self.lay(&recording)
@@ -130,6 +131,8 @@ impl Rows {
             }
             Fact::Request(fact) => self.apply_request(entry, fact),
             Fact::Report(fact) => self.apply_report(entry, fact),
+            Fact::Profile(fact) => self.apply_profile(fact, entry.at),
+            Fact::Session(fact) => self.apply_session(fact),
         }
     }
 }

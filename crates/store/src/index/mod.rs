@@ -5,8 +5,10 @@
 
 mod apply;
 mod kept;
+mod profiles;
 mod reports;
 mod requests;
+mod sessions;
 mod tables;
 
 use std::cmp::Ordering;
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use apply::Applying;
 pub use reports::ReportRow;
 pub use requests::{Closed, Lies, RequestRow, Target, Told};
+pub use sessions::{OpenSession, SESSIONS_KEPT};
 use tables::{Table, Tables};
 
 use crate::history::Happened;

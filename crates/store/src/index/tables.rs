@@ -48,13 +48,17 @@ pub(super) enum Table {
     Reports,
     /// What devices are still to do.
     Commands,
+    /// Versions of config profiles, by name and number.
+    Profiles,
+    /// Of each device the session that is open, and the last ones that ended, by their number.
+    Sessions,
     /// How far the journal is in the index: one row.
     Applied,
 }
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 23] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -75,6 +79,8 @@ impl Table {
         Self::Clocks,
         Self::Reports,
         Self::Commands,
+        Self::Profiles,
+        Self::Sessions,
         Self::Applied,
     ];
 
@@ -100,6 +106,8 @@ impl Table {
             Self::Clocks => "clocks",
             Self::Reports => "reports",
             Self::Commands => "commands",
+            Self::Profiles => "profiles",
+            Self::Sessions => "sessions",
             Self::Applied => "applied",
         }
     }

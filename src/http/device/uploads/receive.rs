@@ -4,7 +4,7 @@
 use actix_web::error::PayloadError;
 use actix_web::web::Payload;
 use futures_util::StreamExt as _;
-use longshore_actors::{Attachment, Evicted, WriteError};
+use longshore_actors::{Attachment, Evicted, Received, WriteError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -49,6 +49,7 @@ pub(crate) async fn receive(
     mut payload: Payload,
     mut gone: oneshot::Receiver<()>,
     mut turns: Turns,
+    received: &Received,
     mut digest: Option<&mut BodyDigest>,
 ) -> Outcome {
     let mut pace = Pace::default();
@@ -80,6 +81,7 @@ pub(crate) async fn receive(
             Ok(Some(Ok(chunk))) => chunk,
         };
         turns.read(chunk.len());
+        received.add(chunk.len());
         let drips = pace.came(chunk.len(), began.elapsed()).is_err();
         if let Some(digest) = &mut digest {
             digest.update(&chunk);

@@ -151,7 +151,8 @@ pub(super) async fn append(
         return Err(too_long(attachment, at).await);
     }
     let turns = server.rates.open(device);
-    let mut outcome = receive(&mut attachment, payload, gone, turns, digest.as_mut()).await;
+    let received = server.engine.presence().received(device.id);
+    let mut outcome = receive(&mut attachment, payload, gone, turns, &received, digest.as_mut()).await;
     if let (Outcome::Whole, Some(digest)) = (&outcome, digest) {
         if digest.matches() {
             attachment.keep();

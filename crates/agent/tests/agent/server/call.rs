@@ -87,6 +87,7 @@ impl Call {
         let desired = Desired {
             time: NOW.parse().unwrap(),
             state: DeviceState::Active,
+            profile: None,
             requests: world.requests.clone(),
             commands: Vec::new(),
             offer_again: 0,

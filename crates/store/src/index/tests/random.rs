@@ -4,10 +4,10 @@ use chrono::TimeDelta;
 use longshore_model::{
     ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId, DeviceReport, DeviceState,
     EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Holds, Kind, Outcome, ReceiptKey, Recording, RecordingId,
-    RequestId, Sha256, Span, TokenId, UploadId, UploadToken, VideoRequest,
+    RequestId, SessionEnd, Sha256, Span, TokenId, UploadId, UploadToken, VideoRequest,
 };
 
-use crate::facts::{Fact, ReportFact, RequestFact};
+use crate::facts::{Fact, ProfileFact, ReportFact, RequestFact, SessionFact};
 use crate::manifest::Manifest;
 
 /// So few of each that facts meet.
@@ -44,7 +44,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(26) {
+        match self.below(30) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -68,6 +68,8 @@ impl Random {
             11 => Fact::DeviceReenrolled { enrolment, device, key: self.sha256(), by: "uid 0".into() },
             17..=21 => Fact::Request(self.request_fact(device)),
             22..=24 => Fact::Report(self.report_fact(device)),
+            25 | 26 => Fact::Profile(self.profile_fact(device)),
+            27 | 28 => Fact::Session(self.session_fact(device)),
             16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()) },
             _ => {
                 let revision = u32::try_from(self.below(3)).unwrap();
@@ -125,6 +127,25 @@ impl Random {
             }
             _ => ReportFact::CommandEnded { device, command: id, op, done: true, text: None },
         }
+    }
+
+    fn profile_fact(&mut self, device: DeviceId) -> ProfileFact {
+        let name = format!("p-{}", self.below(FEW)).parse().unwrap();
+        let by = "uid 0".into();
+        if self.below(2) == 0 {
+            return ProfileFact::Assigned { device, profile: name, by };
+        }
+        let version = u32::try_from(self.below(FEW)).unwrap();
+        ProfileFact::Applied { name, version, note: None, settings: Box::default(), by }
+    }
+
+    fn session_fact(&mut self, device: DeviceId) -> SessionFact {
+        let (at, address) = (start().to_utc(), None);
+        if self.below(2) == 0 {
+            return SessionFact::Began { device, at, address };
+        }
+        let received = Some(self.below(1 << 30));
+        SessionFact::Ended { device, at, address, network: None, received, end: SessionEnd::Silent }
     }
 
     fn sha256(&mut self) -> Sha256 {

@@ -1,0 +1,87 @@
+//! Config profiles, and what each device is to be set to.
+
+use longshore_model::{Device, DeviceModels, DeviceProfile};
+use longshore_store::catalogue::DecideError;
+use tokio::time::timeout;
+
+use super::{Engine, EngineError};
+use crate::kit::{ASK_DEADLINE, blocking};
+use crate::profiles::{self, Applied, NewProfile, ProfileAssigned, ProfileRefused};
+use crate::sessions::LookAgain;
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// It cannot be as asked.
+    #[error(transparent)]
+    Refused(ProfileRefused),
+    /// The index or the journal.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<DecideError<ProfileRefused>> for ProfileError {
+    fn from(error: DecideError<ProfileRefused>) -> Self {
+        match error {
+            DecideError::Refused(refused) => Self::Refused(refused),
+            DecideError::Index(error) => Self::Engine(error.into()),
+            DecideError::Record(error) => Self::Engine(error.into()),
+        }
+    }
+}
+
+impl Engine {
+    /// Makes a new version of a profile, if it says anything new.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub async fn apply_profile(&self, new: NewProfile, by: String) -> Result<Applied, ProfileError> {
+        let models = self.models.clone();
+        let deciding = self.catalogue.decide(move |index| {
+            let before = index.profile(new.name.as_str())?;
+            let devices = index.devices_with_profile(&new.name)?;
+            Ok(profiles::apply(new, before, &devices, &models, by))
+        });
+        let applied = timeout(ASK_DEADLINE, deciding).await.map_err(|_| EngineError::Unavailable)??;
+        applied.devices.iter().for_each(|device| self.sessions.tell(LookAgain(*device)));
+        Ok(applied)
+    }
+
+    /// Gives the device with this serial another profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub async fn assign_profile(
+        &self,
+        serial: String,
+        name: String,
+        by: String,
+    ) -> Result<ProfileAssigned, ProfileError> {
+        let models = self.models.clone();
+        let deciding = self.catalogue.decide(move |index| {
+            let Some(profile) = index.profile(&name)? else {
+                return Ok(Err(profiles::unknown(&name, &index.profiles()?)));
+            };
+            let others = index.devices_with_profile(&profile.name)?;
+            let device = index.device_by_serial(&serial)?;
+            Ok(profiles::assign(&serial, device, &profile, &others, &models, by))
+        });
+        let assigned = timeout(ASK_DEADLINE, deciding).await.map_err(|_| EngineError::Unavailable)??;
+        self.sessions.tell(LookAgain(assigned.device.id));
+        Ok(assigned)
+    }
+
+    /// What this device is to be set to.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn profile_of(&self, device: &Device) -> Result<DeviceProfile, EngineError> {
+        let (index, models, device) = (self.catalogue.index().clone(), self.models.clone(), device.clone());
+        Ok(blocking(move || profiles::settings_of(&index, &models, &device)).await?)
+    }
+
+    /// What is known of models of devices.
+    pub fn models(&self) -> &DeviceModels {
+        &self.models
+    }
+}

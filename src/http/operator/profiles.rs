@@ -1,0 +1,150 @@
+//! Config profiles. Secrets in them are taken, and never shown.
+
+use actix_web::web::{self, Data, Json, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use longshore_actors::{Applied, NewProfile, ProfileAssigned};
+use longshore_model::{Complaint, Profile, ProfileName, Settings};
+use longshore_protocol::ProblemType;
+use schemars::{Schema, schema_for};
+use serde::{Deserialize, Serialize};
+
+use super::super::Server;
+use super::super::error::Failure;
+use super::super::json;
+use super::devices::name;
+use super::{DeviceRow, by};
+
+/// A profile as somebody wants it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApplyProfileBody {
+    pub(crate) name: ProfileName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
+    pub(crate) settings: Settings,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AppliedProfile {
+    #[serde(flatten)]
+    pub(crate) profile: Profile,
+    /// Whether this is a version that was not there before.
+    pub(crate) is_new: bool,
+    /// Devices that hear of it now.
+    pub(crate) devices: u64,
+    pub(crate) warnings: Vec<Complaint>,
+}
+
+/// Which device is to have which profile.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AssignProfileBody {
+    pub(crate) serial: String,
+    pub(crate) profile: String,
+}
+
+/// The device that has it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AssignedProfile {
+    #[serde(flatten)]
+    pub(crate) device: DeviceRow,
+    pub(crate) warnings: Vec<Complaint>,
+}
+
+/// A profile in the list.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProfileRow {
+    #[serde(flatten)]
+    pub(crate) profile: Profile,
+    /// Devices that have it.
+    pub(crate) devices: u64,
+}
+
+/// Which profile, and which version of it; without one, the newest.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Which {
+    name: String,
+    #[serde(default)]
+    version: Option<u32>,
+}
+
+/// The JSON Schema (2020-12) of what a profile sets.
+pub(crate) fn schema_of_settings() -> Schema {
+    schema_for!(Settings)
+}
+
+/// `GET /profiles/schema`.
+pub(crate) async fn schema() -> Json<Schema> {
+    Json(schema_of_settings())
+}
+
+/// `GET /profiles`: the newest version of each, by name.
+pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<ProfileRow>>, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let rows = web::block(move || {
+        let devices = index.devices()?;
+        let count = |profile: &Profile| devices.iter().filter(|device| device.profile == profile.name.as_str()).count();
+        let row = |profile: Profile| ProfileRow { devices: count(&profile) as u64, profile: profile.masked() };
+        Ok::<_, Failure>(index.profiles()?.into_iter().map(row).collect())
+    });
+    Ok(Json(rows.await??))
+}
+
+/// `GET /profile?name=`, `&version=`.
+pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Profile>, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let profile = web::block(move || {
+        let Which { name, version } = which;
+        let found = match version {
+            Some(version) => index.profile_version(&name, version)?,
+            None => index.profile(&name)?,
+        };
+        found.ok_or_else(|| nothing(&name, version))
+    });
+    Ok(Json(profile.await??.masked()))
+}
+
+/// `GET /profile-versions?name=`: oldest first.
+pub(crate) async fn versions(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Profile>>, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let versions = web::block(move || {
+        let versions = index.profile_versions(&which.name)?;
+        if versions.is_empty() { Err(nothing(&which.name, None)) } else { Ok(versions) }
+    });
+    Ok(Json(versions.await??.into_iter().map(Profile::masked).collect()))
+}
+
+fn nothing(name: &str, version: Option<u32>) -> Failure {
+    let version = version.map(|version| format!(" with a version {version}")).unwrap_or_default();
+    let detail =
+        format!("there is no config profile {name:?}{version}; `longshore profile list` shows which there are");
+    Failure::new(ProblemType::NotFound, detail)
+}
+
+/// `POST /profiles`: makes a profile, or a new version of one.
+pub(crate) async fn apply(
+    server: Data<Server>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let ApplyProfileBody { name: profile, note, settings } = json::read(&request, payload).await?;
+    let note = note.map(|note| name("note", &note)).transpose()?;
+    let new = NewProfile { name: profile, note, settings };
+    let Applied { profile, is_new, devices, warnings } = server.engine.apply_profile(new, by(&request)).await?;
+    let devices = devices.len() as u64;
+    let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(answer.json(AppliedProfile { profile: profile.masked(), is_new, devices, warnings }))
+}
+
+/// `POST /profile-assignments`: gives a device another profile.
+pub(crate) async fn assign(
+    server: Data<Server>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<AssignedProfile>, Failure> {
+    let AssignProfileBody { serial, profile } = json::read(&request, payload).await?;
+    let (serial, profile) = (name("serial", &serial)?, name("profile", &profile)?);
+    let ProfileAssigned { device, warnings } = server.engine.assign_profile(serial, profile, by(&request)).await?;
+    Ok(Json(AssignedProfile { device: device.into(), warnings }))
+}

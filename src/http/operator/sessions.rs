@@ -1,0 +1,67 @@
+//! Who is connected, and who was.
+
+use actix_web::web::{self, Data, Json, Query};
+use chrono::TimeDelta;
+use longshore_model::{DeviceId, Session};
+use longshore_store::index::{Index, OpenSession};
+use serde::{Deserialize, Serialize};
+
+use super::super::Server;
+use super::super::error::Failure;
+use super::device::{Which, find};
+
+/// Sessions that ended longer ago are not shown: for longer than a year nobody asks from which bay a camera came.
+const SHOWN: TimeDelta = TimeDelta::days(400);
+
+/// A device that is connected.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SessionRow {
+    pub(crate) serial: String,
+    pub(crate) model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assignee: Option<String>,
+    #[serde(flatten)]
+    pub(crate) session: Session,
+}
+
+/// `GET /sessions`: the devices that are connected, the one that came first first.
+pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<SessionRow>>, Failure> {
+    let connected = server.engine.presence().sessions();
+    let index = server.engine.catalogue().index().clone();
+    let rows = web::block(move || {
+        let mut rows = Vec::with_capacity(connected.len());
+        for (id, session) in connected {
+            // A device that was forgotten by a journal from a backup has no row.
+            let Some(device) = index.device(id)? else { continue };
+            let assignee = device.assignments.last().map(|last| last.assignee.clone());
+            let session = with_recordings(&index, id, session)?;
+            rows.push(SessionRow { serial: device.serial, model: device.model, assignee, session });
+        }
+        rows.sort_by(|a, b| (a.session.began, &a.serial).cmp(&(b.session.began, &b.serial)));
+        Ok::<_, Failure>(rows)
+    });
+    Ok(Json(rows.await??))
+}
+
+/// `GET /device-sessions?serial=`: the newest first; the first is open if the device is connected.
+pub(crate) async fn of_device(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Session>>, Failure> {
+    let (connected, now) = (server.engine.presence().sessions(), server.now());
+    let index = server.engine.catalogue().index().clone();
+    let sessions = web::block(move || {
+        let device = find(&index, &which.serial)?;
+        let open = connected.into_iter().find(|(id, _)| *id == device.id);
+        let open = open.map(|(id, session)| with_recordings(&index, id, session)).transpose()?;
+        let ended = index.sessions(device.id)?.into_iter();
+        let ended = ended.filter(|session| session.ended.is_none_or(|ended| now - ended <= SHOWN));
+        Ok::<_, Failure>(open.into_iter().chain(ended).collect())
+    });
+    Ok(Json(sessions.await??))
+}
+
+/// What became complete in a session that is open stands in the index.
+fn with_recordings(index: &Index, device: DeviceId, session: Session) -> Result<Session, Failure> {
+    let open = index.open_session(device)?.map(|OpenSession { session, .. }| session);
+    // The journal may lag a moment behind, with the session before.
+    let Some(known) = open.filter(|known| known.began == session.began) else { return Ok(session) };
+    Ok(Session { recordings: known.recordings, stored: known.stored, ..session })
+}
