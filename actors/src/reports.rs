@@ -138,7 +138,7 @@ mod tests {
         let (facts, (_, again)) = give(CommandOp::Identify, &waiting).unwrap();
         assert_eq!((facts.len(), again), (0, first));
         assert_eq!(give(CommandOp::Rescan, &waiting).unwrap().0.len(), 1);
-        let many = waiting.repeat(WAITING);
+        let many = vec![waiting[0].clone(); WAITING];
         assert_eq!(give(CommandOp::Rescan, &many).unwrap_err(), CommandRefused::TooMany("B-1".into()));
     }
 

@@ -67,7 +67,7 @@ impl Card {
         drop(file);
         let (sha256, content) = (hash.finish(), source::hash(&path, |_| true).unwrap());
         let found = Found { name: name.clone(), path: path.clone(), kind: Kind::Event, state: content.state };
-        let offer = serde_json::to_value(Recording::new("USB-1", &found, &content).offer()).unwrap();
+        let offer = serde_json::to_value(Recording::new("USB-1", &found, &content).offer(None)).unwrap();
         self.made.insert(name, Made { path, size, sha256, offer });
     }
 

@@ -125,7 +125,7 @@ fn what_cannot_be_asked_and_what_is_too_much_is_refused() {
     assert!(add_one(draft(), &open(2, 64)).is_ok());
     let mut many = open(1, 1);
     many[0].targets.clear();
-    assert_eq!(add_one(draft(), &many.repeat(1000)).unwrap_err(), AddRefused::TooManyOpen);
+    assert_eq!(add_one(draft(), &vec![many[0].clone(); 1000]).unwrap_err(), AddRefused::TooManyOpen);
 }
 
 #[test]
