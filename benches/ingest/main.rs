@@ -13,6 +13,7 @@ mod client;
 mod contenders;
 mod content;
 mod cores;
+mod docking;
 mod isolation;
 mod machine;
 mod memory;
@@ -81,6 +82,8 @@ enum Mode {
     Memory(Common),
     /// One recorder as fast as it goes beside 20 bays at 64 Mbit/s
     Recorder(Common),
+    /// 500 devices that check in within a minute, each with an offer of 200 recordings; and what 1,000 cost that only wait
+    Docking(Common),
     /// HEAD on uploads whose PATCH hangs: how soon it is answered
     Takeover(Common),
 }
@@ -177,6 +180,7 @@ impl Mode {
             Self::Isolation(common) => isolation::isolation(&Bench::new(common)?).await,
             Self::Memory(common) => memory::memory(&Bench::new(common)?).await,
             Self::Recorder(common) => recorder::recorder(&Bench::new(common)?).await,
+            Self::Docking(common) => docking::docking(&Bench::new(common)?).await,
             Self::Takeover(common) => takeover::takeover(&Bench::new(common)?, takeover::TIMES).await,
         }
     }

@@ -38,7 +38,7 @@ const CAMPAIGNS: [(&str, &str); 7] = [
 ];
 
 /// What `benches/ingest` measures.
-const BENCHES: [&str; 6] = ["ingest", "paced", "isolation", "memory", "recorder", "takeover"];
+const BENCHES: [&str; 7] = ["ingest", "paced", "isolation", "memory", "recorder", "takeover", "docking"];
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
@@ -46,7 +46,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   deny   check licences and sources of all dependencies (installs cargo-deny if need be)
   bench [NAME] [OPTIONS]
          build what is shipped and measure it (docs/PERFORMANCE.md): ingest, which is meant without a NAME, paced,
-         isolation, memory, recorder or takeover; `cargo xtask bench ingest --help` tells the options
+         isolation, memory, recorder, takeover or docking; `cargo xtask bench ingest --help` tells the options
   campaign NAME [--rounds N] [--seed N]
          run a long fault campaign (docs/TESTING.md), of this NAME:";
 

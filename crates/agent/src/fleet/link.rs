@@ -33,6 +33,8 @@ pub struct Link {
 }
 
 struct Shared {
+    /// From which address the server is called.
+    source: Option<Ipv4Addr>,
     server: SocketAddr,
     bytes_per_second: u64,
     crossed: AtomicU64,
@@ -46,6 +48,21 @@ impl Link {
     /// # Errors
     /// What the operating system says.
     pub fn to(server: SocketAddr, bytes_per_second: u64) -> io::Result<Self> {
+        Self::from(None, server, bytes_per_second)
+    }
+
+    /// The same for the device number `n` of a fleet. A server on this computer sees each call from an address of its own, as
+    /// in a real network: it bounds what strangers may do from one.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn of_fleet(n: usize, server: SocketAddr, bytes_per_second: u64) -> io::Result<Self> {
+        let n = u16::try_from(n).map_err(io::Error::other)?.to_be_bytes();
+        let own = Ipv4Addr::new(127, 77, n[0], n[1]);
+        Self::from(server.ip().is_loopback().then_some(own), server, bytes_per_second)
+    }
+
+    fn from(source: Option<Ipv4Addr>, server: SocketAddr, bytes_per_second: u64) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         // Accepted connections inherit it.
         socket.set_recv_buffer_size(WINDOW)?;
@@ -53,6 +70,7 @@ impl Link {
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
+            source,
             server,
             bytes_per_second,
             crossed: AtomicU64::new(0),
@@ -105,7 +123,7 @@ async fn connect(mut camera: TcpStream, shared: Arc<Shared>) {
         return;
     }
     // A server that is not there: the camera hears of it as of any broken connection.
-    let Ok(mut server) = TcpStream::connect(shared.server).await else { return };
+    let Ok(mut server) = shared.call().await else { return };
     let _no_delay = camera.set_nodelay(true).and(server.set_nodelay(true));
     let pulled_out = {
         let ((mut from_camera, mut to_camera), (mut from_server, mut to_server)) = (camera.split(), server.split());
@@ -126,6 +144,13 @@ async fn connect(mut camera: TcpStream, shared: Arc<Shared>) {
 }
 
 impl Shared {
+    async fn call(&self) -> io::Result<TcpStream> {
+        let Some(source) = self.source else { return TcpStream::connect(self.server).await };
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        socket.connect(self.server).await
+    }
+
     async fn up(&self, from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>) -> io::Result<()> {
         let mut buffer = vec![0; PIECE];
         loop {

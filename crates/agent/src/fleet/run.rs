@@ -100,8 +100,8 @@ impl Fleet {
     /// # Errors
     /// What the operating system says of folders and sockets.
     pub async fn run(&self, plans: Vec<Plan>, standing: &Arc<Standing>) -> io::Result<Vec<Lived>> {
-        let lives = plans.into_iter().map(|plan| {
-            let device = Device::new(self, plan, standing);
+        let lives = plans.into_iter().enumerate().map(|(n, plan)| {
+            let device = Device::new(self, n, plan, standing);
             async move { device?.live().await }
         });
         try_join_all(lives).await
@@ -133,11 +133,11 @@ struct Device<'a> {
 }
 
 impl<'a> Device<'a> {
-    fn new(fleet: &'a Fleet, plan: Plan, standing: &Arc<Standing>) -> io::Result<Self> {
+    fn new(fleet: &'a Fleet, n: usize, plan: Plan, standing: &Arc<Standing>) -> io::Result<Self> {
         let own = fleet.folder.join(&plan.serial);
         let (card, state) = (own.join("card"), own.join("state"));
         std::fs::create_dir_all(&card)?;
-        let link = Link::to(fleet.server, plan.rate)?;
+        let link = Link::of_fleet(n, fleet.server, plan.rate)?;
         link.plug(false);
         let heard = Arc::new(Heard { standing: Arc::clone(standing), complaint: Mutex::default() });
         Ok(Self { fleet, plan, card, state, link, plugged: false, powered: None, heard, made: Vec::new() })
