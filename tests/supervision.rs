@@ -50,6 +50,22 @@ fn actor(world: &World, name: &str) -> Option<Value> {
     actors.as_array().unwrap().iter().find(|row| row["name"].as_str().unwrap().starts_with(name)).cloned()
 }
 
+#[test]
+fn a_queue_of_requests_that_panics_answers_again_and_has_lost_nothing() {
+    let world = World::with_fail_points("request-video=1*off->1*panic->off");
+    let camera = world.camera("B4-1", "J. Smith");
+    let ask =
+        |to: &str| world.cli(&["request", "add", "--device", "B4-1", "--from", "2026-11-20T14:00:00Z", "--to", to]);
+    assert!(ask("2026-11-20T14:10:00Z").status.success());
+    let refused = ask("2026-11-20T14:20:00Z");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the queue of requests does not answer"), "{refused:?}");
+    eventually("it answers again", || ask("2026-11-20T14:20:00Z").status.success());
+    assert_eq!(world.cli_json(&["request", "list"]).as_array().unwrap().len(), 2);
+    let desired = camera.request("GET", "/device/v1/desired", &[], b"").json(200);
+    assert_eq!(desired["requests"].as_array().unwrap().len(), 2);
+    assert_eq!(actor(&world, "requests").unwrap()["failures"], 1);
+}
+
 fn count(log: &str, text: &str) -> usize {
     log.lines().filter(|line| line.contains(text)).count()
 }

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::kit::{Board, Started};
     use crate::presence::Presence;
-    use crate::sessions::{AttachError, Brings, CreateUpload, DeviceSession, Hold, Limits, Seen, SessionParts};
+    use crate::sessions::{AttachError, Brings, CreateUpload, DeviceSession, Hold, Limits, SessionParts};
     use crate::storage::{CommitEvery, Floor, StorageParts};
     use crate::tree::Tree;
     use crate::upload::{Completer, SegmentPool};
@@ -119,7 +119,7 @@ mod tests {
     }
 
     async fn begin(sessions: &Line<DeviceSessions>, n: u8) -> UploadId {
-        let create = CreateUpload(Brings::Declared(declared(n)));
+        let create = CreateUpload(Brings::Declared(Box::new(declared(n))));
         ask(&session(sessions).await, create, ASK_DEADLINE).await.unwrap().unwrap().upload
     }
 
@@ -158,7 +158,6 @@ mod tests {
         };
         let storage = StorageParts::new(files, incoming.clone(), Floor::Bytes(0), None);
         let (pool, commits) = (SegmentPool::new(limits.patches_in_all), CommitEvery::for_sync_time(None));
-        let seen = Seen::default();
         let (models, presence) = (Arc::default(), Presence::new(Arc::new(clock.clone())));
         let parts = SessionParts {
             completer,
@@ -166,7 +165,6 @@ mod tests {
             pool,
             commits,
             limits,
-            seen,
             models: Arc::clone(&models),
             draining,
         };

@@ -26,7 +26,7 @@ use crate::enrolment::{Enrolment, Watch};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::presence::{self, Presence};
 use crate::requests::RequestQueue;
-use crate::sessions::{DeviceSessions, Limits, Seen, SessionParts};
+use crate::sessions::{DeviceSessions, Limits, SessionParts};
 use crate::storage::{CommitEvery, Floor, OTHER_BLOCKING, POOL, Reader, StorageParts};
 use crate::tree::Tree;
 use crate::upload::{Completer, SegmentPool};
@@ -102,8 +102,6 @@ pub struct Engine {
     sessions: Line<DeviceSessions>,
     enrolment: Line<Enrolment>,
     requests: Line<RequestQueue>,
-    /// When devices called.
-    seen: Seen,
     clock: Arc<dyn Clock>,
     board: Board,
     /// The catalogue's writer is a thread and no actor; it has its place all the same.
@@ -145,7 +143,6 @@ impl Engine {
             sessions: Line::new(),
             enrolment: Line::new(),
             requests: Line::new(),
-            seen: Seen::default(),
             clock: Arc::clone(&clock),
             writer: board.probe(None, "catalogue".to_owned(), None),
             board: board.clone(),
@@ -157,20 +154,12 @@ impl Engine {
             arbiter: arbiter.handle(),
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
-        let (requests, seen) = (engine.requests.clone(), engine.seen.clone());
+        let requests = engine.requests.clone();
         let completer =
             Completer { writer: writer.clone(), requests: requests.clone(), catalogue, key: receipt_key, clock };
         let pool = SegmentPool::new(limits.patches_in_all);
-        let parts = SessionParts {
-            completer,
-            incoming,
-            pool,
-            commits,
-            limits,
-            seen,
-            models: Arc::clone(&models),
-            draining: told,
-        };
+        let parts =
+            SessionParts { completer, incoming, pool, commits, limits, models: Arc::clone(&models), draining: told };
         let presence = engine.presence.clone();
         let tree = Tree { writer, enrolment, requests, sessions, models, presence, storage, parts };
         let (sender, supervisor) = oneshot::channel();

@@ -1,5 +1,6 @@
 //! What people ask of devices: footage, commands; and what devices say of it.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -43,9 +44,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn newest_requests(&self, most: usize) -> Result<Vec<RequestView>, EngineError> {
-        let (index, seen, now) = (self.catalogue.index().clone(), self.seen.clone(), self.clock.now());
+        let (index, connected, now) = (self.catalogue.index().clone(), self.connected(), self.clock.now());
         let read = blocking(move || {
-            let mut views = Views::new(&index, &seen, now);
+            let mut views = Views::new(&index, &connected, now);
             index.newest_requests(most)?.iter().map(|row| views.of(row)).collect()
         });
         Ok(read.await?)
@@ -56,10 +57,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn request(&self, request: RequestId) -> Result<Option<RequestView>, EngineError> {
-        let (index, seen, now) = (self.catalogue.index().clone(), self.seen.clone(), self.clock.now());
-        let read =
-            blocking(move || index.request(request)?.map(|row| Views::new(&index, &seen, now).of(&row)).transpose());
+        let (index, connected, now) = (self.catalogue.index().clone(), self.connected(), self.clock.now());
+        let read = blocking(move || {
+            index.request(request)?.map(|row| Views::new(&index, &connected, now).of(&row)).transpose()
+        });
         Ok(read.await?)
+    }
+
+    fn connected(&self) -> HashSet<DeviceId> {
+        self.presence.sessions().into_iter().map(|(device, _)| device).collect()
     }
 
     /// What the server wants of this device; the receiver changes when that does.

@@ -1,15 +1,15 @@
 //! Requests as people see them: read from the index, with what is known of their devices.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use longshore_model::{Declared, Device, DeviceClock, DeviceId, VideoRequest};
 use longshore_store::index::{Index, IndexError, RequestRow, Target};
 use serde::{Deserialize, Serialize};
 
 use super::queue::{self, Coverage};
 use super::standing::{Circumstances, Standing, standing};
-use crate::sessions::{Seen, stored_as};
+use crate::sessions::stored_as;
 
 /// A request, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct TargetView {
     pub standing: Standing,
     /// Whether the device is connected.
     pub connected: bool,
-    /// When it called last.
+    /// When it was connected last, if it is not now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<DateTime<Utc>>,
     /// When it will overwrite the first of what is still to come, by its own guess.
@@ -41,13 +41,10 @@ pub struct TargetView {
     pub coverage: Vec<Coverage>,
 }
 
-/// A device that ended a request this long ago counts as connected still (its connection is kept).
-const CONNECTED: TimeDelta = TimeDelta::seconds(75);
-
 /// Looks requests up; what is known of a device is read once.
 pub(crate) struct Views<'a> {
     index: &'a Index,
-    seen: &'a Seen,
+    connected: &'a HashSet<DeviceId>,
     now: DateTime<Utc>,
     devices: HashMap<DeviceId, Option<Known>>,
 }
@@ -55,15 +52,15 @@ pub(crate) struct Views<'a> {
 struct Known {
     device: Device,
     clock: DeviceClock,
-    /// When it was last heard of, as far as the index knows.
+    /// When it was last connected, as far as the journal knows.
     heard: Option<DateTime<Utc>>,
     /// What it declared and does not have in the store, with the times at which it is overwritten.
     waits: Option<Vec<(Declared, DateTime<Utc>)>>,
 }
 
 impl<'a> Views<'a> {
-    pub(crate) fn new(index: &'a Index, seen: &'a Seen, now: DateTime<Utc>) -> Self {
-        Self { index, seen, now, devices: HashMap::new() }
+    pub(crate) fn new(index: &'a Index, connected: &'a HashSet<DeviceId>, now: DateTime<Utc>) -> Self {
+        Self { index, connected, now, devices: HashMap::new() }
     }
 
     pub(crate) fn of(&mut self, row: &RequestRow) -> Result<RequestView, IndexError> {
@@ -86,8 +83,8 @@ impl<'a> Views<'a> {
         let is_open = row.closed.is_none() && target.ended.is_none();
         let Some(Some(known)) = self.devices.get_mut(&id) else { return Ok(None) };
         let overwrites_at = if is_open { known.overwrites(self.index, request)? } else { None };
-        let seen = self.seen.last(id).max(known.heard);
-        let connected = seen.is_some_and(|seen| self.now - seen < CONNECTED);
+        let connected = self.connected.contains(&id);
+        let seen = known.heard.filter(|_| !connected);
         let circumstances = Circumstances {
             device: &known.device,
             connected,
@@ -109,8 +106,7 @@ impl<'a> Views<'a> {
     fn look_up(&self, id: DeviceId) -> Result<Option<Known>, IndexError> {
         let Some(device) = self.index.device(id)? else { return Ok(None) };
         let clock = self.index.clock(id)?;
-        let reported = self.index.report(id)?.map(|row| row.at);
-        let heard = clock.last().map(|sample| sample.server).max(reported);
+        let heard = self.index.last_connected(id)?;
         Ok(Some(Known { device, clock, heard, waits: None }))
     }
 }

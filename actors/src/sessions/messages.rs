@@ -157,7 +157,7 @@ pub enum Brings {
     },
     /// One that nobody offered: what the client says of it now is all that is known. If it has parts, the server joins it of
     /// them.
-    Declared(Declared),
+    Declared(Box<Declared>),
     /// A part of one that is declared later.
     Part {
         /// Its bytes, if they are known yet.

@@ -2,7 +2,6 @@
 
 mod messages;
 mod plan;
-mod seen;
 mod session;
 
 use std::cell::RefCell;
@@ -21,7 +20,6 @@ pub(crate) use messages::{
 };
 pub use plan::Verdict;
 pub(crate) use plan::stored_as;
-pub(crate) use seen::Seen;
 pub use session::{Asked, Desires};
 pub(crate) use session::{DeviceSession, SessionParts};
 

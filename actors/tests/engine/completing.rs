@@ -130,11 +130,11 @@ async fn parts_stay_until_the_whole_is_stored_and_the_same_request_finds_it_mean
     }
     let are_there = || parts.iter().filter(|part| world.engine.unfinished(DEVICE, **part).is_some()).count();
     let whole = Declared { parts: parts.clone(), size: None, ..declared() };
-    let upload = world.engine.create_upload(DEVICE, Brings::Declared(whole.clone())).await.unwrap().upload;
+    let upload = world.engine.create_upload(DEVICE, Brings::Declared(Box::new(whole.clone()))).await.unwrap().upload;
     world.gate.close_for_renames();
     let ended = world.engine.join(DEVICE, upload, &parts).await.unwrap();
     assert_eq!((ended.offset, ended.receipt, are_there()), (content().len() as u64, None, 2));
-    let again = world.engine.create_upload(DEVICE, Brings::Declared(whole)).await.unwrap();
+    let again = world.engine.create_upload(DEVICE, Brings::Declared(Box::new(whole))).await.unwrap();
     assert_eq!((again.upload, again.offset), (upload, content().len() as u64));
     world.gate.open();
     let joined = loop {

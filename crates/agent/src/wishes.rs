@@ -73,7 +73,7 @@ impl Wishes {
     /// Nothing is said of one of which more may be found.
     pub(crate) fn report<'a>(
         &self,
-        held: impl Iterator<Item = (&'a Recording, bool)> + Clone,
+        held: &(impl Iterator<Item = (&'a Recording, bool)> + Clone),
         sight: Sight,
     ) -> Vec<ReportedRequest> {
         self.requests.iter().filter_map(|request| self.report_one(request, held.clone(), sight)).collect()
@@ -157,7 +157,7 @@ mod tests {
 
     fn states(wishes: &Wishes, held: &[(Recording, bool)], sight: Sight) -> Vec<Holds> {
         let held = held.iter().map(|(recording, is_stored)| (recording, *is_stored));
-        wishes.report(held, sight).into_iter().map(|request| request.state).collect()
+        wishes.report(&held, sight).into_iter().map(|request| request.state).collect()
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         // The first is deleted here, the second stays.
         wishes.handed_over(&one);
         assert_eq!(states(&wishes, &[(other.clone(), true)], sight()), [Holds::Done]);
-        let told = wishes.report(std::iter::once((&other, true)), sight());
+        let told = wishes.report(&std::iter::once((&other, true)), sight());
         let range = |from: &str, to: &str| Range { from: from.parse().unwrap(), to: to.parse().unwrap() };
         assert_eq!(told[0].ranges, [range("2026-11-21T15:00:00Z", "2026-11-21T15:20:00Z")]);
         wishes.update(Vec::new());

@@ -50,8 +50,7 @@ pub struct DeviceClock {
 }
 
 impl DeviceClock {
-    /// The last sample.
-    pub fn last(&self) -> Option<&ClockSample> {
+    fn last(&self) -> Option<&ClockSample> {
         self.samples.last()
     }
 

@@ -22,6 +22,9 @@ pub(crate) async fn report(
     check(&reported)?;
     let Reported { requests, commands, report, clock } = reported;
     clock::take(&server, device.id, clock.as_ref()).await?;
+    if let Some(network) = &report.network {
+        server.engine.presence().reported(device.id, network.clone());
+    }
     let span = |Range { from, to }: Range| Span { from: from.to_utc(), to: to.to_utc() };
     let of_request =
         |ReportedRequest { id, state, ranges }: ReportedRequest| (id, state, ranges.into_iter().map(span).collect());

@@ -19,7 +19,6 @@ use longshore_store::manifest::Manifest;
 use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use super::Seen;
 use super::messages::{AttachError, End, Hold, Holding, Limits, Offer, OfferError, UploadEnded};
 use super::plan::{self, Bounds, Known, Verdict};
 use crate::kit::{Ended, Idles, Lifeline, Line, Policy, Probe, Restarts, blocking, fail_point, jitter};
@@ -46,8 +45,6 @@ pub(crate) struct SessionParts {
     pub(crate) pool: SegmentPool,
     pub(crate) commits: CommitEvery,
     pub(crate) limits: Limits,
-    /// When devices called.
-    pub(crate) seen: Seen,
     /// What is known of models of devices.
     pub(crate) models: Arc<DeviceModels>,
     /// Turns true when the server stops; it is heard of whatever becomes of the router.
@@ -114,7 +111,6 @@ impl DeviceSession {
 
     fn called(&mut self, ctx: &mut Context<Self>) {
         self.last_call = Instant::now();
-        self.parts.seen.note(self.device, self.parts.completer.clock.now());
         self.watch_idleness(ctx);
     }
 

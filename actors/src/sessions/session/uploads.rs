@@ -57,7 +57,8 @@ impl Handler<CreateUpload> for DeviceSession {
             let now = completer.clock.now();
             let mut news = Vec::new();
             let (declared, settled) = match brings {
-                Brings::Declared(mut declared) => {
+                Brings::Declared(declared) => {
+                    let mut declared = *declared;
                     declared.clock_unset |= is_unset(declared.start, now);
                     if !declared.parts.is_empty() {
                         let before = row.as_ref().map(|row| &row.declared);

@@ -156,7 +156,7 @@ impl Offload {
             now: self.client.server_time().unwrap_or_else(|| self.clock.now()),
         };
         let report = DeviceReport { firmware: Some(env!("CARGO_PKG_VERSION").to_owned()), ..DeviceReport::default() };
-        let requests = self.desires.wishes.report(self.list.held(), sight);
+        let requests = self.desires.wishes.report(&self.list.held(), sight);
         Reported { requests, commands: self.desires.ended.clone(), report, clock: None }
     }
 

@@ -115,6 +115,15 @@ impl Index {
         Ok(ledger.and_then(|ledger| ledger.open))
     }
 
+    /// When the device was last heard of, as far as its sessions tell; `None`: it was never connected.
+    pub fn last_connected(&self, device: DeviceId) -> Result<Option<DateTime<Utc>>, IndexError> {
+        let ledger: Option<Ledger> = get(&self.tables[Table::Sessions], device.as_bytes())?;
+        let Some(Ledger { ended, open, .. }) = ledger else { return Ok(None) };
+        let newest = ended.checked_sub(1).map(|number| get(&self.tables[Table::Sessions], &place(device, number)));
+        let newest: Option<Session> = newest.transpose()?.flatten();
+        Ok(newest.and_then(|session| session.ended).max(open.map(|open| open.last_sign)))
+    }
+
     /// All that are open.
     pub fn open_sessions(&self) -> Result<Vec<(DeviceId, OpenSession)>, IndexError> {
         let mut open = Vec::new();
@@ -183,5 +192,7 @@ mod tests {
         let newest: Vec<_> = (sessions - SESSIONS_KEPT..sessions).rev().collect();
         assert_eq!(numbers, newest);
         assert_eq!(index.open_session(DEVICE).unwrap(), None);
+        assert_eq!(index.last_connected(DEVICE).unwrap(), Some(day(sessions - 1)));
+        assert_eq!(index.last_connected(DeviceId::from_bytes([2; 16])).unwrap(), None);
     }
 }

@@ -48,7 +48,7 @@ pub(crate) async fn create(
         let Said { announced, length } = said(headers_in, 0, completes)?;
         let metadata = fields::metadata(headers_in)?;
         let what = if by_token {
-            Brings::Declared(declared(headers_in, &metadata, length, server.clock.now())?)
+            Brings::Declared(Box::new(declared(headers_in, &metadata, length, server.clock.now())?))
         } else {
             Brings::Offered { rid: fields::rid(&metadata)?, length }
         };

@@ -58,14 +58,16 @@ pub(crate) async fn create(
                 return Err(Failure::malformed("what is joined has the length and the bytes of its parts"));
             }
             let declared = fields::declared(headers_in, &metadata, None, parts.clone(), now)?;
-            let created = server.engine.create_upload(device.id, Brings::Declared(declared)).await?;
+            let created = server.engine.create_upload(device.id, Brings::Declared(Box::new(declared))).await?;
             let ended = server.engine.join(device.id, created.upload, &parts).await?;
             return Ok(made(&server, &request, device.id, by_token, created.upload, &ended));
         }
         let length = length_or_deferred(headers_in)?;
         let what = match concat {
             Some(_) => Brings::Part { length },
-            None if by_token => Brings::Declared(fields::declared(headers_in, &metadata, length, Vec::new(), now)?),
+            None if by_token => {
+                Brings::Declared(Box::new(fields::declared(headers_in, &metadata, length, Vec::new(), now)?))
+            }
             None => Brings::Offered { rid: fields::rid(&metadata)?, length },
         };
         let digest = fields::checksum(headers_in)?;
