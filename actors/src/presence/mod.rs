@@ -168,3 +168,86 @@ impl Handler<Look> for PresenceLog {
         Box::pin(looking.into_actor(self).map(again))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+    use longshore_model::SettableClock;
+    use longshore_store::files::{Disk, DiskOptions};
+    use longshore_store::index::{Index, IndexPlace};
+
+    use super::*;
+    use crate::kit::Board;
+
+    const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
+
+    fn device() -> longshore_model::Device {
+        serde_json::from_value(serde_json::json!({
+            "id": DEVICE, "serial": "B-1", "model": "BC4", "state": "active", "assignments": [], "profile": "default",
+            "approved_at": "2026-11-21T15:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    /// The journal takes real time; the actor's timers stand still meanwhile.
+    async fn until(index: &Index, yes: impl Fn(&Index) -> bool) {
+        tokio::time::resume();
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while !yes(index) {
+            assert!(std::time::Instant::now() < end, "still not");
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+    }
+
+    #[actix::test]
+    async fn the_journal_hears_when_a_device_came_and_when_it_was_gone() {
+        let began: DateTime<Utc> = "2026-11-21T15:00:00Z".parse().unwrap();
+        let (clock, folder) = (SettableClock::at(began), tempfile::tempdir().unwrap());
+        let journal = Arc::new(Disk::open(folder.path(), DiskOptions::default()).unwrap());
+        let place = IndexPlace::below(folder.path());
+        let (catalogue, _writer, _) = Catalogue::open(journal, &place, Arc::new(clock.clone())).unwrap();
+        catalogue.record(vec![Fact::DeviceAdded { device: device(), by: "uid 0".into() }]).await.unwrap();
+        let presence = Presence::new(Arc::new(clock.clone()));
+        let probe = Board::new(Arc::new(clock.clone())).probe(None, "presence".to_owned(), None);
+        let index = catalogue.index().clone();
+        let log = PresenceLog::new(presence.clone(), catalogue.clone(), Lifeline::new(|_| {}), probe).start();
+
+        tokio::time::pause();
+        let call = presence.call(DEVICE, None);
+        presence.received(DEVICE).add(500);
+        until(&index, |index| index.open_session(DEVICE).unwrap().is_some()).await;
+        clock.set(began + TimeDelta::hours(1));
+        drop(call);
+        tokio::time::advance(table::SILENCE - Duration::from_secs(1)).await;
+        assert_eq!(presence.sessions().len(), 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(presence.sessions().is_empty());
+        log.do_send(Look);
+        until(&index, |index| !index.sessions(DEVICE).unwrap().is_empty()).await;
+        let session = index.sessions(DEVICE).unwrap().remove(0);
+        assert_eq!((session.began, session.ended), (began, Some(began + TimeDelta::hours(1))));
+        assert_eq!((session.received, session.end), (Some(500), Some(SessionEnd::Silent)));
+    }
+
+    #[actix::test]
+    async fn what_a_killed_server_left_open_is_ended_by_what_the_journal_knows() {
+        let began: DateTime<Utc> = "2026-11-21T15:00:00Z".parse().unwrap();
+        let (clock, folder) = (SettableClock::at(began), tempfile::tempdir().unwrap());
+        let journal = Arc::new(Disk::open(folder.path(), DiskOptions::default()).unwrap());
+        let place = IndexPlace::below(folder.path());
+        let (catalogue, _writer, _) = Catalogue::open(journal, &place, Arc::new(clock)).unwrap();
+        let address = Some([192, 0, 2, 1].into());
+        let open = SessionFact::Began { device: DEVICE, at: began, address };
+        let facts = [Fact::DeviceAdded { device: device(), by: "uid 0".into() }, Fact::Session(open)];
+        catalogue.record(facts.to_vec()).await.unwrap();
+        for _ in 0..2 {
+            end_unwitnessed(&catalogue).await.unwrap();
+            let sessions = catalogue.index().sessions(DEVICE).unwrap();
+            let [session] = &sessions[..] else { panic!("{sessions:?}") };
+            assert_eq!((session.ended, session.end), (Some(began), Some(SessionEnd::Unwitnessed)));
+            assert_eq!((session.address, session.received), (address, None));
+            assert!(catalogue.index().open_sessions().unwrap().is_empty());
+        }
+    }
+}
