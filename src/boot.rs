@@ -27,6 +27,7 @@ use crate::config::Loaded;
 use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::lobby::Lobby;
+use crate::http::operator::{Guesses, streams};
 use crate::http::rates::Rates;
 use crate::http::{Server, local, on_the_socket, port};
 use crate::identity::Identity;
@@ -168,6 +169,8 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         strangers: Strangers::default(),
         lobby: Lobby::default(),
         rates: Arc::clone(&rates),
+        guesses: Guesses::default(),
+        streams: streams(),
         draining,
     });
     let edge = [

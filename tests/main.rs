@@ -1,6 +1,7 @@
 //! Black-box tests: the real binaries, over the real protocol, on real files.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod api;
 mod arrows;
 mod bad_input;
 mod bare_clients;
@@ -12,6 +13,7 @@ mod configuration;
 mod connections;
 mod demo;
 mod documents;
+mod enrolling;
 mod enrolment;
 mod expiry;
 mod foreign_clients;
@@ -20,6 +22,7 @@ mod interruption;
 mod limits;
 mod models;
 mod offload;
+mod organisation;
 mod profiles;
 mod rates;
 mod repair;

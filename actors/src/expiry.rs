@@ -169,7 +169,18 @@ mod tests {
             draining,
         };
         let (enrolment, requests) = (Line::new(), Line::new());
-        let tree = Tree { writer, enrolment, requests, sessions: sessions.clone(), models, presence, storage, parts };
+        let arrivals = Arc::new(watch::Sender::new(()));
+        let tree = Tree {
+            writer,
+            enrolment,
+            arrivals,
+            requests,
+            sessions: sessions.clone(),
+            models,
+            presence,
+            storage,
+            parts,
+        };
         tree.supervisor(Board::new(Arc::new(clock.clone()))).start().send(Started).await.unwrap();
 
         let old = begin(&sessions, 1).await;

@@ -10,6 +10,7 @@ mod engine;
 mod enrolment;
 mod expiry;
 mod kit;
+mod organisation;
 mod presence;
 mod profiles;
 mod reports;
@@ -19,12 +20,13 @@ mod storage;
 mod tree;
 mod upload;
 
-pub use engine::{Credential, Engine, EngineError, Held, JoinError, Parts, ProfileError};
+pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinError, Parts, ProfileError};
 pub use enrolment::{
-    Approval, ApprovalOf, ApproveRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError, IssuedToken,
-    IssuedUploadToken, KeylessDevice, UploadTokenRefused,
+    Approval, ApprovalOf, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError,
+    IssuedUploadToken, KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
+pub use organisation::{AccountChange, AccountRefused, DeviceChange, NewAccount, OrganiseError, PlaceRefused};
 pub use presence::{Call, Presence, Received};
 pub use profiles::{Applied, NewProfile, ProfileAssigned, ProfileRefused};
 pub use reports::{CommandRefused, Said};

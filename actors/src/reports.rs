@@ -122,6 +122,8 @@ mod tests {
             upload_tokens: Vec::new(),
             assignments: Vec::new(),
             profile: "default".into(),
+            site: None,
+            groups: std::collections::BTreeSet::new(),
             approved_at: now(),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longshore_model::DeviceModels;
 
-use crate::enrolment::Enrolment;
+use crate::enrolment::{Arrivals, Enrolment};
 use crate::expiry::Expiry;
 use crate::kit::{Board, Line, Supervisor};
 use crate::presence::{Presence, PresenceLog};
@@ -18,6 +18,7 @@ pub(crate) struct Tree {
     pub(crate) writer: Line<StorageWriter>,
     pub(crate) enrolment: Line<Enrolment>,
     pub(crate) requests: Line<RequestQueue>,
+    pub(crate) arrivals: Arrivals,
     pub(crate) sessions: Line<DeviceSessions>,
     pub(crate) models: Arc<DeviceModels>,
     pub(crate) presence: Presence,
@@ -28,7 +29,7 @@ pub(crate) struct Tree {
 impl Tree {
     /// In the order in which they start. Sessions and transfers are started by the calls of their devices.
     pub(crate) fn supervisor(self, board: Board) -> Supervisor {
-        let Self { writer, enrolment, requests, sessions, models, presence, storage, parts } = self;
+        let Self { writer, enrolment, arrivals, requests, sessions, models, presence, storage, parts } = self;
         let Completer { catalogue, clock, .. } = parts.completer.clone();
         let told = catalogue.clone();
         let (of_requests, at, asked) = (catalogue.clone(), Arc::clone(&clock), sessions.clone());
@@ -38,7 +39,8 @@ impl Tree {
         supervisor
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
         supervisor.supervise("enrolment", &enrolment, move |lifeline, probe| {
-            Enrolment::new(catalogue.clone(), Arc::clone(&models), Arc::clone(&clock), lifeline, probe)
+            let (catalogue, arrivals) = (catalogue.clone(), Arc::clone(&arrivals));
+            Enrolment::new(catalogue, Arc::clone(&models), Arc::clone(&clock), arrivals, lifeline, probe)
         });
         supervisor.supervise("requests", &requests, move |lifeline, probe| {
             RequestQueue::new(of_requests.clone(), Arc::clone(&at), asked.clone(), lifeline, probe)

@@ -6,13 +6,12 @@ use chrono::{FixedOffset, NaiveDate, TimeDelta};
 use indicatif::DecimalBytes;
 use longshore_model::{CameraCoverage, Counted, DayCoverage, Span};
 
-use super::device::of;
-use super::{Target, table};
+use super::{Target, query, table};
 use crate::http::operator::{DeviceCoverage, paths};
 
 pub(super) fn show(serial: &str, day: Option<NaiveDate>, target: &Target) -> anyhow::Result<()> {
     let day_of = day.map(|day| format!("&day={day}")).unwrap_or_default();
-    let path = format!("{}{day_of}", of(paths::COVERAGE, serial));
+    let path = format!("{}{day_of}", query(paths::COVERAGE, &[("serial", serial)]));
     let covered: DeviceCoverage = target.client()?.get(&path)?;
     if target.json {
         return table::print_json(&covered);

@@ -1,16 +1,20 @@
-use anyhow::Context as _;
-use base64::Engine as _;
-use chrono::NaiveDate;
-use clap::Subcommand;
-use indicatif::DecimalBytes;
-use longshore_model::{BASE64URL, Command, CommandOp, Drift};
-use longshore_store::history::{Happened, What};
-use std::io::{self, Write as _};
+mod enrol;
+mod service;
+mod sheet;
+mod show;
 
-use super::{Target, coverage, sessions, table};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use chrono::{DateTime, NaiveDate, Utc};
+use clap::Subcommand;
+use longshore_model::{CommandOp, TokenId};
+
+use super::{Target, coverage, sessions};
 use crate::http::operator::{
-    ApproveBody, ApproveOf, CommandBody, Counts, DeviceDetail, DeviceRow, IssueBody, IssueUploadTokenBody, Issued,
-    IssuedUploadToken, Keyless, RevokeUploadTokenBody, StandingBody, StandingChange, paths,
+    ApproveBody, ApproveOf, AssignBody, DeviceBody, IssueBody, IssueCodeBody, IssueUploadTokenBody, Keyless,
+    RejectBody, RevokeUploadTokenBody, StandingBody, StandingChange,
 };
 
 /// How moments are shown.
@@ -20,17 +24,59 @@ const VALID_HOURS: &str = "24h";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Device {
-    /// Print the enrolment text for a device
+    /// Print the enrolment text for a device, or for those on a table
     Add {
-        /// Serial, as printed on the device
+        /// Serial of the one device that it is for, as printed on it; without it, each device says its own
         #[arg(long)]
-        serial: String,
-        /// Model, such as BC4
+        serial: Option<String>,
+        /// Model of that device, or of all, such as BC4; without it, each device says its own
         #[arg(long)]
-        model: String,
+        model: Option<String>,
         /// How long the text is good: 90s, 15m, 24h or 7d
         #[arg(long, value_name = "TIME", default_value = VALID_HOURS, value_parser = seconds)]
         valid_for: u64,
+        /// Devices that it enrols at most [default: 50]
+        #[arg(long, value_name = "NUMBER", conflicts_with = "serial")]
+        uses: Option<u32>,
+        /// Show it as a QR code too
+        #[arg(long)]
+        qr: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Write a printable sheet for whoever installs a recorder that cannot scan: address, code, Wi-Fi
+    Sheet {
+        /// Serial of the recorder
+        serial: String,
+        /// Its model
+        #[arg(long)]
+        model: Option<String>,
+        /// Name of the Wi-Fi network that it joins
+        #[arg(long)]
+        ssid: Option<String>,
+        /// How long the code is good: 90s, 15m, 24h or 7d
+        #[arg(long, value_name = "TIME", default_value = VALID_HOURS, value_parser = seconds)]
+        valid_for: u64,
+        /// File that the page goes into [default: the standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show the enrolment texts and codes with which a device may still begin
+    Tokens {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make an enrolment text or a code worthless at once
+    RevokeEnrolment {
+        /// Its id, as `longshore device tokens` lists it
+        id: TokenId,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Tell which devices begin to wait, until it is interrupted
+    Watch {
         #[command(flatten)]
         target: Target,
     },
@@ -75,7 +121,7 @@ pub(super) enum Device {
         /// Serial of the device
         serial: String,
         /// Officer or vehicle that it belongs to
-        #[arg(long, required_unless_present = "re_enrol")]
+        #[arg(long, required_unless_present_any = ["re_enrol", "replaces"])]
         assignee: Option<String>,
         /// Config profile
         #[arg(long, default_value = "default")]
@@ -84,8 +130,54 @@ pub(super) enum Device {
         #[arg(long)]
         code: Option<String>,
         /// It is a device that is enrolled already and has a new key, as after a reset; it stays whose it was
-        #[arg(long, conflicts_with_all = ["assignee", "profile"])]
+        #[arg(long, conflicts_with_all = ["assignee", "profile", "replaces"])]
         re_enrol: bool,
+        /// Serial of a device whose place it takes: it gets that one's assignee, profile, home site and labels
+        #[arg(long, value_name = "SERIAL", conflicts_with_all = ["assignee", "profile"])]
+        replaces: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Turn a device that waits away
+    Reject {
+        /// Serial of the device
+        serial: String,
+        /// The code that it shows; needed where several wait under one serial
+        #[arg(long)]
+        code: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Give a device to somebody else; what is stored keeps its name
+    Assign {
+        /// Serial of the device
+        serial: String,
+        /// Officer or vehicle that it belongs to from then on
+        #[arg(long)]
+        assignee: String,
+        /// When it was handed over, such as 2026-11-21T08:00:00Z [default: now]
+        #[arg(long, value_name = "TIME")]
+        from: Option<DateTime<Utc>>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Give a device another home site, or other labels
+    #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+    Set {
+        /// Serial of the device
+        serial: String,
+        /// Its home site
+        #[arg(long, group = "what", conflicts_with = "no_site")]
+        site: Option<String>,
+        /// It has no home site any more
+        #[arg(long, group = "what")]
+        no_site: bool,
+        /// A label; may be given several times, and all others go
+        #[arg(long = "label", group = "what", conflicts_with = "no_labels")]
+        labels: Vec<String>,
+        /// It has no labels any more
+        #[arg(long, group = "what")]
+        no_labels: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -165,230 +257,65 @@ pub(super) enum Device {
 impl Device {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Add { serial, model, valid_for, target } => add(serial, model, valid_for, &target),
-            Self::List { target } => list(&target),
-            Self::Show { serial, target } => show(&serial, &target),
-            Self::History { serial, target } => history(&serial, &target),
+            Self::Add { serial, model, valid_for, uses, qr, target } => {
+                let body = IssueBody { serial, model, valid_for_seconds: Some(valid_for), uses };
+                enrol::add(&body, qr, &target)
+            }
+            Self::Sheet { serial, model, ssid, valid_for, out, target } => {
+                let body = IssueCodeBody { serial, model, valid_for_seconds: Some(valid_for) };
+                sheet::write(&body, ssid, out.as_deref(), &target)
+            }
+            Self::Tokens { target } => enrol::tokens(&target),
+            Self::RevokeEnrolment { id, target } => enrol::revoke(id, &target),
+            Self::Watch { target } => enrol::watch(&target),
+            Self::List { target } => show::list(&target),
+            Self::Show { serial, target } => show::show(&serial, &target),
+            Self::History { serial, target } => show::history(&serial, &target),
             Self::Connections { serial, target } => sessions::of_device(&serial, &target),
             Self::Coverage { serial, day, target } => coverage::show(&serial, day, &target),
-            Self::Approve { serial, assignee, profile, code, re_enrol, target } => {
-                let assignee = assignee.filter(|_| !re_enrol);
-                let of = assignee.map_or(ApproveOf::KnownDevice, |assignee| ApproveOf::NewDevice { assignee, profile });
-                approve(&ApproveBody { serial, code, of }, &target)
+            Self::Approve { serial, assignee, profile, code, re_enrol, replaces, target } => {
+                let of = match (assignee.filter(|_| !re_enrol), replaces) {
+                    (_, Some(replaces)) => ApproveOf::Replacement { replaces },
+                    (Some(assignee), None) => ApproveOf::NewDevice { assignee, profile },
+                    (None, None) => ApproveOf::KnownDevice,
+                };
+                enrol::approve(&ApproveBody { serial, code, of }, &target)
+            }
+            Self::Reject { serial, code, target } => enrol::reject(&RejectBody { serial, code }, &target),
+            Self::Assign { serial, assignee, from, target } => {
+                enrol::assign(&AssignBody { serial, assignee, from }, &target)
+            }
+            Self::Set { serial, site, no_site, labels, no_labels, target } => {
+                let site = if no_site { Some(None) } else { site.map(Some) };
+                let groups: BTreeSet<String> = labels.into_iter().collect();
+                let groups = (no_labels || !groups.is_empty()).then_some(groups);
+                enrol::set(&serial, &DeviceBody { site, groups }, &target)
             }
             Self::Token { serial, model, assignee, target } => {
                 let keyless = model.zip(assignee).map(|(model, assignee)| Keyless { model, assignee });
-                token(&IssueUploadTokenBody { serial, keyless }, &target)
+                service::token(&IssueUploadTokenBody { serial, keyless }, &target)
             }
             Self::RevokeToken { serial, token, target } => {
                 let token = token.parse().context("this is no id of a token; `longshore device show` lists them")?;
-                revoke(&RevokeUploadTokenBody { serial, token }, &target)
+                service::revoke(&RevokeUploadTokenBody { serial, token }, &target)
             }
             Self::Suspend { serial, target } => {
-                change(serial, StandingChange::Suspend, "gets no receipts or settings until it is activated", &target)
+                let now = "gets no receipts or settings until it is activated";
+                service::change(&StandingBody { serial, change: StandingChange::Suspend }, now, &target)
             }
-            Self::Activate { serial, target } => change(serial, StandingChange::Activate, "is in service", &target),
+            Self::Activate { serial, target } => {
+                service::change(&StandingBody { serial, change: StandingChange::Activate }, "is in service", &target)
+            }
             Self::Retire { serial, target } => {
-                change(serial, StandingChange::Retire, "is out of service for good", &target)
+                let now = "is out of service for good";
+                service::change(&StandingBody { serial, change: StandingChange::Retire }, now, &target)
             }
-            Self::Identify { serial, target } => tell(serial, CommandOp::Identify, &target),
-            Self::Rescan { serial, target } => tell(serial, CommandOp::Rescan, &target),
-            Self::Logs { serial, target } => tell(serial, CommandOp::Logs, &target),
-            Self::Release { serial, target } => tell(serial, CommandOp::Release, &target),
+            Self::Identify { serial, target } => service::tell(serial, CommandOp::Identify, &target),
+            Self::Rescan { serial, target } => service::tell(serial, CommandOp::Rescan, &target),
+            Self::Logs { serial, target } => service::tell(serial, CommandOp::Logs, &target),
+            Self::Release { serial, target } => service::tell(serial, CommandOp::Release, &target),
         }
     }
-}
-
-fn add(serial: String, model: String, valid_for_seconds: u64, target: &Target) -> anyhow::Result<()> {
-    let body = IssueBody { serial, model, valid_for_seconds };
-    let issued: Issued = target.client()?.post(paths::TOKENS, &body)?;
-    if target.json {
-        return table::print_json(&issued);
-    }
-    writeln!(io::stdout(), "{}", issued.text)?;
-    eprintln!(
-        "Good for {} {} until {}, once. On the device:",
-        issued.model,
-        issued.serial,
-        issued.expires.format(MOMENT)
-    );
-    eprintln!("  longshore-agent enrol --url TEXT --state FOLDER");
-    Ok(())
-}
-
-fn list(target: &Target) -> anyhow::Result<()> {
-    let rows: Vec<DeviceRow> = target.client()?.get(paths::DEVICES)?;
-    if target.json {
-        return table::print_json(&rows);
-    }
-    if rows.is_empty() {
-        writeln!(io::stdout(), "No devices yet. `longshore device add --serial SERIAL --model MODEL` begins.")?;
-        return Ok(());
-    }
-    let cells = |row: &DeviceRow| {
-        let since = row.since.format("%Y-%m-%d %H:%M UTC").to_string();
-        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
-        let state = if row.re_enrols { format!("{}, known serial", row.state) } else { row.state.clone() };
-        let model = if row.unknown_model { format!("{} (unknown model)", row.model) } else { row.model.clone() };
-        [row.serial.clone(), model, state, optional(&row.code), optional(&row.assignee), since]
-    };
-    let rows: Vec<_> = rows.iter().map(cells).collect();
-    Ok(table::print(["SERIAL", "MODEL", "STATE", "CODE", "ASSIGNEE", "SINCE"], &rows)?)
-}
-
-pub(super) fn of(path: &str, serial: &str) -> String {
-    let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("serial", serial).finish();
-    format!("{path}?{query}")
-}
-
-fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
-    let device: DeviceDetail = target.client()?.get(&of(paths::DEVICE, serial))?;
-    if target.json {
-        return table::print_json(&device);
-    }
-    let mut out = io::stdout().lock();
-    let DeviceDetail { row, id, key, profile_version, drift, upload_tokens, assignments, recordings, unfinished } =
-        device;
-    writeln!(out, "{} {}: {}, approved {}", row.model, row.serial, row.state, row.since.format(MOMENT))?;
-    let key = key.map_or_else(|| "no key".to_owned(), |key| format!("key {key}"));
-    writeln!(out, "Id {id}, {key}")?;
-    if row.unknown_model {
-        writeln!(out, "Nothing is known of the model {}; `longshore model list` shows which are known.", row.model)?;
-    }
-    writeln!(out, "Profile {} version {profile_version}: {}", row.profile.unwrap_or_default(), drifted(&drift))?;
-    for token in upload_tokens {
-        writeln!(out, "Upload token {} from {}", token.id, token.issued_at.format(MOMENT))?;
-    }
-    for assignment in assignments {
-        writeln!(out, "Belongs to {} from {}", assignment.assignee, assignment.from.format(MOMENT))?;
-    }
-    let Counts { declared, stored, stored_bytes, deleted_on_device, held } = recordings;
-    writeln!(
-        out,
-        "Recordings: {declared} declared, {stored} stored ({}), {deleted_on_device} deleted on the device",
-        DecimalBytes(stored_bytes)
-    )?;
-    if held > 0 {
-        writeln!(out, "{held} of them were handed over while it was suspended.")?;
-    }
-    for upload in unfinished {
-        let of_all = upload.length.map_or_else(String::new, |length| {
-            let percent = (upload.offset * 100).checked_div(length).unwrap_or(100);
-            format!(" of {} ({percent} %)", DecimalBytes(length))
-        });
-        let (offset, since) = (DecimalBytes(upload.offset), upload.since.format(MOMENT));
-        let what = upload.rid.map_or_else(|| "a part,".to_owned(), |rid| rid.to_string());
-        writeln!(out, "On its way: {what} {offset}{of_all}, since {since}")?;
-    }
-    Ok(out.flush()?)
-}
-
-fn drifted(drift: &Drift) -> String {
-    match drift {
-        Drift::NotReported => "the device has not said what it is set to".to_owned(),
-        Drift::None => "the device is set to it".to_owned(),
-        Drift::Behind { id, version } => format!("the device is still set to {id} version {version}"),
-        Drift::Refused { errors } => {
-            let errors: Vec<_> = errors.iter().map(|(key, why)| format!("{key}: {why}")).collect();
-            format!("THE DEVICE COULD NOT DO ALL OF IT: {}", errors.join("; "))
-        }
-    }
-}
-
-fn history(serial: &str, target: &Target) -> anyhow::Result<()> {
-    let lines: Vec<Happened> = target.client()?.get(&of(paths::DEVICE_HISTORY, serial))?;
-    if target.json {
-        return table::print_json(&lines);
-    }
-    let rows: Vec<_> = lines
-        .into_iter()
-        .map(|line| [line.at.format(MOMENT).to_string(), in_words(&line.what), line.by.unwrap_or_default()])
-        .collect();
-    Ok(table::print(["WHEN", "WHAT", "BY"], &rows)?)
-}
-
-fn in_words(what: &What) -> String {
-    match what {
-        What::TokenIssued { expires } => format!("enrolment text made, good until {}", expires.format(MOMENT)),
-        What::Asked { code } => format!("asked to be known, with the code {code}"),
-        What::Approved { assignee } => format!("approved for {}", assignee.as_deref().unwrap_or("nobody")),
-        What::Added { assignee } => {
-            format!("made known without a key, for {}", assignee.as_deref().unwrap_or("nobody"))
-        }
-        What::UploadTokenIssued { token } => format!("upload token {token} made"),
-        What::UploadTokenRevoked { token } => format!("upload token {token} revoked"),
-        What::FirstCall => "called for the first time".to_owned(),
-        What::Suspended => "suspended".to_owned(),
-        What::Reinstated => "put back in service".to_owned(),
-        What::Retired => "retired".to_owned(),
-        What::Conflicted { rid } => format!("OFFERED ANOTHER CONTENT under the id of the stored recording {rid}"),
-        What::CommandGiven { op } => format!("given the command {}", op.as_str()),
-        What::CommandEnded { op, done, text } => {
-            let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-            format!("{} {}{text}", op.as_str(), if *done { "done" } else { "FAILED" })
-        }
-        What::ProfileAssigned { profile } => format!("got the profile {profile}"),
-        What::Reenrolled { key } => format!("new key confirmed: {}", BASE64URL.encode(key.as_bytes())),
-    }
-}
-
-fn change(serial: String, change: StandingChange, now: &str, target: &Target) -> anyhow::Result<()> {
-    let body = StandingBody { serial, change };
-    let row: DeviceRow = target.client()?.post(paths::STANDINGS, &body)?;
-    if target.json {
-        return table::print_json(&row);
-    }
-    writeln!(io::stdout(), "{} {} {now}.", row.model, row.serial)?;
-    Ok(())
-}
-
-fn tell(serial: String, op: CommandOp, target: &Target) -> anyhow::Result<()> {
-    let body = CommandBody { serial, op };
-    let command: Command = target.client()?.post(paths::COMMANDS, &body)?;
-    if target.json {
-        return table::print_json(&command);
-    }
-    let (serial, op) = (&body.serial, op.as_str());
-    writeln!(
-        io::stdout(),
-        "{serial} gets the command {op} with its next call; `longshore device history` tells what came of it."
-    )?;
-    Ok(())
-}
-
-fn approve(body: &ApproveBody, target: &Target) -> anyhow::Result<()> {
-    let row: DeviceRow = target.client()?.post(paths::APPROVALS, body)?;
-    if target.json {
-        return table::print_json(&row);
-    }
-    let DeviceRow { model, serial, state, assignee, .. } = row;
-    writeln!(
-        io::stdout(),
-        "{model} {serial} is enrolled for {}; it is {state}.",
-        assignee.as_deref().unwrap_or("nobody")
-    )?;
-    Ok(())
-}
-
-fn token(body: &IssueUploadTokenBody, target: &Target) -> anyhow::Result<()> {
-    let issued: IssuedUploadToken = target.client()?.post(paths::UPLOAD_TOKENS, body)?;
-    if target.json {
-        return table::print_json(&issued);
-    }
-    let IssuedUploadToken { id, token, serial, url, .. } = issued;
-    writeln!(io::stdout(), "{token}")?;
-    eprintln!("Uploads for {serial} go to {url} with the header `Authorization: Bearer TOKEN`.");
-    eprintln!("It is not shown again. `longshore device revoke-token {serial} {id}` makes it worthless.");
-    Ok(())
-}
-
-fn revoke(body: &RevokeUploadTokenBody, target: &Target) -> anyhow::Result<()> {
-    let row: DeviceRow = target.client()?.post(paths::UPLOAD_TOKEN_REVOCATIONS, body)?;
-    if target.json {
-        return table::print_json(&row);
-    }
-    writeln!(io::stdout(), "The token {} of {} {} counts for nothing any more.", body.token, row.model, row.serial)?;
-    Ok(())
 }
 
 /// Reads a time such as `15m`.

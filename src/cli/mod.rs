@@ -1,20 +1,26 @@
 //! The command line: one subcommand a file. Exit status: 0 done, 1 refused, failed or (of `verify`) something is wrong,
 //! 2 wrong usage.
 
+mod account;
 mod actors;
+mod audit;
 mod catalogue;
 mod client;
 mod config;
 mod coverage;
 mod demo;
 mod device;
+mod dock;
+mod login;
 mod model;
 mod profile;
 mod progress;
 mod recordings;
 mod request;
+mod secret;
 mod serve;
 mod sessions;
+mod site;
 mod table;
 mod verify;
 
@@ -45,6 +51,19 @@ enum Command {
     /// Add devices, see which there are, complete their set-up
     #[command(subcommand)]
     Device(device::Device),
+    /// Make sites: places with docks or with a yard's Wi-Fi
+    #[command(subcommand)]
+    Site(site::Site),
+    /// Make docks known by the list on their label
+    #[command(subcommand)]
+    Dock(dock::Dock),
+    /// Say who may log in, and with what
+    #[command(subcommand)]
+    Account(account::Account),
+    /// See what people did
+    Audit(audit::Audit),
+    Login(login::LogIn),
+    Logout(login::LogOut),
     /// See the parts of the running server: which run, which failed, what they are busy with
     Actors(actors::Actors),
     /// Ask devices for footage, see what becomes of it
@@ -115,14 +134,25 @@ struct Target {
 }
 
 impl Target {
-    /// With `--data`, mistakes in a configuration are none of ours.
+    /// With `--data`, mistakes in a configuration are none of ours. With neither it nor `--config`, a login comes first.
     fn client(&self) -> anyhow::Result<Client> {
+        let is_named = self.whose.data.is_some() || self.whose.config.path.is_some();
+        let login = if is_named { None } else { login::Login::kept()? };
+        if let Some(login) = login {
+            return Client::of_login(&login);
+        }
         let data = match &self.whose.data {
             Some(data) => PathBuf::from(data),
             None => self.whose.config()?.data,
         };
         Client::new(&data)
     }
+}
+
+/// A path with its query.
+fn query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    format!("{path}?{query}")
 }
 
 /// Makes sure that a command that reads the storage itself reads the one that the server has used.
@@ -142,6 +172,12 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Device(device) => device.run(),
+        Command::Site(site) => site.run(),
+        Command::Dock(dock) => dock.run(),
+        Command::Account(account) => account.run(),
+        Command::Audit(audit) => audit.run(),
+        Command::Login(login) => login.run(),
+        Command::Logout(logout) => logout.run(),
         Command::Actors(actors) => actors.run(),
         Command::Request(request) => request.run(),
         Command::Sessions(sessions) => sessions.run(),

@@ -5,8 +5,7 @@ use clap::Args;
 use indicatif::DecimalBytes;
 use longshore_model::{Network, NetworkKind, Session, SessionEnd};
 
-use super::device::of;
-use super::{Target, table};
+use super::{Target, query, table};
 use crate::http::operator::{SessionRow, paths};
 
 /// How moments are shown.
@@ -39,7 +38,7 @@ impl Sessions {
 
 /// `longshore device connections`.
 pub(super) fn of_device(serial: &str, target: &Target) -> anyhow::Result<()> {
-    let sessions: Vec<Session> = target.client()?.get(&of(paths::DEVICE_SESSIONS, serial))?;
+    let sessions: Vec<Session> = target.client()?.get(&query(paths::DEVICE_SESSIONS, &[("serial", serial)]))?;
     if target.json {
         return table::print_json(&sessions);
     }

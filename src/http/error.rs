@@ -1,7 +1,9 @@
 //! The only place where a failure of the engine becomes an HTTP answer: always a problem document (RFC 9457).
 
+mod people;
 mod requests;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 
@@ -11,9 +13,8 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE
 use actix_web::web::to;
 use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
-    ApproveRefused, AttachError, ChangeRefused, ClaimRefused, CompleteError, CreateError, EndError, EngineError,
-    EnrolError, JoinError, OfferError, ProfileError, ProfileRefused, RepairError, StorageError, TerminateError,
-    UploadTokenRefused, WriteError,
+    AttachError, CompleteError, CreateError, EndError, EngineError, JoinError, OfferError, ProfileError,
+    ProfileRefused, RepairError, StorageError, TerminateError, WriteError,
 };
 use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
 use longshore_protocol::{Problem, ProblemType};
@@ -38,7 +39,7 @@ pub(crate) struct Failure {
     problem: Box<Problem>,
     retry_after: Option<u64>,
     /// Methods that the path takes, where the request's is none of them.
-    allow: Option<&'static str>,
+    allow: Option<Cow<'static, str>>,
     close: bool,
 }
 
@@ -125,8 +126,8 @@ impl ResponseError for Failure {
         if let Some(offset) = self.problem.offset {
             response.insert_header((UPLOAD_OFFSET, offset));
         }
-        if let Some(methods) = self.allow {
-            response.insert_header((ALLOW, methods));
+        if let Some(methods) = &self.allow {
+            response.insert_header((ALLOW, methods.as_ref()));
         }
         if self.problem.is(ProblemType::Unauthenticated) {
             // RFC 9110 §11.6.1; by certificate there is no challenge to make.
@@ -149,10 +150,14 @@ pub(crate) async fn nothing_here() -> Result<HttpResponse, Failure> {
 }
 
 /// Answers a method that a path does not take; `methods` are those that it takes (RFC 9110 §15.5.6).
-pub(crate) fn only(methods: &'static str) -> Route {
-    to(move || async move {
-        let failure = Failure::new(ProblemType::MethodNotAllowed, format!("this path takes {methods}"));
-        Err::<HttpResponse, _>(Failure { allow: Some(methods), ..failure })
+pub(crate) fn only(methods: impl Into<Cow<'static, str>>) -> Route {
+    let methods = methods.into();
+    to(move || {
+        let methods = methods.clone();
+        async move {
+            let failure = Failure::new(ProblemType::MethodNotAllowed, format!("this path takes {methods}"));
+            Err::<HttpResponse, _>(Failure { allow: Some(methods), ..failure })
+        }
     })
 }
 
@@ -338,34 +343,6 @@ impl From<EndError> for Failure {
     }
 }
 
-impl<R: Into<Self>> From<EnrolError<R>> for Failure {
-    fn from(error: EnrolError<R>) -> Self {
-        match error {
-            EnrolError::Refused(refused) => refused.into(),
-            EnrolError::Index(error) => error.into(),
-            EnrolError::Record(error) => error.into(),
-            EnrolError::NoRandomness => Self::internal("the operating system gives no random numbers"),
-            EnrolError::Unavailable => Self::unavailable("enrolment does not answer"),
-        }
-    }
-}
-
-impl From<ClaimRefused> for Failure {
-    fn from(refused: ClaimRefused) -> Self {
-        let kind = match refused {
-            ClaimRefused::AnotherDevice { .. } => ProblemType::TokenForAnotherDevice,
-            _ => ProblemType::TokenRefused,
-        };
-        Self::new(kind, refused.to_string())
-    }
-}
-
-impl From<ApproveRefused> for Failure {
-    fn from(refused: ApproveRefused) -> Self {
-        Self::new(ProblemType::Conflict, refused.to_string())
-    }
-}
-
 impl From<ProfileError> for Failure {
     fn from(error: ProfileError) -> Self {
         let refused = match error {
@@ -375,26 +352,6 @@ impl From<ProfileError> for Failure {
         let kind = match refused {
             ProfileRefused::Wrong(_) => ProblemType::MalformedRequest,
             ProfileRefused::UnknownProfile { .. } | ProfileRefused::UnknownDevice(_) => ProblemType::NotFound,
-            _ => ProblemType::Conflict,
-        };
-        Self::new(kind, refused.to_string())
-    }
-}
-
-impl From<ChangeRefused> for Failure {
-    fn from(refused: ChangeRefused) -> Self {
-        let kind = match refused {
-            ChangeRefused::Unknown(_) => ProblemType::NotFound,
-            _ => ProblemType::Conflict,
-        };
-        Self::new(kind, refused.to_string())
-    }
-}
-
-impl From<UploadTokenRefused> for Failure {
-    fn from(refused: UploadTokenRefused) -> Self {
-        let kind = match refused {
-            UploadTokenRefused::Unknown(_) | UploadTokenRefused::NoSuchToken { .. } => ProblemType::NotFound,
             _ => ProblemType::Conflict,
         };
         Self::new(kind, refused.to_string())

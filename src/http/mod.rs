@@ -19,12 +19,13 @@ use actix_web::web::{self, ServiceConfig};
 use chrono::{DateTime, Utc};
 use longshore_actors::Engine;
 use longshore_model::Clock;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::Config;
 use crate::identity::Identity;
 use connection::{Connections, Strangers};
 use lobby::Lobby;
+use operator::Guesses;
 use rates::Rates;
 
 /// What every handler may use.
@@ -40,6 +41,9 @@ pub(crate) struct Server {
     pub(crate) strangers: Strangers,
     pub(crate) lobby: Lobby,
     pub(crate) rates: Arc<Rates>,
+    pub(crate) guesses: Guesses,
+    /// Places for people who watch devices arrive.
+    pub(crate) streams: Arc<Semaphore>,
     /// Turns true when the server stops: whoever waits for news is answered.
     pub(crate) draining: watch::Receiver<bool>,
 }
@@ -63,6 +67,7 @@ pub(crate) fn on_the_port(config: &mut ServiceConfig) {
         .route("/healthz", web::get().to(pages::healthz))
         .route("/readyz", web::get().to(pages::readyz))
         .configure(device::routes)
+        .configure(operator::routes)
         .default_service(web::to(error::nothing_here));
 }
 

@@ -222,6 +222,12 @@ impl Exchange {
         begun
     }
 
+    /// Whether the answer, which has begun, begins so.
+    pub(crate) fn starts_with(&mut self, text: &str) -> bool {
+        let begun = self.stream.fill_buf().unwrap();
+        String::from_utf8_lossy(begun).starts_with(text)
+    }
+
     /// Whether the server ends the connection within this time, without an answer.
     pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
         self.stream.sock.set_read_timeout(Some(time)).unwrap();

@@ -1,9 +1,9 @@
 //! Who may do business with the server: enrolment, standing, tokens, and who calls.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
-use longshore_model::{Device, DeviceState, Enrolment as EnrolmentRecord, EnrolmentId, Sha256, TokenId};
+use chrono::{DateTime, Utc};
+use longshore_model::{Device, DeviceState, EnrolToken, Enrolment as EnrolmentRecord, EnrolmentId, Sha256, TokenId};
 use longshore_store::facts::Fact;
 use longshore_store::index::{Index, IndexError};
 use tokio::sync::watch;
@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::{Engine, EngineError};
 use crate::enrolment::{
-    self, Approval, ApprovalOf, Approve, ApproveRefused, Change, ChangeRefused, ChangeStanding, Claim, ClaimRefused,
-    EnrolError, Issue, IssueUploadToken, IssuedToken, IssuedUploadToken, KeylessDevice, Request, RevokeUploadToken,
-    UploadTokenRefused, Watch,
+    self, Approval, ApprovalOf, Approve, ApproveRefused, Assign, AssignRefused, Change, ChangeRefused, ChangeStanding,
+    Claim, ClaimRefused, EnrolError, Issue, IssueUploadToken, IssuedUploadToken, KeylessDevice, NewToken, Reject,
+    Request, Revoke, RevokeUploadToken, TokenUnknown, UploadTokenRefused, Watch,
 };
 use crate::kit::ASK_DEADLINE;
 use crate::kit::blocking;
@@ -38,19 +38,53 @@ impl Credential {
 }
 
 impl Engine {
-    /// Makes an enrolment token for one device.
+    /// Makes an enrolment token.
     ///
     /// # Errors
     /// [`EnrolError`].
-    pub async fn issue_token(
+    pub async fn issue_token(&self, token: NewToken, by: String) -> Result<EnrolToken, EnrolError<Infallible>> {
+        self.enrolment.ask(Issue { token, by }, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Makes an enrolment token worthless; who began with it before goes on waiting.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn revoke_token(&self, token: TokenId, by: String) -> Result<EnrolToken, EnrolError<TokenUnknown>> {
+        self.enrolment.ask(Revoke { token, by }, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Turns a device that waits away.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn reject(
         &self,
         serial: String,
-        model: String,
-        valid_for: Duration,
+        code: Option<String>,
         by: String,
-    ) -> Result<IssuedToken, EnrolError<Infallible>> {
-        let issue = Issue { serial, model, valid_for, by };
-        self.enrolment.ask(issue, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    ) -> Result<EnrolmentRecord, EnrolError<ApproveRefused>> {
+        self.enrolment.ask(Reject { serial, code, by }, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// Gives the device with this serial to somebody else, from a moment on (now, if nobody says).
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn assign(
+        &self,
+        serial: String,
+        assignee: String,
+        from: Option<DateTime<Utc>>,
+        by: String,
+    ) -> Result<Device, EnrolError<AssignRefused>> {
+        let assign = Assign { serial, assignee, from, by };
+        self.enrolment.ask(assign, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    }
+
+    /// A receiver that changes when a device begins to wait for its approval, or waits no more.
+    pub fn watch_arrivals(&self) -> watch::Receiver<()> {
+        self.arrivals.subscribe()
     }
 
     /// Takes a device's request to be known.

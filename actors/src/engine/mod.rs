@@ -2,6 +2,7 @@
 
 mod devices;
 mod join;
+mod organisation;
 mod profiles;
 mod requests;
 mod uploads;
@@ -22,7 +23,7 @@ use longshore_store::index::IndexError;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::enrolment::{Enrolment, Watch};
+use crate::enrolment::{Arrivals, Enrolment, Watch};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::presence::{self, Presence};
 use crate::requests::RequestQueue;
@@ -33,6 +34,7 @@ use crate::upload::{Completer, SegmentPool};
 
 pub use devices::Credential;
 pub use join::JoinError;
+pub use organisation::IssuedApiToken;
 pub use profiles::ProfileError;
 pub use uploads::Held;
 
@@ -102,6 +104,7 @@ pub struct Engine {
     sessions: Line<DeviceSessions>,
     enrolment: Line<Enrolment>,
     requests: Line<RequestQueue>,
+    arrivals: Arrivals,
     clock: Arc<dyn Clock>,
     board: Board,
     /// The catalogue's writer is a thread and no actor; it has its place all the same.
@@ -143,6 +146,7 @@ impl Engine {
             sessions: Line::new(),
             enrolment: Line::new(),
             requests: Line::new(),
+            arrivals: Arrivals::new(watch::Sender::new(())),
             clock: Arc::clone(&clock),
             writer: board.probe(None, "catalogue".to_owned(), None),
             board: board.clone(),
@@ -160,8 +164,8 @@ impl Engine {
         let pool = SegmentPool::new(limits.patches_in_all);
         let parts =
             SessionParts { completer, incoming, pool, commits, limits, models: Arc::clone(&models), draining: told };
-        let presence = engine.presence.clone();
-        let tree = Tree { writer, enrolment, requests, sessions, models, presence, storage, parts };
+        let (presence, arrivals) = (engine.presence.clone(), Arc::clone(&engine.arrivals));
+        let tree = Tree { writer, enrolment, arrivals, requests, sessions, models, presence, storage, parts };
         let (sender, supervisor) = oneshot::channel();
         arbiter.spawn_fn(move || {
             let _starter_gone = sender.send(tree.supervisor(board).start());

@@ -1,5 +1,7 @@
 //! Enrolment: from a token in an admin's hand to a device that the server knows.
 
+mod assigning;
+mod messages;
 mod rules;
 mod standing;
 mod upload_tokens;
@@ -14,13 +16,18 @@ use longshore_model::{
     Clock, Device, DeviceId, DeviceModels, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId, UploadToken,
 };
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
-use longshore_store::facts::Fact;
+use longshore_store::facts::{Fact, PeopleFact};
 use longshore_store::index::IndexError;
 use tokio::sync::watch;
 
 use crate::kit::blocking;
 use crate::kit::{Lifeline, Probe, fail_point};
 use crate::profiles;
+pub use assigning::AssignRefused;
+pub(crate) use messages::{
+    Approve, Assign, ChangeStanding, Issue, IssueUploadToken, Reject, Request, Revoke, RevokeUploadToken, Watch,
+};
+use rules::Known;
 pub use rules::{Approval, ApprovalOf, ApproveRefused, Claim, ClaimRefused};
 pub use standing::{Change, ChangeRefused};
 pub use upload_tokens::{KeylessDevice, UploadTokenRefused};
@@ -58,23 +65,44 @@ impl<R> From<DecideError<R>> for EnrolError<R> {
     }
 }
 
+/// Tells who looks at the list of those that wait that it is another one; it outlives the actor.
+pub(crate) type Arrivals = Arc<watch::Sender<()>>;
+
 /// The actor; it holds who waits, and nothing that the catalogue lacks.
 pub(crate) struct Enrolment {
     catalogue: Catalogue,
     models: Arc<DeviceModels>,
     clock: Arc<dyn Clock>,
     watched: HashMap<EnrolmentId, watch::Sender<()>>,
+    /// Changes when somebody begins to wait, or ends to.
+    arrivals: Arrivals,
     probe: Probe,
     _lifeline: Lifeline,
 }
 
-/// A token that an admin asked for; its secret is told once, here.
-#[derive(Clone)]
-pub struct IssuedToken {
-    /// What the server keeps.
-    pub token: EnrolToken,
-    /// The secret half.
-    pub secret: [u8; 16],
+/// A token that is to be made. Its secret is drawn and told by whoever asks; it never comes here.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// The one device that it is for, if it is for one.
+    pub serial: Option<String>,
+    /// Model of all devices that it is for, if they have one.
+    pub model: Option<String>,
+    /// It is typed and not scanned.
+    pub typed: bool,
+    /// SHA-256 of its secret.
+    pub secret_hash: Sha256,
+    /// How long it is good.
+    pub valid_for: Duration,
+    /// Devices that may be enrolled with it.
+    pub uses: u32,
+}
+
+/// Why an enrolment token stays.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenUnknown {
+    /// None has this id, or it counts for nothing already.
+    #[error("there is no good enrolment token {0}; `longshore device tokens` shows which there are")]
+    Unknown(TokenId),
 }
 
 /// A token for uploads that an admin asked for; its text is told once, here.
@@ -86,68 +114,25 @@ pub struct IssuedUploadToken {
     pub text: String,
 }
 
-/// Make a token for uploads in the name of the device with this serial.
-#[derive(Message)]
-#[rtype(result = "Result<IssuedUploadToken, EnrolError<UploadTokenRefused>>")]
-pub(crate) struct IssueUploadToken {
-    pub(crate) serial: String,
-    /// Where the device has to be made known first.
-    pub(crate) keyless: Option<KeylessDevice>,
-    pub(crate) by: String,
-}
-
-/// Make a token for uploads worthless.
-#[derive(Message)]
-#[rtype(result = "Result<Device, EnrolError<UploadTokenRefused>>")]
-pub(crate) struct RevokeUploadToken {
-    pub(crate) serial: String,
-    pub(crate) token: TokenId,
-    pub(crate) by: String,
-}
-
-/// Make a token for one device.
-#[derive(Message)]
-#[rtype(result = "Result<IssuedToken, EnrolError<Infallible>>")]
-pub(crate) struct Issue {
-    pub(crate) serial: String,
-    pub(crate) model: String,
-    pub(crate) valid_for: Duration,
-    pub(crate) by: String,
-}
-
-/// A device asks to be known. Asking again with the same token and key finds the same enrolment.
-#[derive(Message)]
-#[rtype(result = "Result<Record, EnrolError<ClaimRefused>>")]
-pub(crate) struct Request(pub(crate) Claim);
-
-/// Complete the set-up of a device.
-#[derive(Message)]
-#[rtype(result = "Result<Device, EnrolError<ApproveRefused>>")]
-pub(crate) struct Approve(pub(crate) Approval);
-
-/// Suspend, activate or retire the device with this serial.
-#[derive(Message)]
-#[rtype(result = "Result<Device, EnrolError<ChangeRefused>>")]
-pub(crate) struct ChangeStanding {
-    pub(crate) serial: String,
-    pub(crate) change: Change,
-    pub(crate) by: String,
-}
-
-/// Be told when this enrolment changes.
-#[derive(Message)]
-#[rtype(result = "Option<watch::Receiver<()>>")]
-pub(crate) struct Watch(pub(crate) EnrolmentId);
-
 impl Enrolment {
     pub(crate) fn new(
         catalogue: Catalogue,
         models: Arc<DeviceModels>,
         clock: Arc<dyn Clock>,
+        arrivals: Arrivals,
         lifeline: Lifeline,
         probe: Probe,
     ) -> Self {
-        Self { catalogue, models, clock, watched: HashMap::new(), probe, _lifeline: lifeline }
+        // What happened while it was being restarted.
+        arrivals.send_replace(());
+        Self { catalogue, models, clock, watched: HashMap::new(), arrivals, probe, _lifeline: lifeline }
+    }
+
+    fn decided(&mut self, enrolments: &[EnrolmentId]) {
+        for watched in enrolments.iter().filter_map(|enrolment| self.watched.remove(enrolment)) {
+            watched.send_replace(());
+        }
+        self.arrivals.send_replace(());
     }
 }
 
@@ -156,42 +141,111 @@ impl Actor for Enrolment {
 }
 
 impl Handler<Issue> for Enrolment {
-    type Result = ResponseFuture<Result<IssuedToken, EnrolError<Infallible>>>;
+    type Result = ResponseFuture<Result<EnrolToken, EnrolError<Infallible>>>;
 
-    fn handle(&mut self, Issue { serial, model, valid_for, by }: Issue, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Issue { token, by }: Issue, _: &mut Self::Context) -> Self::Result {
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         Box::pin(async move {
             let _in_flight = in_flight;
-            // Drawn as an id is: 128 random bits.
-            let random = || TokenId::random().map_err(|_| EnrolError::NoRandomness);
-            let (id, secret) = (random()?, *random()?.as_bytes());
-            let token = EnrolToken {
-                id,
-                secret_hash: Sha256::of(&secret),
-                serial,
-                model,
-                expires: now + valid_for,
-                uses_left: 1,
-            };
+            let id = TokenId::random().map_err(|_| EnrolError::NoRandomness)?;
+            let NewToken { serial, model, typed, secret_hash, valid_for, uses } = token;
+            let expires = now + valid_for;
+            let token =
+                EnrolToken { id, secret_hash, serial, model, typed, expires, uses_left: uses, revoked_at: None };
             catalogue.record(vec![Fact::TokenIssued { token: token.clone(), by }]).await?;
-            Ok(IssuedToken { token, secret })
+            Ok(token)
+        })
+    }
+}
+
+impl Handler<Revoke> for Enrolment {
+    type Result = ResponseFuture<Result<EnrolToken, EnrolError<TokenUnknown>>>;
+
+    fn handle(&mut self, Revoke { token, by }: Revoke, _: &mut Self::Context) -> Self::Result {
+        let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
+        Box::pin(async move {
+            let _in_flight = in_flight;
+            let decided = catalogue.decide(move |index| {
+                let known = index.token(token)?.filter(|known| known.is_good(now));
+                let revoked = known.map(|known| {
+                    let known = EnrolToken { revoked_at: Some(now), ..known };
+                    (vec![Fact::People(PeopleFact::TokenRevoked { token, by })], known)
+                });
+                Ok(revoked.ok_or(TokenUnknown::Unknown(token)))
+            });
+            Ok(decided.await?)
         })
     }
 }
 
 impl Handler<Request> for Enrolment {
-    type Result = ResponseFuture<Result<Record, EnrolError<ClaimRefused>>>;
+    type Result = ResponseActFuture<Self, Result<Record, EnrolError<ClaimRefused>>>;
 
     fn handle(&mut self, Request(claim): Request, _: &mut Self::Context) -> Self::Result {
         fail_point!("enrolment-request");
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
+        let deciding = async move {
+            let _in_flight = in_flight;
+            let id = EnrolmentId::random().map_err(|_| EnrolError::<ClaimRefused>::NoRandomness)?;
+            let decided = catalogue.decide(move |index| {
+                let token = match claim.token {
+                    Some(id) => index.token(id)?,
+                    None => {
+                        let is_meant = |token: &EnrolToken| {
+                            token.typed && token.serial == claim.serial && token.secret_hash == claim.secret_hash
+                        };
+                        index.tokens()?.into_iter().rev().find(is_meant)
+                    }
+                };
+                let is_same = |known: &Record| {
+                    known.key == claim.key && token.as_ref().is_some_and(|token| token.id == known.token)
+                };
+                let earlier = index.enrolments()?.into_iter().rev().find(is_same);
+                Ok(rules::claim(claim, token.as_ref(), earlier, id, now))
+            });
+            decided.await.map_err(EnrolError::from)
+        };
+        Box::pin(deciding.into_actor(self).map(|result: Result<Record, _>, actor, _| {
+            if result.is_ok() {
+                actor.arrivals.send_replace(());
+            }
+            result
+        }))
+    }
+}
+
+impl Handler<Reject> for Enrolment {
+    type Result = ResponseActFuture<Self, Result<Record, EnrolError<ApproveRefused>>>;
+
+    fn handle(&mut self, Reject { serial, code, by }: Reject, _: &mut Self::Context) -> Self::Result {
+        let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
+        let deciding = async move {
+            let _in_flight = in_flight;
+            let decided = catalogue.decide(move |index| {
+                let waiting = rules::waiting(&serial, index.enrolments()?, now);
+                Ok(rules::reject(&serial, code.as_deref(), &waiting, by))
+            });
+            decided.await.map_err(EnrolError::from)
+        };
+        Box::pin(deciding.into_actor(self).map(|result: Result<Record, _>, actor, _| {
+            let rejected = result?;
+            actor.decided(&[rejected.id]);
+            Ok(rejected)
+        }))
+    }
+}
+
+impl Handler<Assign> for Enrolment {
+    type Result = ResponseFuture<Result<Device, EnrolError<AssignRefused>>>;
+
+    fn handle(&mut self, assign: Assign, _: &mut Self::Context) -> Self::Result {
+        let Assign { serial, assignee, from, by } = assign;
+        let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         Box::pin(async move {
             let _in_flight = in_flight;
-            let id = EnrolmentId::random().map_err(|_| EnrolError::NoRandomness)?;
             let decided = catalogue.decide(move |index| {
-                let token = index.token(claim.token)?;
-                let earlier = index.enrolments()?.into_iter().find(|known| known.token == claim.token);
-                Ok(rules::claim(claim, token.as_ref(), earlier, id, now))
+                let device = index.device_by_serial(&serial)?;
+                Ok(assigning::assign(&serial, device, assignee, from, now, by))
             });
             Ok(decided.await?)
         })
@@ -220,7 +274,13 @@ impl Handler<Approve> for Enrolment {
                 }
                 let of_serial = index.device_by_serial(&approval.serial)?;
                 let of_key = meant.map_or(Ok(None), |meant| index.device_by_key(meant.key))?;
-                let decided = rules::approve(approval, meant, of_serial.as_ref(), of_key.as_ref(), id, now);
+                let replaced = match &approval.of {
+                    ApprovalOf::Replacement { of } => index.device_by_serial(of)?,
+                    ApprovalOf::NewDevice { .. } | ApprovalOf::KnownDevice => None,
+                };
+                let (of_serial, of_key) = (of_serial.as_ref(), of_key.as_ref());
+                let known = Known { waiting: meant, of_serial, of_key, replaced: replaced.as_ref() };
+                let decided = rules::approve(approval, known, id, now);
                 Ok(decided.map(|(mut facts, approved)| {
                     // The others of this serial must not be approved later in its place.
                     let (chosen, device) = approved;
@@ -234,9 +294,7 @@ impl Handler<Approve> for Enrolment {
         };
         let deciding = deciding.into_actor(self).map(|result: Result<(Vec<EnrolmentId>, Device), _>, actor, _| {
             let (decided, device) = result?;
-            for watched in decided.iter().filter_map(|enrolment| actor.watched.remove(enrolment)) {
-                watched.send_replace(());
-            }
+            actor.decided(&decided);
             Ok(device)
         });
         Box::pin(deciding)

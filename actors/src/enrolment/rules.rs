@@ -1,11 +1,14 @@
 //! Who may be known, under which conditions. Pure.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use longshore_model::{
     Assignment, BuiltIn, Description, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId,
-    EnrolmentState, Sha256, TokenId,
+    EnrolmentState, Sha256, TokenId, UNKNOWN_MODEL,
 };
-use longshore_store::facts::Fact;
+use longshore_store::facts::{Fact, PeopleFact};
 
 use crate::profiles::ProfileRefused;
 
@@ -17,19 +20,21 @@ const CODE_LEN: usize = 4;
 /// The profile that every server has.
 pub(super) const DEFAULT_PROFILE: &str = BuiltIn::NAME;
 
-/// What a device brings to be known. Not `Debug`: it holds a secret.
-#[derive(Clone)]
+/// What a device brings to be known.
+#[derive(Debug, Clone)]
 pub struct Claim {
-    /// Public half of its token.
-    pub token: TokenId,
-    /// Secret half.
-    pub secret: [u8; 16],
+    /// Public half of its token; a typed code has none, and is found by the serial.
+    pub token: Option<TokenId>,
+    /// SHA-256 of the secret half.
+    pub secret_hash: Sha256,
     /// Its serial, if it says one.
     pub serial: Option<String>,
     /// Its model, if it says one.
     pub model: Option<String>,
     /// What else it says of itself.
     pub description: Description,
+    /// Where it calls from.
+    pub address: Option<IpAddr>,
     /// SHA-256 of the key that it proved to hold.
     pub key: Sha256,
     /// That key (DER SubjectPublicKeyInfo, base64url).
@@ -51,14 +56,18 @@ pub enum ClaimRefused {
     /// The request that was made with it waited too long, or another of its serial was approved.
     #[error("this request was not approved in time, or another one was; ask for a new enrolment text")]
     Lapsed,
+    /// An admin made it worthless.
+    #[error("the enrolment token was revoked; ask for a new enrolment text")]
+    Revoked,
+    /// An admin turned the request down.
+    #[error("an admin of the server turned this device away; ask why, and for a new enrolment text")]
+    Rejected,
+    /// The token is for several devices, so each has to say which it is.
+    #[error("the enrolment token is for several devices: say the device's serial")]
+    NoSerial,
     /// It is for another device.
-    #[error("the enrolment token is for {model} {serial}")]
-    AnotherDevice {
-        /// Its serial.
-        serial: String,
-        /// Its model.
-        model: String,
-    },
+    #[error("the enrolment token is for {0}")]
+    AnotherDevice(String),
 }
 
 /// An admin's decision over a device that waits.
@@ -86,6 +95,11 @@ pub enum ApprovalOf {
     },
     /// A device that is enrolled already and has a new key, as after a factory reset. It stays whose it was.
     KnownDevice,
+    /// The set-up of a new device that takes the place of another: whose that one is, and how it is set up.
+    Replacement {
+        /// Serial of the device that it replaces.
+        of: String,
+    },
 }
 
 /// Why a set-up cannot be completed.
@@ -128,6 +142,9 @@ pub enum ApproveRefused {
     /// There is none.
     #[error("no device with the serial {0} is enrolled; approve it as a new one, with --assignee")]
     NotEnrolled(String),
+    /// There is no device whose place could be taken.
+    #[error("no device with the serial {0} is in service, so nothing can take its place; approve with --assignee")]
+    NothingToReplace(String),
 }
 
 pub(super) fn claim(
@@ -137,15 +154,23 @@ pub(super) fn claim(
     id: EnrolmentId,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Fact>, Enrolment), ClaimRefused> {
-    let token = token.filter(|token| token.secret_hash == Sha256::of(&claim.secret)).ok_or(ClaimRefused::Unknown)?;
-    let other = |said: &Option<String>, bound: &str| said.as_deref().is_some_and(|said| said != bound);
+    let token = token.filter(|token| token.secret_hash == claim.secret_hash).ok_or(ClaimRefused::Unknown)?;
+    let other = |said: &Option<String>, bound: &Option<String>| said.is_some() && bound.is_some() && said != bound;
     if other(&claim.serial, &token.serial) || other(&claim.model, &token.model) {
-        return Err(ClaimRefused::AnotherDevice { serial: token.serial.clone(), model: token.model.clone() });
+        let bound: Vec<&str> = [&token.model, &token.serial].into_iter().flatten().map(String::as_str).collect();
+        return Err(ClaimRefused::AnotherDevice(bound.join(" ")));
     }
     // The answer to its first request may have been lost.
     if let Some(earlier) = earlier.filter(|earlier| earlier.key == claim.key) {
-        let counts = earlier.state == EnrolmentState::Approved || earlier.waits(now);
-        return if counts { Ok((Vec::new(), earlier)) } else { Err(ClaimRefused::Lapsed) };
+        return match earlier.state {
+            EnrolmentState::Approved => Ok((Vec::new(), earlier)),
+            EnrolmentState::Rejected => Err(ClaimRefused::Rejected),
+            _ if earlier.waits(now) => Ok((Vec::new(), earlier)),
+            _ => Err(ClaimRefused::Lapsed),
+        };
+    }
+    if token.revoked_at.is_some() {
+        return Err(ClaimRefused::Revoked);
     }
     if token.uses_left == 0 {
         return Err(ClaimRefused::UsedUp);
@@ -153,14 +178,17 @@ pub(super) fn claim(
     if now >= token.expires {
         return Err(ClaimRefused::Expired(token.expires));
     }
+    let serial = token.serial.clone().or(claim.serial).ok_or(ClaimRefused::NoSerial)?;
+    let model = token.model.clone().or(claim.model).unwrap_or_else(|| UNKNOWN_MODEL.to_owned());
     let enrolment = Enrolment {
         id,
         token: token.id,
-        serial: token.serial.clone(),
-        model: token.model.clone(),
+        serial,
+        model,
         key: claim.key,
         spki: claim.spki,
         description: claim.description,
+        address: claim.address,
         code: code(claim.key),
         state: EnrolmentState::Pending,
         requested_at: now,
@@ -195,16 +223,39 @@ pub(super) fn meant<'a>(
     }
 }
 
-/// `of_serial` and `of_key` are the devices that have this serial, or this key, already.
+/// Turns the one of these that is meant away.
+pub(super) fn reject(
+    serial: &str,
+    code: Option<&str>,
+    waiting: &[Enrolment],
+    by: String,
+) -> Result<(Vec<Fact>, Enrolment), ApproveRefused> {
+    let meant = meant(serial, code, waiting)?.ok_or_else(|| ApproveRefused::NotWaiting(serial.to_owned()))?;
+    let fact = PeopleFact::EnrolmentRejected { enrolment: meant.id, serial: meant.serial.clone(), by };
+    Ok((vec![Fact::People(fact)], meant.clone()))
+}
+
+/// What the catalogue knows of a device that is to be approved.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    /// The request that is meant.
+    pub(super) waiting: Option<&'a Enrolment>,
+    /// The device that has this serial already.
+    pub(super) of_serial: Option<&'a Device>,
+    /// The device that has this key already.
+    pub(super) of_key: Option<&'a Device>,
+    /// The device whose place it takes.
+    pub(super) replaced: Option<&'a Device>,
+}
+
 pub(super) fn approve(
     approval: Approval,
-    waiting: Option<&Enrolment>,
-    of_serial: Option<&Device>,
-    of_key: Option<&Device>,
+    known: Known<'_>,
     id: DeviceId,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Fact>, (EnrolmentId, Device)), ApproveRefused> {
     let Approval { serial, of, by, .. } = approval;
+    let Known { waiting, of_serial, of_key, replaced } = known;
     // A retired device is gone; its serial may begin anew.
     let known = of_serial.filter(|device| device.state != DeviceState::Retired);
     let Some(enrolment) = waiting else {
@@ -217,17 +268,29 @@ pub(super) fn approve(
     if let Some(other) = of_key.filter(in_use) {
         return Err(ApproveRefused::KeyInUse(other.serial.clone()));
     }
-    let (assignee, profile) = match (of, known) {
-        (ApprovalOf::NewDevice { .. }, Some(_)) => {
-            return Err(ApproveRefused::AlreadyEnrolled { serial, code: enrolment.code.clone() });
+    if let (ApprovalOf::KnownDevice, Some(known)) = (&of, known) {
+        let device = Device { key: Some(enrolment.key), ..known.clone() };
+        let fact = Fact::DeviceReenrolled { enrolment: enrolment.id, device: device.id, key: enrolment.key, by };
+        return Ok((vec![fact], (enrolment.id, device)));
+    }
+    if known.is_some() {
+        return Err(ApproveRefused::AlreadyEnrolled { serial, code: enrolment.code.clone() });
+    }
+    let mut facts = Vec::new();
+    let (assignee, profile, site, groups) = match of {
+        ApprovalOf::KnownDevice => return Err(ApproveRefused::NotEnrolled(serial)),
+        ApprovalOf::NewDevice { assignee, profile } => (assignee, profile, None, BTreeSet::new()),
+        ApprovalOf::Replacement { of } => {
+            let replaced = replaced.filter(|device| device.state != DeviceState::Retired);
+            let last = replaced.and_then(|replaced| Some((replaced, replaced.assignments.last()?)));
+            let Some((replaced, last)) = last else { return Err(ApproveRefused::NothingToReplace(of)) };
+            // A lost or stolen one gets no receipts back by having been replaced.
+            if replaced.state != DeviceState::Suspended {
+                let fact = PeopleFact::DeviceReplaced { device: replaced.id, with: serial.clone(), by: by.clone() };
+                facts.push(Fact::People(fact));
+            }
+            (last.assignee.clone(), replaced.profile.clone(), replaced.site.clone(), replaced.groups.clone())
         }
-        (ApprovalOf::KnownDevice, None) => return Err(ApproveRefused::NotEnrolled(serial)),
-        (ApprovalOf::KnownDevice, Some(known)) => {
-            let device = Device { key: Some(enrolment.key), ..known.clone() };
-            let fact = Fact::DeviceReenrolled { enrolment: enrolment.id, device: device.id, key: enrolment.key, by };
-            return Ok((vec![fact], (enrolment.id, device)));
-        }
-        (ApprovalOf::NewDevice { assignee, profile }, None) => (assignee, profile),
     };
     let device = Device {
         id,
@@ -238,10 +301,12 @@ pub(super) fn approve(
         upload_tokens: Vec::new(),
         assignments: vec![Assignment { assignee, from: now }],
         profile,
+        site,
+        groups,
         approved_at: now,
     };
-    let fact = Fact::DeviceApproved { enrolment: enrolment.id, device: device.clone(), by };
-    Ok((vec![fact], (enrolment.id, device)))
+    facts.push(Fact::DeviceApproved { enrolment: enrolment.id, device: device.clone(), by });
+    Ok((facts, (enrolment.id, device)))
 }
 
 /// The code follows from the key, so that a device can show it without asking.
@@ -250,133 +315,4 @@ fn code(key: Sha256) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECRET: [u8; 16] = [5; 16];
-
-    fn now() -> DateTime<Utc> {
-        "2026-11-21T15:00:00Z".parse().unwrap()
-    }
-
-    fn token() -> EnrolToken {
-        EnrolToken {
-            id: TokenId::from_bytes([1; 16]),
-            secret_hash: Sha256::of(&SECRET),
-            serial: "B-1".into(),
-            model: "BC4".into(),
-            expires: now() + chrono::TimeDelta::hours(24),
-            uses_left: 1,
-        }
-    }
-
-    fn asks() -> Claim {
-        Claim {
-            token: TokenId::from_bytes([1; 16]),
-            secret: SECRET,
-            serial: None,
-            model: None,
-            description: Description::default(),
-            key: Sha256::of(b"key"),
-            spki: String::new(),
-        }
-    }
-
-    fn claimed(
-        asks: Claim,
-        token: Option<&EnrolToken>,
-        earlier: Option<Enrolment>,
-    ) -> Result<(Vec<Fact>, Enrolment), ClaimRefused> {
-        claim(asks, token, earlier, EnrolmentId::from_bytes([2; 16]), now())
-    }
-
-    fn approval() -> Approval {
-        let of = ApprovalOf::NewDevice { assignee: "J. Smith".into(), profile: "default".into() };
-        Approval { serial: "B-1".into(), code: None, of, by: "uid 0".into() }
-    }
-
-    #[test]
-    fn a_device_with_a_good_token_waits_under_the_tokens_serial() {
-        let (facts, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
-        assert_eq!(facts.len(), 1);
-        assert_eq!((enrolment.serial.as_str(), enrolment.state), ("B-1", EnrolmentState::Pending));
-        assert_eq!(enrolment.code.len(), CODE_LEN);
-    }
-
-    #[test]
-    fn a_repeated_request_finds_the_same_enrolment_even_when_the_token_is_used_up() {
-        let (_, first) = claimed(asks(), Some(&token()), None).unwrap();
-        let used = EnrolToken { uses_left: 0, expires: now(), ..token() };
-        assert_eq!(claimed(asks(), Some(&used), Some(first.clone())), Ok((Vec::new(), first.clone())));
-        let another_key = Claim { key: Sha256::of(b"other"), ..asks() };
-        assert_eq!(claimed(another_key, Some(&used), Some(first)), Err(ClaimRefused::UsedUp));
-    }
-
-    #[test]
-    fn a_request_that_can_no_longer_be_approved_is_not_found_again() {
-        let (_, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
-        let asked = |requested_at, state| {
-            claimed(asks(), Some(&token()), Some(Enrolment { requested_at, state, ..enrolment.clone() }))
-        };
-        let week_ago = now() - chrono::TimeDelta::days(7);
-        assert!(asked(week_ago + chrono::TimeDelta::seconds(1), EnrolmentState::Pending).is_ok());
-        assert_eq!(asked(week_ago, EnrolmentState::Pending), Err(ClaimRefused::Lapsed));
-        assert_eq!(asked(now(), EnrolmentState::Superseded), Err(ClaimRefused::Lapsed));
-        assert!(asked(week_ago, EnrolmentState::Approved).is_ok());
-    }
-
-    #[test]
-    fn a_token_that_is_unknown_expired_or_of_another_device_is_refused() {
-        assert_eq!(claimed(asks(), None, None), Err(ClaimRefused::Unknown));
-        let guess = Claim { secret: [6; 16], ..asks() };
-        assert_eq!(claimed(guess, Some(&token()), None), Err(ClaimRefused::Unknown));
-        let late = EnrolToken { expires: now(), ..token() };
-        assert_eq!(claimed(asks(), Some(&late), None), Err(ClaimRefused::Expired(now())));
-        let other = Claim { serial: Some("B-2".into()), ..asks() };
-        assert!(matches!(claimed(other, Some(&token()), None), Err(ClaimRefused::AnotherDevice { .. })));
-    }
-
-    #[test]
-    fn only_a_waiting_device_can_be_approved_and_only_once() {
-        let decide = |waiting, of_serial, of_key| {
-            approve(approval(), waiting, of_serial, of_key, DeviceId::from_bytes([3; 16]), now())
-        };
-        assert_eq!(decide(None, None, None), Err(ApproveRefused::NotWaiting("B-1".into())));
-        let (_, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
-        let (_, (_, device)) = decide(Some(&enrolment), None, None).unwrap();
-        assert_eq!(device.assignee_at(now()), Some("J. Smith"));
-        let other = Device { serial: "B-2".into(), ..device.clone() };
-        assert_eq!(decide(Some(&enrolment), None, Some(&other)), Err(ApproveRefused::KeyInUse("B-2".into())));
-        let retired = Device { state: DeviceState::Retired, key: Some(Sha256::of(b"old")), ..device.clone() };
-        let refused = decide(Some(&enrolment), Some(&device), None);
-        assert!(matches!(refused, Err(ApproveRefused::AlreadyEnrolled { .. })), "{refused:?}");
-        assert!(decide(Some(&enrolment), Some(&retired), None).is_ok(), "its serial may begin anew");
-    }
-
-    #[test]
-    fn a_known_device_with_a_new_key_stays_what_and_whose_it_was() {
-        let (_, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
-        let known = Device {
-            id: DeviceId::from_bytes([7; 16]),
-            serial: "B-1".into(),
-            model: "BC4".into(),
-            state: DeviceState::Suspended,
-            key: Some(Sha256::of(b"old")),
-            upload_tokens: Vec::new(),
-            assignments: vec![Assignment { assignee: "A. Jones".into(), from: now() }],
-            profile: "default".into(),
-            approved_at: now(),
-        };
-        let again = || Approval { of: ApprovalOf::KnownDevice, ..approval() };
-        let decide = |of_serial, of_key| {
-            approve(again(), Some(&enrolment), of_serial, of_key, DeviceId::from_bytes([3; 16]), now())
-        };
-        let (facts, (_, device)) = decide(Some(&known), None).unwrap();
-        assert_eq!(device, Device { key: Some(enrolment.key), ..known.clone() });
-        assert!(matches!(facts[..], [Fact::DeviceReenrolled { .. }]), "{facts:?}");
-        let other = Device { id: DeviceId::from_bytes([8; 16]), serial: "B-2".into(), ..device.clone() };
-        assert!(decide(Some(&known), Some(&device)).is_ok(), "it may have kept its key and lost the rest");
-        assert_eq!(decide(None, None), Err(ApproveRefused::NotEnrolled("B-1".into())));
-        assert_eq!(decide(Some(&known), Some(&other)), Err(ApproveRefused::KeyInUse("B-2".into())));
-    }
-}
+mod tests;

@@ -51,7 +51,9 @@ pub(super) fn change(
         (Change::Activate, DeviceState::Active) | (Change::Suspend, DeviceState::Suspended) => {
             return Err(ChangeRefused::Already { serial: serial(), state: device.state.as_str() });
         }
-        (Change::Activate, DeviceState::Suspended) => (DeviceState::Active, Fact::DeviceReinstated { device: id, by }),
+        (Change::Activate, DeviceState::Suspended | DeviceState::Replaced) => {
+            (DeviceState::Active, Fact::DeviceReinstated { device: id, by })
+        }
         (Change::Suspend, _) => (DeviceState::Suspended, Fact::DeviceSuspended { device: id, by }),
         (Change::Retire, _) => (DeviceState::Retired, Fact::DeviceRetired { device: id, by }),
     };
@@ -61,6 +63,8 @@ pub(super) fn change(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use longshore_model::{DeviceId, Sha256};
 
     use super::*;
@@ -75,6 +79,8 @@ mod tests {
             upload_tokens: Vec::new(),
             assignments: Vec::new(),
             profile: "default".into(),
+            site: None,
+            groups: BTreeSet::new(),
             approved_at: "2026-11-21T15:00:00Z".parse().unwrap(),
         };
         change("B-1", Some(device), wanted, "uid 0".into()).ok().map(|(_, device)| device.state)
@@ -82,11 +88,12 @@ mod tests {
 
     #[test]
     fn a_device_goes_between_service_and_suspension_and_from_either_into_retirement() {
-        use DeviceState::{Active, Approved, Retired, Suspended};
+        use DeviceState::{Active, Approved, Replaced, Retired, Suspended};
         for (state, suspended, activated, retired) in [
             (Approved, Some(Suspended), None, Some(Retired)),
             (Active, Some(Suspended), None, Some(Retired)),
             (Suspended, None, Some(Active), Some(Retired)),
+            (Replaced, Some(Suspended), Some(Active), Some(Retired)),
             (Retired, None, None, None),
         ] {
             let outcome = [Change::Suspend, Change::Activate, Change::Retire].map(|wanted| decided(state, wanted));

@@ -1,5 +1,7 @@
 //! Tokens with which standard clients upload in a device's name. Pure.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use longshore_model::{Assignment, Device, DeviceId, DeviceState, TokenId, UploadToken};
 use longshore_store::facts::Fact;
@@ -85,6 +87,8 @@ fn added(serial: String, keyless: KeylessDevice, id: DeviceId, now: DateTime<Utc
         upload_tokens: Vec::new(),
         assignments: vec![Assignment { assignee: keyless.assignee, from: now }],
         profile: DEFAULT_PROFILE.to_owned(),
+        site: None,
+        groups: BTreeSet::new(),
         approved_at: now,
     }
 }

@@ -13,6 +13,7 @@ use super::restart::Rest;
 
 /// What an actor is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ActorState {
     /// It runs.
@@ -29,6 +30,7 @@ pub enum ActorState {
 
 /// What failed last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LastError {
     /// When.
     pub at: DateTime<Utc>,
@@ -38,6 +40,7 @@ pub struct LastError {
 
 /// One actor, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActorStatus {
     /// Stays the same over restarts.
     pub id: u64,

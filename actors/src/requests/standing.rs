@@ -109,7 +109,7 @@ fn waits_for(request: &VideoRequest, target: &Target, known: &Circumstances<'_>)
     match known.device.state {
         DeviceState::Suspended => return "the device is suspended, and is asked when it is activated".to_owned(),
         DeviceState::Retired => return "the device is retired, and will hand over nothing".to_owned(),
-        DeviceState::Approved | DeviceState::Active => {}
+        DeviceState::Approved | DeviceState::Active | DeviceState::Replaced => {}
     }
     if !known.connected {
         let holds = match told {
@@ -167,6 +167,8 @@ mod tests {
             upload_tokens: Vec::new(),
             assignments: Vec::new(),
             profile: "default".into(),
+            site: None,
+            groups: std::collections::BTreeSet::new(),
             approved_at: now(),
         }
     }

@@ -44,6 +44,8 @@ pub(crate) async fn world() -> World {
         upload_tokens: Vec::new(),
         assignments: Vec::new(),
         profile: "default".into(),
+        site: None,
+        groups: std::collections::BTreeSet::new(),
         approved_at: "2026-11-21T15:00:00Z".parse().unwrap(),
     };
     let approved = Fact::DeviceApproved { enrolment: EnrolmentId::from_bytes([0; 16]), device, by: "test".into() };

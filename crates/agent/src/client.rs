@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use longshore_model::{EnrolmentId, RecordingId};
 use longshore_protocol::{
-    Blocks, BlocksAnswer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest, EnrolmentText,
-    Metadata, Offers, OffersAnswer, Reported, headers, paths,
+    Blocks, BlocksAnswer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest, Metadata, Offers,
+    OffersAnswer, Reported, headers, paths,
 };
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, IF_NONE_MATCH, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::invitation::Invitation;
 use crate::lock::lock;
 pub use answer::CallError;
 
@@ -80,8 +81,12 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn enrol(&self, text: &EnrolmentText, request: &EnrolmentRequest) -> Result<EnrolmentAnswer, CallError> {
-        let credentials = format!("{} {}", headers::ENROL_SCHEME, text.credentials());
+    pub async fn enrol(
+        &self,
+        invitation: &Invitation,
+        request: &EnrolmentRequest,
+    ) -> Result<EnrolmentAnswer, CallError> {
+        let credentials = format!("{} {}", headers::ENROL_SCHEME, invitation.credentials());
         let call = self.call(Method::POST, paths::ENROLMENTS)?.timeout(CALL);
         self.json(call.header(AUTHORIZATION, credentials).json(request)).await
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longshore_model::{ReceiptVerifier, Sha256};
 use longshore_protocol::{
-    Approval, EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, EnrolmentText, Problem, ProblemType,
+    Approval, EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, Problem, ProblemType,
 };
 use rcgen::{KeyPair, PublicKeyData};
 use tokio::time::{Instant, sleep};
@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::backoff::{Backoff, Pace, random};
 use crate::client::{CallError, Client};
 use crate::device_clock::DeviceClock;
+use crate::invitation::Invitation;
 use crate::progress::Observer;
 use crate::state::{Identity, State, StateError, read_certificates};
 use crate::tls::{self, TlsError};
@@ -63,27 +64,28 @@ pub struct About {
     pub model: Option<String>,
 }
 
-/// Asks the server of `text` to be known, and waits until an admin approves. Safe to run again at any time: a device
-/// that is enrolled already asks again only with another text of its own server, and stays who it is until that is
+/// Asks the server that invited it to be known, and waits until an admin approves. Safe to run again at any time: a device
+/// that is enrolled already asks again only with another invitation of its own server, and stays who it is until that is
 /// approved.
 ///
 /// # Errors
 /// [`EnrolError`]; lost connections are none, since they are tried again.
 pub async fn enrol(
     state: &State,
-    text: &EnrolmentText,
+    invitation: impl Into<Invitation>,
     about: About,
     clock: &DeviceClock,
     pace: &Pace,
     observer: &dyn Observer,
 ) -> Result<Identity, EnrolError> {
+    let invitation = &invitation.into();
     if let Some(identity) = state.identity()? {
         let server = identity.server.urls.first().cloned().unwrap_or_default();
-        if !identity.pins().contains(&text.pin) {
+        if !identity.pins().into_iter().any(|pin| invitation.is_for(pin)) {
             let state = state.folder().display().to_string();
             return Err(EnrolError::OtherServer { server, state });
         }
-        if identity.token == Some(text.token) {
+        if identity.token == Some(invitation.mark()) {
             observer.say(&format!("already enrolled as {} at {server}", identity.serial));
             return Ok(identity);
         }
@@ -92,8 +94,8 @@ pub async fn enrol(
         observer.say(&format!("enrolled as {serial} at {server} with an earlier text; asking anew, with the same key"));
     }
     let key = state.key()?;
-    let config = tls::client_config(&key, vec![tls::self_signed(&key)?], vec![text.pin])?;
-    let client = Client::new(config, vec![text.server.clone()])?;
+    let config = tls::client_config(&key, vec![tls::self_signed(&key)?], invitation.clone())?;
+    let client = Client::new(config, vec![invitation.server().clone()])?;
     let request = EnrolmentRequest {
         device: EnrolmentDevice { serial: about.serial, model: about.model, ..EnrolmentDevice::default() },
         clock: Some(clock.for_wire()),
@@ -101,15 +103,15 @@ pub async fn enrol(
     };
     let mut waiting = Waiting { backoff: Backoff::new(pace.first, pace.longest), observer };
     let mut answer = loop {
-        match client.enrol(text, &request).await {
+        match client.enrol(invitation, &request).await {
             Ok(answer) => break answer,
             Err(error) => waiting.after(error).await?,
         }
     };
-    observer.say(&invitation(text, &answer));
+    observer.say(&next_step(invitation, &answer));
     loop {
         if let EnrolmentStatus::Approved(approval) = &answer.status {
-            let identity = accept(&answer, approval, text, &key)?;
+            let identity = accept(&answer, approval, invitation, &key)?;
             state.keep_enrolment(&identity, &approval.certificate)?;
             observer.say(&format!("enrolled as {} ({})", identity.serial, identity.model));
             return Ok(identity);
@@ -128,12 +130,12 @@ pub async fn enrol(
     }
 }
 
-fn invitation(text: &EnrolmentText, answer: &EnrolmentAnswer) -> String {
+fn next_step(invitation: &Invitation, answer: &EnrolmentAnswer) -> String {
     format!(
         "{} knows of {} ({}); code {code}\n\
          Now an admin runs, on the server, and compares the code {code}:\n    longshore device approve {} …\n\
          Waiting for that. Ctrl-C is safe: the same command continues.",
-        text.server.origin().ascii_serialization(),
+        invitation.server().origin().ascii_serialization(),
         answer.serial,
         answer.model,
         answer.serial,
@@ -175,7 +177,7 @@ fn worth_another_try(error: CallError) -> Result<CallError, EnrolError> {
 fn accept(
     answer: &EnrolmentAnswer,
     approval: &Approval,
-    text: &EnrolmentText,
+    invitation: &Invitation,
     key: &KeyPair,
 ) -> Result<Identity, EnrolError> {
     let bad = |reason: &str| EnrolError::BadApproval(reason.to_owned());
@@ -184,7 +186,7 @@ fn accept(
         serial: answer.serial.clone(),
         model: answer.model.clone(),
         server: approval.server.clone(),
-        token: Some(text.token),
+        token: Some(invitation.mark()),
     };
     let chain = read_certificates(&approval.certificate).map_err(EnrolError::BadApproval)?;
     let certified = chain.first().map(tls::spki_sha256).transpose();
@@ -192,7 +194,7 @@ fn accept(
     if certified != Some(Sha256::of(&key.subject_public_key_info())) {
         return Err(bad("the certificate is for another key than this device's"));
     }
-    if !identity.pins().contains(&text.pin) {
+    if !identity.pins().into_iter().any(|pin| invitation.is_for(pin)) {
         return Err(bad("the server does not name the key that it shows among its keys"));
     }
     if identity.server.receipt_keys.keys.is_empty() {
@@ -202,7 +204,7 @@ fn accept(
         return Err(bad(&format!("the receipt keys cannot be read ({error})")));
     }
     // This address has just worked, which is more than is known of the others.
-    let worked = text.server.origin().ascii_serialization();
+    let worked = invitation.server().origin().ascii_serialization();
     if !identity.server.urls.contains(&worked) {
         identity.server.urls.push(worked);
     }
@@ -212,7 +214,7 @@ fn accept(
 #[cfg(test)]
 mod tests {
     use longshore_model::{DeviceId, EnrolmentId, ReceiptKey};
-    use longshore_protocol::ServerIdentity;
+    use longshore_protocol::{EnrolmentText, ServerIdentity};
     use rcgen::CertificateParams;
 
     use super::*;
@@ -244,7 +246,7 @@ mod tests {
             model: "BC4".into(),
             status: EnrolmentStatus::Pending,
         };
-        accept(&answer, &approval, &text, &key)
+        accept(&answer, &approval, &Invitation::from(&text), &key)
     }
 
     #[test]

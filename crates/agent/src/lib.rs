@@ -30,6 +30,7 @@ pub mod enrol;
 mod file_name;
 pub mod fleet;
 pub mod hash_cache;
+pub mod invitation;
 mod lock;
 mod mounts;
 pub mod offload;

@@ -13,6 +13,7 @@ use longshore_agent::config::{Config, ConfigError};
 use longshore_agent::device_clock::DeviceClock;
 use longshore_agent::enrol::{About, enrol};
 use longshore_agent::fleet::day::Size;
+use longshore_agent::invitation::Invitation;
 use longshore_agent::offload::{Offload, OffloadError, Options};
 use longshore_agent::progress;
 use longshore_agent::state::State;
@@ -34,8 +35,14 @@ enum Command {
     /// Ask a server to be known as one of its devices, and wait for its admin to approve.
     Enrol {
         /// The enrolment text that the server's admin gave: https://HOST:PORT/e#…
-        #[arg(long, value_name = "TEXT")]
-        url: String,
+        #[arg(long, value_name = "TEXT", required_unless_present = "code")]
+        url: Option<String>,
+        /// Instead of the text: the server's address, as on the sheet.
+        #[arg(long, value_name = "URL", requires = "code", conflicts_with = "url")]
+        server: Option<String>,
+        /// Instead of the text: the code on the sheet, 24 letters and digits.
+        #[arg(long, requires_all = ["server", "serial"], conflicts_with = "url")]
+        code: Option<String>,
         /// Folder for this device's key and identity; made if it is missing.
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
@@ -122,11 +129,15 @@ fn needs_a_person(error: &anyhow::Error) -> bool {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let observer = progress::for_output();
     match command {
-        Command::Enrol { url, state, serial, model } => {
-            let text: EnrolmentText = url.parse()?;
+        Command::Enrol { url, server, code, state, serial, model } => {
+            let invitation = match (url, server.zip(code)) {
+                (Some(text), _) => Invitation::from(&text.parse::<EnrolmentText>()?),
+                (None, Some((server, code))) => Invitation::typed(&server, code.parse()?)?,
+                (None, None) => anyhow::bail!("say --url TEXT, or --server URL with --code CODE"),
+            };
             let state = State::open(&state)?;
             let clock = DeviceClock::new(Arc::new(SystemClock));
-            enrol(&state, &text, About { serial, model }, &clock, &Pace::default(), &*observer).await?;
+            enrol(&state, invitation, About { serial, model }, &clock, &Pace::default(), &*observer).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Run { config } => {

@@ -14,6 +14,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 
+use crate::invitation::Invitation;
+
 /// Why there can be no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -79,17 +81,47 @@ pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Result<Sha256, rustls::E
     Ok(Sha256::of(&spki))
 }
 
-/// A client that shows `chain`, signs with `key`, and talks to servers that hold one of the keys `pins`.
+/// Which servers a device talks to.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// Those that hold one of these keys.
+    Pins(Vec<Sha256>),
+    /// The one that it is invited by: of a typed code, only the beginning of the server's key is known.
+    Invitation(Invitation),
+}
+
+impl From<Vec<Sha256>> for Trust {
+    fn from(pins: Vec<Sha256>) -> Self {
+        Self::Pins(pins)
+    }
+}
+
+impl From<Invitation> for Trust {
+    fn from(invitation: Invitation) -> Self {
+        Self::Invitation(invitation)
+    }
+}
+
+impl Trust {
+    fn holds_for(&self, key: Sha256) -> bool {
+        match self {
+            Self::Pins(pins) => pins.contains(&key),
+            Self::Invitation(invitation) => invitation.is_for(key),
+        }
+    }
+}
+
+/// A client that shows `chain`, signs with `key`, and talks to the servers that it trusts.
 ///
 /// # Errors
 /// [`TlsError::Config`] if key and certificate do not belong together.
 pub fn client_config(
     key: &KeyPair,
     chain: Vec<CertificateDer<'static>>,
-    pins: Vec<Sha256>,
+    trust: impl Into<Trust>,
 ) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = PinVerifier { provider: provider.clone(), pins };
+    let verifier = PinVerifier { provider: provider.clone(), trust: trust.into() };
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -104,7 +136,7 @@ pub fn client_config(
 #[derive(Debug)]
 struct PinVerifier {
     provider: Arc<CryptoProvider>,
-    pins: Vec<Sha256>,
+    trust: Trust,
 }
 
 impl ServerCertVerifier for PinVerifier {
@@ -117,7 +149,7 @@ impl ServerCertVerifier for PinVerifier {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let shown = spki_sha256(end_entity)?;
-        if self.pins.contains(&shown) {
+        if self.trust.holds_for(shown) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(OtherError(Arc::new(WrongKey { shown })).into())

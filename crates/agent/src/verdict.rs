@@ -59,6 +59,8 @@ mod tests {
             | ProblemType::UnknownDevice
             | ProblemType::TokenRefused
             | ProblemType::TokenForAnotherDevice
+            | ProblemType::EnrolmentRejected
+            | ProblemType::Forbidden
             | ProblemType::DeviceRetired
             | ProblemType::JoinedUpload => Verdict::Stop,
             ProblemType::NotFound

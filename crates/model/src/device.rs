@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +18,8 @@ pub enum DeviceState {
     Suspended,
     /// Out of service for good.
     Retired,
+    /// Another device took its place; it may still hand over what it holds.
+    Replaced,
 }
 
 impl DeviceState {
@@ -25,17 +30,19 @@ impl DeviceState {
             Self::Active => "active",
             Self::Suspended => "suspended",
             Self::Retired => "retired",
+            Self::Replaced => "replaced",
         }
     }
 
     /// Whether it is given receipts, and so may delete.
     pub const fn gets_receipts(self) -> bool {
-        matches!(self, Self::Approved | Self::Active)
+        matches!(self, Self::Approved | Self::Active | Self::Replaced)
     }
 }
 
 /// From when on a device belongs to whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Assignment {
     /// The officer or vehicle.
     pub assignee: String,
@@ -64,6 +71,12 @@ pub struct Device {
     pub assignments: Vec<Assignment>,
     /// Name of its config profile.
     pub profile: String,
+    /// Its home site: whose people see it and get mails about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Labels by which people treat several devices as one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
     /// When it was approved.
     pub approved_at: DateTime<Utc>,
 }
@@ -99,15 +112,33 @@ pub struct EnrolToken {
     pub id: TokenId,
     /// SHA-256 of the secret half.
     pub secret_hash: Sha256,
-    /// The one serial that may use it.
-    pub serial: String,
-    /// Model of that device.
-    pub model: String,
+    /// The one serial that may use it, if it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Model of that device; with a token for several, of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// It is typed, not scanned: its secret is short, and its device is found by its serial.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub typed: bool,
     /// No use after this.
     pub expires: DateTime<Utc>,
     /// How many enrolments may still be made with it.
     pub uses_left: u32,
+    /// When an admin made it worthless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<DateTime<Utc>>,
 }
+
+impl EnrolToken {
+    /// Whether a device may still begin with it.
+    pub fn is_good(&self, now: DateTime<Utc>) -> bool {
+        self.uses_left > 0 && self.revoked_at.is_none() && now < self.expires
+    }
+}
+
+/// The model of a device that does not say which it is.
+pub const UNKNOWN_MODEL: &str = "unknown";
 
 /// Where an enrolment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +150,8 @@ pub enum EnrolmentState {
     Approved,
     /// An admin approved another request of the same serial.
     Superseded,
+    /// An admin turned it away.
+    Rejected,
 }
 
 /// How long a request waits to be approved; then the device was forgotten, and needs a new enrolment text.
@@ -126,6 +159,7 @@ const WAITS: TimeDelta = TimeDelta::days(7);
 
 /// What a device says of itself, kept as it said it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Description {
     /// The maker's unique id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,9 +182,9 @@ pub struct Enrolment {
     pub id: EnrolmentId,
     /// Token that it was made with.
     pub token: TokenId,
-    /// The token's; a device that says another is refused.
+    /// The token's; a device that says another is refused. Of a token for several, what the device says.
     pub serial: String,
-    /// The token's, likewise.
+    /// Likewise; [`UNKNOWN_MODEL`] if neither says one.
     pub model: String,
     /// SHA-256 of the public key that the device proved to hold.
     pub key: Sha256,
@@ -159,6 +193,9 @@ pub struct Enrolment {
     /// What the device said of itself.
     #[serde(default)]
     pub description: Description,
+    /// Where it called from, as the server saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     /// Short text that the device and the admin both see.
     pub code: String,
     /// Where it stands.
@@ -198,6 +235,8 @@ mod tests {
                 Assignment { assignee: "A. Jones".into(), from: at("2026-06-01T00:00:00Z") },
             ],
             profile: "default".into(),
+            site: None,
+            groups: BTreeSet::new(),
             approved_at: at("2026-03-01T00:00:00Z"),
         };
         assert_eq!(device.assignee_at(at("2026-05-31T23:59:59Z")), Some("J. Smith"));

@@ -11,12 +11,15 @@ mod device;
 mod device_clock;
 mod device_model;
 mod id;
+mod organisation;
 mod profile;
 mod rate;
 mod receipt;
 mod recording;
 mod report;
 mod request;
+#[cfg(feature = "openapi")]
+mod schema;
 mod session;
 mod span;
 
@@ -25,12 +28,15 @@ pub use checksum::{DamagedHashState, HashState, RunningHash, Sha256};
 pub use clock::{Clock, SettableClock, SystemClock};
 pub use complaint::Complaint;
 pub use coverage::{CameraCoverage, Counted, Covering, DayCoverage, Place, coverage};
-pub use device::{Assignment, Description, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState, UploadToken};
+pub use device::{
+    Assignment, Description, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState, UNKNOWN_MODEL, UploadToken,
+};
 pub use device_clock::{ClockSample, DeviceClock};
 pub use device_model::{
     Addressing, Band, Bounds, DeviceKind, DeviceModel, DeviceModels, Resolution, WifiRadio, WifiStandard,
 };
 pub use id::{CommandId, DeviceId, EnrolmentId, InvalidId, RecordingId, RequestId, StorageId, TokenId, UploadId};
+pub use organisation::{Account, ApiToken, Dock, InvalidMac, Mac, Role, Site, UnknownRole, bay, present_site};
 pub use profile::{
     Addresses, BuiltIn, DeviceProfile, Drift, Event, Led, Profile, ProfileName, Retention, Secret, Security, Settings,
     Sound, Suits, Trigger, Upload, Uploads, Video, WifiNetwork,

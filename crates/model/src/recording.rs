@@ -8,6 +8,7 @@ use crate::{DeviceClock, DeviceId, RecordingId, RequestId, Sha256, Span, UploadI
 
 /// Why a recording exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Something triggered it; always transferred.
@@ -117,6 +118,7 @@ impl Declared {
 
 /// A recording that is in the store: verified, receipted, under its final name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Recording {
     /// The device that made it.
     pub device: DeviceId,

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod desired;
+mod enrolment_code;
 mod enrolment_text;
 pub mod headers;
 pub mod limits;
@@ -19,6 +20,7 @@ pub use bodies::{
 pub use desired::{
     CommandState, Desired, DesiredCommand, DesiredRequest, Range, Reported, ReportedCommand, ReportedRequest,
 };
+pub use enrolment_code::{CodeSecret, EnrolmentCode, InvalidCode};
 pub use enrolment_text::{EnrolmentText, InvalidEnrolmentText};
 pub use metadata::{InvalidMetadata, Metadata};
 pub use problem::{Problem, ProblemType};

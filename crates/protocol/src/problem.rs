@@ -53,6 +53,10 @@ problem_types! {
     JoinedUpload = 403 "joined-upload" "The server joins this upload of its parts; it takes no bytes";
     /// The enrolment token is unknown, expired or used up.
     TokenRefused = 403 "token-refused" "The enrolment token is not valid";
+    /// An admin turned the device's request to be known down.
+    EnrolmentRejected = 403 "enrolment-rejected" "This device was turned away";
+    /// The account behind the token may not do this.
+    Forbidden = 403 "forbidden" "This account may not do that";
     /// The token was made for another serial or model.
     TokenForAnotherDevice = 403 "token-for-another-device" "The enrolment token was made for another device";
     /// Nothing at this path.

@@ -1,5 +1,6 @@
 //! What the journal is told: each a thing that happened, and needs no other file to be believed.
 
+mod people;
 mod profile;
 mod reports;
 mod requests;
@@ -11,6 +12,7 @@ use longshore_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use people::PeopleFact;
 pub use profile::ProfileFact;
 pub use reports::ReportFact;
 pub use requests::RequestFact;
@@ -108,6 +110,8 @@ pub enum Fact {
         /// Who did it.
         by: String,
     },
+    /// People decided something about accounts, places, or who and what belongs where.
+    People(PeopleFact),
     /// A device said what it holds; only what is new or changed.
     Declared {
         /// Which device.

@@ -1,13 +1,16 @@
 //! What happened to a device, for people: the facts about it, and of its recordings only what somebody has to look into.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use longshore_model::{CommandOp, Device, DeviceId, ProfileName, RecordingId, Sha256, TokenId};
+use longshore_model::{Assignment, CommandOp, Device, DeviceId, ProfileName, RecordingId, Sha256, TokenId};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Fact, ProfileFact, ReportFact};
+use crate::facts::{Fact, PeopleFact, ProfileFact, ReportFact};
 
 /// One thing that happened to a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Happened {
     /// When.
     pub at: DateTime<Utc>,
@@ -21,6 +24,7 @@ pub struct Happened {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
     /// An enrolment text was made for it.
@@ -71,7 +75,30 @@ pub enum What {
     /// It got another config profile.
     ProfileAssigned {
         /// Which.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         profile: ProfileName,
+    },
+    /// Its request to be known was turned away.
+    Rejected,
+    /// It was given to somebody else.
+    Assigned {
+        /// To whom.
+        assignee: String,
+        /// From when on.
+        from: DateTime<Utc>,
+    },
+    /// It got another home site, or other labels.
+    Set {
+        /// Its home site.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        site: Option<String>,
+        /// Its labels.
+        groups: BTreeSet<String>,
+    },
+    /// Another device took its place.
+    Replaced {
+        /// Serial of that one.
+        with: String,
     },
     /// Its new key was confirmed.
     Reenrolled {
@@ -81,11 +108,13 @@ pub enum What {
     /// It was told to do something.
     CommandGiven {
         /// What.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         op: CommandOp,
     },
     /// It did, or cannot do, what it was told to.
     CommandEnded {
         /// What it was.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         op: CommandOp,
         /// Whether it did it.
         done: bool,
@@ -95,19 +124,23 @@ pub enum What {
     },
 }
 
-/// Whose history a fact belongs to.
+/// Whom or what a fact is about.
 pub(crate) enum Subject<'a> {
     /// The device with this serial, which need not exist yet.
     Serial(&'a str),
     /// This device.
     Device(DeviceId),
+    /// No device, but an account, a place or a token of this name.
+    Other(String),
 }
 
 /// The line that `fact` is in the history of a device, if it is one.
 pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
     let line = match fact {
         Fact::TokenIssued { token, by } => {
-            (Subject::Serial(&token.serial), What::TokenIssued { expires: token.expires }, Some(by.as_str()))
+            // A text for several devices is in the history of none.
+            let serial = token.serial.as_deref()?;
+            (Subject::Serial(serial), What::TokenIssued { expires: token.expires }, Some(by.as_str()))
         }
         Fact::EnrolmentRequested { enrolment } => {
             (Subject::Serial(&enrolment.serial), What::Asked { code: enrolment.code.clone() }, None)
@@ -141,6 +174,7 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         Fact::Profile(ProfileFact::Assigned { device, profile, by }) => {
             (Subject::Device(*device), What::ProfileAssigned { profile: profile.clone() }, Some(by.as_str()))
         }
+        Fact::People(fact) => return of_people(fact),
         Fact::EnrolmentSuperseded { .. }
         | Fact::Declared { .. }
         | Fact::Expired { .. }
@@ -153,6 +187,24 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Session(_) => return None,
     };
     Some(line)
+}
+
+fn of_people(fact: &PeopleFact) -> Option<(Subject<'_>, What, Option<&str>)> {
+    let (subject, what, by) = match fact {
+        PeopleFact::EnrolmentRejected { serial, by, .. } => (Subject::Serial(serial), What::Rejected, by),
+        PeopleFact::DeviceAssigned { device, assignment, by } => {
+            let Assignment { assignee, from } = assignment.clone();
+            (Subject::Device(*device), What::Assigned { assignee, from }, by)
+        }
+        PeopleFact::DeviceSet { device, site, groups, by } => {
+            (Subject::Device(*device), What::Set { site: site.clone(), groups: groups.clone() }, by)
+        }
+        PeopleFact::DeviceReplaced { device, with, by } => {
+            (Subject::Device(*device), What::Replaced { with: with.clone() }, by)
+        }
+        _ => return None,
+    };
+    Some((subject, what, Some(by.as_str())))
 }
 
 fn assignee(device: &Device) -> Option<String> {

@@ -5,6 +5,7 @@
 //! and from there into the `index`, written by `catalogue` alone. Looking: `verify` and `rebuild`, on what `shelf` lists. All of
 //! the server's calls of the disk go through `files`.
 
+pub mod audit;
 pub mod catalogue;
 pub mod facts;
 mod fail_point;

@@ -23,10 +23,12 @@ fn token(n: u8) -> Fact {
     let token = EnrolToken {
         id: TokenId::from_bytes([n; 16]),
         secret_hash: Sha256::of(&[n]),
-        serial: format!("B-{n}"),
-        model: "BC4".into(),
+        serial: Some(format!("B-{n}")),
+        model: Some("BC4".into()),
+        typed: false,
         expires: "2026-11-22T15:00:00Z".parse().unwrap(),
         uses_left: 1,
+        revoked_at: None,
     };
     Fact::TokenIssued { token, by: "uid 0".into() }
 }

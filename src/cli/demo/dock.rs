@@ -118,7 +118,8 @@ impl Dock {
     /// Puts a camera in the next bay, and starts it.
     pub(super) fn put_in(&mut self, plan: &Plan, runtime: &Runtime) -> anyhow::Result<()> {
         let (serial, model) = (plan.serial.to_owned(), MODEL.to_owned());
-        let body = IssueBody { serial, model, valid_for_seconds: VALID_SECONDS };
+        let (serial, model) = (Some(serial), Some(model));
+        let body = IssueBody { serial, model, valid_for_seconds: Some(VALID_SECONDS), uses: None };
         let Issued { text, .. } = self.client()?.post(paths::TOKENS, &body)?;
         let server = text.parse::<EnrolmentText>()?.server;
         self.url = server.to_string();

@@ -99,8 +99,8 @@ impl FromRequest for Uploader {
     }
 }
 
-/// The checksum of a token for uploads, if one is shown (RFC 6750).
-fn bearer(request: &HttpRequest) -> Option<Sha256> {
+/// The checksum of a token, if one is shown (RFC 6750).
+pub(in crate::http) fn bearer(request: &HttpRequest) -> Option<Sha256> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| Sha256::of(token.trim().as_bytes()))
@@ -171,7 +171,7 @@ impl FromRequest for Stranger {
     }
 }
 
-fn server_of(request: &HttpRequest) -> Result<Data<Server>, Failure> {
+pub(in crate::http) fn server_of(request: &HttpRequest) -> Result<Data<Server>, Failure> {
     let server = request.app_data::<Data<Server>>().cloned();
     server.ok_or_else(|| Failure::new(ProblemType::Internal, StatusCode::INTERNAL_SERVER_ERROR.as_str()))
 }
@@ -180,13 +180,15 @@ fn key_of(request: &HttpRequest) -> Option<ClientKey> {
     request.conn_data::<Connection>()?.key.clone()
 }
 
-fn admit_stranger(request: &HttpRequest) -> Result<(), Failure> {
+/// Counts one more request of somebody who is not known.
+pub(in crate::http) fn admit_stranger(request: &HttpRequest) -> Result<(), Failure> {
     let Some(address) = request.conn_data::<Connection>().and_then(|connection| connection.address) else {
         return Ok(());
     };
     let server = server_of(request)?;
     server.strangers.admit(address, Instant::now()).map_err(|wait| {
-        let detail = format!("{} requests a minute without an enrolled key", limits::UNAUTHENTICATED_PER_MINUTE);
+        let detail =
+            format!("{} requests a minute without an enrolled key or a good token", limits::UNAUTHENTICATED_PER_MINUTE);
         Failure::new(ProblemType::TooMany, detail).retry_after(wait.as_secs() + 1)
     })
 }

@@ -5,13 +5,14 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use longshore_actors::{Claim, ClaimRefused};
-use longshore_model::{BASE64URL, Description, Enrolment, EnrolmentId, EnrolmentState};
+use longshore_model::{BASE64URL, Description, Enrolment, EnrolmentId, EnrolmentState, Sha256, TokenId};
 use longshore_protocol::{
-    Approval, EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, EnrolmentText, ProblemType, headers,
-    limits,
+    Approval, CodeSecret, EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, EnrolmentText,
+    ProblemType, headers, limits,
 };
 
 use super::super::Server;
+use super::super::connection::Connection;
 use super::super::error::Failure;
 use super::super::json;
 use super::{Stranger, prefer};
@@ -27,14 +28,14 @@ pub(crate) async fn request(
 ) -> Result<HttpResponse, Failure> {
     let key = own_key(key)?;
     let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (token, secret) = authorization
-        .and_then(|value| value.strip_prefix(headers::ENROL_SCHEME)?.strip_prefix(' '))
-        .and_then(|credentials| EnrolmentText::parse_credentials(credentials.trim()))
-        .ok_or_else(|| {
-            let detail =
-                format!("Authorization: {} <token-id>.<secret>, from the enrolment text", headers::ENROL_SCHEME);
-            Failure::new(ProblemType::Unauthenticated, detail)
-        })?;
+    let credentials = authorization.and_then(|value| value.strip_prefix(headers::ENROL_SCHEME)?.strip_prefix(' '));
+    let (token, secret_hash) = credentials.and_then(|credentials| token(credentials.trim())).ok_or_else(|| {
+        let detail = format!(
+            "Authorization: {} <token-id>.<secret>, from the enrolment text, or the last 12 letters of a code",
+            headers::ENROL_SCHEME
+        );
+        Failure::new(ProblemType::Unauthenticated, detail)
+    })?;
     let body: EnrolmentRequest = json::read(&request, payload).await?;
     let EnrolmentDevice { uid, model, serial, firmware, macs, bay_mac } = body.device;
     let names = [&uid, &model, &serial, &firmware, &bay_mac].into_iter().flatten().chain(&macs);
@@ -50,7 +51,8 @@ pub(crate) async fn request(
     }
     let description = Description { uid, firmware, macs, bay_mac };
     let spki = BASE64URL.encode(&key.spki);
-    let claim = Claim { token, secret, serial, model, description, key: key.sha256, spki };
+    let address = request.conn_data::<Connection>().and_then(|connection| connection.address);
+    let claim = Claim { token, secret_hash, serial, model, description, address, key: key.sha256, spki };
     let enrolment = server.engine.request_enrolment(claim).await?;
     Ok(HttpResponse::Accepted().json(answer(&server, enrolment)?))
 }
@@ -84,6 +86,15 @@ pub(crate) async fn wait(
     Ok(HttpResponse::Ok().json(answer(&server, enrolment)?))
 }
 
+/// Which token is meant, and the checksum of the secret that is shown for it. A code has no id: its device is looked up.
+fn token(credentials: &str) -> Option<(Option<TokenId>, Sha256)> {
+    if let Ok(secret) = credentials.parse::<CodeSecret>() {
+        return Some((None, Sha256::of(secret.to_string().as_bytes())));
+    }
+    let (token, secret) = EnrolmentText::parse_credentials(credentials)?;
+    Some((Some(token), Sha256::of(&secret)))
+}
+
 fn own_key(key: Option<ClientKey>) -> Result<ClientKey, Failure> {
     let key = key.ok_or_else(|| {
         let detail = "connect with a self-signed client certificate of the device's own key";
@@ -105,6 +116,7 @@ fn answer(server: &Server, enrolment: Enrolment) -> Result<EnrolmentAnswer, Fail
             EnrolmentStatus::Approved(Approval { device, certificate, server })
         }
         _ if waits => EnrolmentStatus::Pending,
+        (EnrolmentState::Rejected, _) => return Err(ClaimRefused::Rejected.into()),
         _ => return Err(ClaimRefused::Lapsed.into()),
     };
     Ok(EnrolmentAnswer { id, code, serial, model, status })

@@ -7,8 +7,9 @@ use longshore_model::DeviceId;
 use super::super::Server;
 use super::super::error::Failure;
 
-/// `GET /actors`: parents before their children; devices by the names that people know.
-pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<ActorStatus>>, Failure> {
+/// The parts of the running server, parents before their children; devices by the names that people know.
+#[utoipa::path(get, path = "/api/v1/actors", responses((status = 200, body = [ActorStatus])))]
+pub(super) async fn list(server: Data<Server>) -> Result<Json<Vec<ActorStatus>>, Failure> {
     let mut actors = server.engine.actors();
     let index = server.engine.catalogue().index().clone();
     let devices = web::block(move || index.devices()).await??;

@@ -19,7 +19,8 @@ pub(crate) struct CommandBody {
     pub(crate) op: CommandOp,
 }
 
-/// `POST /commands`: what waits already is not told twice.
+/// Tells a device to do something once; what waits already is not told twice.
+#[utoipa::path(post, path = "/api/v1/commands", responses((status = 200, description = "the command")))]
 pub(crate) async fn give(
     server: Data<Server>,
     request: HttpRequest,

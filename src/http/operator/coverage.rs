@@ -30,7 +30,9 @@ pub(crate) struct DeviceCoverage {
     pub(crate) undated: Counted,
 }
 
-/// `GET /coverage?serial=`, `&day=`.
+/// What a device recorded, and where that is.
+#[utoipa::path(get, path = "/api/v1/coverage", params(("serial" = String, Query), ("day" = Option<String>, Query)),
+    responses((status = 200, description = "by day")))]
 pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceCoverage>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let covered = web::block(move || {

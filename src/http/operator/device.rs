@@ -7,19 +7,22 @@ use longshore_store::history::Happened;
 use longshore_store::incoming::Unfinished;
 use longshore_store::index::Index;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::Server;
 use super::super::error::Failure;
 use super::DeviceRow;
 
 /// Which device; in the query, since a serial may hold anything.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Which {
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Its serial.
     pub(super) serial: String,
 }
 
 /// A device, with all that is known of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeviceDetail {
     #[serde(flatten)]
     pub(crate) row: DeviceRow,
@@ -30,6 +33,7 @@ pub(crate) struct DeviceDetail {
     /// Version of its config profile.
     pub(crate) profile_version: u32,
     /// How far it is from that.
+    #[schema(value_type = Object)]
     pub(crate) drift: Drift,
     /// Tokens with which standard clients upload in its name.
     pub(crate) upload_tokens: Vec<UploadTokenRow>,
@@ -41,14 +45,14 @@ pub(crate) struct DeviceDetail {
 }
 
 /// A token for uploads, without its secret.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct UploadTokenRow {
     pub(crate) id: TokenId,
     pub(crate) issued_at: DateTime<Utc>,
 }
 
 /// What became of its recordings.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Counts {
     /// What it said that it holds, or held.
     pub(crate) declared: u64,
@@ -63,7 +67,7 @@ pub(crate) struct Counts {
 }
 
 /// A transfer on its way.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct UnfinishedRow {
     pub(crate) upload: UploadId,
     /// Which recording it brings; of a part, that is not known yet.
@@ -77,8 +81,9 @@ pub(crate) struct UnfinishedRow {
     pub(crate) since: DateTime<Utc>,
 }
 
-/// `GET /device?serial=`
-pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceDetail>, Failure> {
+/// All that is known of a device.
+#[utoipa::path(get, path = "/api/v1/device", params(Which), responses((status = 200, body = DeviceDetail)))]
+pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceDetail>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let (device, recordings) = web::block(move || {
         let device = find(&index, &which.serial)?;
@@ -114,8 +119,9 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
     }))
 }
 
-/// `GET /device-history?serial=`: oldest first; also of a device that has only been given an enrolment text.
-pub(crate) async fn history(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Happened>>, Failure> {
+/// What happened to a device, oldest first; also to one that has only been given an enrolment text.
+#[utoipa::path(get, path = "/api/v1/device-history", params(Which), responses((status = 200, body = [Happened])))]
+pub(super) async fn history(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Happened>>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let (serial, lines) = web::block(move || {
         let lines = index.history(&which.serial)?;

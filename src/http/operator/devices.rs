@@ -1,81 +1,28 @@
-use std::time::Duration;
+//! Devices, and those that wait to be one.
 
-use actix_web::web::{self, Data, Json, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use std::collections::BTreeSet;
+
+use actix_web::web::{self, Data, Json};
 use chrono::{DateTime, Utc};
-use longshore_actors::{Approval, ApprovalOf, Change};
 use longshore_model::{Description, Device, DeviceModels, DeviceState, Enrolment};
-use longshore_protocol::{EnrolmentText, ProblemType, limits};
+use longshore_protocol::limits;
+use longshore_store::index::{Index, IndexError};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::Server;
 use super::super::error::Failure;
-use super::super::json;
-use super::by;
-
-/// Longest life of an enrolment token: a text on a desk should not stay a key for months.
-const MAX_VALID: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// Ask for an enrolment token.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct IssueBody {
-    pub(crate) serial: String,
-    pub(crate) model: String,
-    pub(crate) valid_for_seconds: u64,
-}
-
-/// A token; the text is told once, here. Not `Debug`: it holds a secret.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Issued {
-    pub(crate) text: String,
-    pub(crate) serial: String,
-    pub(crate) model: String,
-    pub(crate) expires: DateTime<Utc>,
-}
-
-/// Complete a set-up.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ApproveBody {
-    pub(crate) serial: String,
-    #[serde(default)]
-    pub(crate) code: Option<String>,
-    #[serde(flatten)]
-    pub(crate) of: ApproveOf,
-}
-
-/// What is approved.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "of", rename_all = "snake_case")]
-pub(crate) enum ApproveOf {
-    NewDevice { assignee: String, profile: String },
-    KnownDevice,
-}
-
-/// Suspend, activate or retire a device.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct StandingBody {
-    pub(crate) serial: String,
-    pub(crate) change: StandingChange,
-}
-
-/// What is wanted of it.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum StandingChange {
-    Suspend,
-    Activate,
-    Retire,
-}
+use super::places::Places;
 
 /// A device, or one that waits to be.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeviceRow {
     pub(crate) serial: String,
     pub(crate) model: String,
-    /// Nothing is known of this model, so it is taken as any other.
+    /// Nothing is known of such a model: what it can do, its device has to show.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unknown_model: bool,
-    /// `pending`, `approved`, `active`, `suspended` or `retired`.
+    /// `pending`, `approved`, `active`, `suspended`, `replaced` or `retired`.
     pub(crate) state: String,
     /// It waits, and a device with its serial is enrolled already: is it the same one, with a new key?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -90,26 +37,37 @@ pub(crate) struct DeviceRow {
     pub(crate) assignee: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) profile: Option<String>,
+    /// Its home site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) site: Option<String>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) groups: BTreeSet<String>,
+    /// The site that it called from, while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<String>,
+    /// The dock and the bay that it called from, while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bay: Option<String>,
     /// When it asked, or was approved.
     pub(crate) since: DateTime<Utc>,
 }
 
-impl From<Enrolment> for DeviceRow {
-    fn from(enrolment: Enrolment) -> Self {
-        let Enrolment { serial, model, code, description, requested_at, .. } = enrolment;
-        let state = "pending".to_owned();
-        let (code, description) = (Some(code), Some(description));
+impl DeviceRow {
+    fn waiting(enrolment: Enrolment, places: &Places, devices: &[Device]) -> Self {
+        let Enrolment { serial, model, code, description, address, requested_at, .. } = enrolment;
+        let is_this = |device: &Device| device.serial == serial && device.state != DeviceState::Retired;
         Self {
+            re_enrols: devices.iter().any(is_this),
+            state: "pending".to_owned(),
+            at: places.site(address),
+            bay: places.bay(description.bay_mac.as_deref()),
+            code: Some(code),
+            description: Some(description),
+            since: requested_at,
             serial,
             model,
-            unknown_model: false,
-            state,
-            re_enrols: false,
-            code,
-            description,
-            assignee: None,
-            profile: None,
-            since: requested_at,
+            ..Self::default()
         }
     }
 }
@@ -120,13 +78,12 @@ impl From<Device> for DeviceRow {
             assignee: device.assignments.last().map(|last| last.assignee.clone()),
             serial: device.serial,
             model: device.model,
-            unknown_model: false,
             state: device.state.as_str().to_owned(),
-            re_enrols: false,
-            code: None,
-            description: None,
             profile: Some(device.profile),
+            site: device.site,
+            groups: device.groups,
             since: device.approved_at,
+            ..Self::default()
         }
     }
 }
@@ -138,78 +95,24 @@ impl DeviceRow {
     }
 }
 
-/// `GET /devices`: those that wait first.
-pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, Failure> {
+/// The devices that wait, in the order in which they asked.
+pub(super) fn waiting(index: &Index, now: DateTime<Utc>) -> Result<Vec<DeviceRow>, IndexError> {
+    let (places, devices) = (Places::read(index)?, index.devices()?);
+    let waiting = index.enrolments()?.into_iter().filter(|enrolment| enrolment.waits(now));
+    Ok(waiting.map(|enrolment| DeviceRow::waiting(enrolment, &places, &devices)).collect())
+}
+
+/// All devices; those that wait to be one first.
+#[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = [DeviceRow])))]
+pub(super) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, Failure> {
     let (index, now) = (server.engine.catalogue().index().clone(), server.clock.now());
     let read = web::block(move || {
-        let waiting = index.enrolments()?.into_iter().filter(|enrolment| enrolment.waits(now));
-        let devices = index.devices()?;
-        let known =
-            |serial: &str| devices.iter().any(|device| device.serial == serial && device.state != DeviceState::Retired);
-        let mut rows: Vec<DeviceRow> = waiting
-            .map(|waiting| DeviceRow { re_enrols: known(&waiting.serial), ..DeviceRow::from(waiting) })
-            .collect();
-        rows.extend(devices.into_iter().map(DeviceRow::from));
+        let mut rows = waiting(&index, now)?;
+        rows.extend(index.devices()?.into_iter().map(DeviceRow::from));
         Ok::<_, Failure>(rows)
     });
     let rows = read.await??.into_iter().map(|row| row.flagged(server.engine.models()));
     Ok(Json(rows.collect()))
-}
-
-/// `POST /enrolment-tokens`.
-pub(crate) async fn issue(
-    server: Data<Server>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<HttpResponse, Failure> {
-    let IssueBody { serial, model, valid_for_seconds } = json::read(&request, payload).await?;
-    let (serial, model) = (name("serial", &serial)?, name("model", &model)?);
-    let valid_for = Duration::from_secs(valid_for_seconds);
-    if valid_for.is_zero() || valid_for > MAX_VALID {
-        return Err(Failure::malformed("an enrolment token is valid for 1 second to 30 days"));
-    }
-    let issued = server.engine.issue_token(serial.clone(), model.clone(), valid_for, by(&request)).await?;
-    let url = server.url();
-    let text = EnrolmentText {
-        server: url.parse().map_err(|_| Failure::new(ProblemType::Internal, "the server's URL cannot be read"))?,
-        token: issued.token.id,
-        secret: issued.secret,
-        pin: server.identity.pin,
-    };
-    let issued = Issued { text: text.to_string(), serial, model, expires: issued.token.expires };
-    Ok(HttpResponse::Created().json(issued))
-}
-
-/// `POST /approvals`.
-pub(crate) async fn approve(
-    server: Data<Server>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<Json<DeviceRow>, Failure> {
-    let ApproveBody { serial, code, of } = json::read(&request, payload).await?;
-    let of = match of {
-        ApproveOf::NewDevice { assignee, profile } => {
-            ApprovalOf::NewDevice { assignee: name("assignee", &assignee)?, profile: name("profile", &profile)? }
-        }
-        ApproveOf::KnownDevice => ApprovalOf::KnownDevice,
-    };
-    let approval = Approval { serial: name("serial", &serial)?, code, of, by: by(&request) };
-    Ok(Json(server.engine.approve(approval).await?.into()))
-}
-
-/// `POST /standings`: suspend, activate or retire.
-pub(crate) async fn change(
-    server: Data<Server>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<Json<DeviceRow>, Failure> {
-    let StandingBody { serial, change } = json::read(&request, payload).await?;
-    let change = match change {
-        StandingChange::Suspend => Change::Suspend,
-        StandingChange::Activate => Change::Activate,
-        StandingChange::Retire => Change::Retire,
-    };
-    Ok(Json(server.engine.change(name("serial", &serial)?, change, by(&request)).await?.into()))
 }
 
 pub(super) fn name(what: &str, name: &str) -> Result<String, Failure> {

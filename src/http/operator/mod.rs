@@ -1,36 +1,75 @@
-//! The JSON API of people and programs, below `/api/v1`.
+//! The JSON API of people and programs, below `/api/v1`: on the port with an API token, and on the local socket.
 
+mod access;
+mod accounts;
 mod actors;
+mod approvals;
+mod audit;
 mod commands;
 mod coverage;
 mod device;
 mod devices;
+mod endpoints;
+mod enrolment_tokens;
+mod logins;
 mod models;
+mod openapi;
+mod places;
 mod profiles;
+mod qr;
 mod recordings;
 mod requests;
 mod sessions;
+mod sites;
 mod upload_tokens;
+mod waiting;
 
-use actix_web::HttpRequest;
-use actix_web::web::{ServiceConfig, get, post, resource};
-
-use super::connection::LocalPeer;
-use super::error::only;
+use access::by;
+pub(crate) use accounts::{
+    AccountRow, ChangeAccountBody, IssueApiTokenBody, IssuedApiToken, NewAccountBody, PasswordBody,
+};
+pub(crate) use approvals::{ApproveBody, ApproveOf, AssignBody, DeviceBody, RejectBody, StandingBody, StandingChange};
 pub(crate) use commands::CommandBody;
 pub(crate) use coverage::DeviceCoverage;
 pub(crate) use device::{Counts, DeviceDetail};
-pub(crate) use devices::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, StandingBody, StandingChange};
+pub(crate) use devices::DeviceRow;
+pub(crate) use endpoints::routes;
+pub(crate) use enrolment_tokens::{IssueBody, IssueCodeBody, Issued, IssuedCode, TokenRow};
+pub(crate) use logins::{Guesses, LoginBody, WhoAmI};
 pub(crate) use profiles::{
     AppliedProfile, ApplyProfileBody, AssignProfileBody, AssignedProfile, ProfileRow, schema_of_settings,
 };
+pub(crate) use qr::terminal;
 pub(crate) use recordings::RecordingRow;
 pub(crate) use requests::RequestBody;
 pub(crate) use sessions::SessionRow;
 pub(crate) use upload_tokens::{IssueUploadTokenBody, IssuedUploadToken, Keyless, RevokeUploadTokenBody};
+pub(crate) use waiting::places as streams;
 
 /// Paths, for the server and for the command line.
 pub(crate) mod paths {
+    /// Who the token belongs to, and which version answers.
+    pub(crate) const WHOAMI: &str = "/api/v1/whoami";
+    /// A token for a name and a password; giving the token back.
+    pub(crate) const LOGINS: &str = "/api/v1/logins";
+    /// Accounts.
+    pub(crate) const ACCOUNTS: &str = "/api/v1/accounts";
+    /// One account; `?name=`.
+    pub(crate) const ACCOUNT: &str = "/api/v1/account";
+    /// Setting a password.
+    pub(crate) const PASSWORDS: &str = "/api/v1/passwords";
+    /// Tokens for this API.
+    pub(crate) const API_TOKENS: &str = "/api/v1/api-tokens";
+    /// One of them; `?account=&id=`.
+    pub(crate) const API_TOKEN: &str = "/api/v1/api-token";
+    /// Sites.
+    pub(crate) const SITES: &str = "/api/v1/sites";
+    /// One site; `?name=`.
+    pub(crate) const SITE: &str = "/api/v1/site";
+    /// Docks.
+    pub(crate) const DOCKS: &str = "/api/v1/docks";
+    /// One dock; `?name=`.
+    pub(crate) const DOCK: &str = "/api/v1/dock";
     /// Devices, and those that wait to be one.
     pub(crate) const DEVICES: &str = "/api/v1/devices";
     /// One device; `?serial=`.
@@ -39,12 +78,22 @@ pub(crate) mod paths {
     pub(crate) const DEVICE_HISTORY: &str = "/api/v1/device-history";
     /// Enrolment tokens.
     pub(crate) const TOKENS: &str = "/api/v1/enrolment-tokens";
+    /// One of them; `?id=`.
+    pub(crate) const TOKEN: &str = "/api/v1/enrolment-token";
+    /// Codes that are typed instead of scanned.
+    pub(crate) const CODES: &str = "/api/v1/enrolment-codes";
+    /// The devices that wait, as a stream.
+    pub(crate) const WAITING: &str = "/api/v1/enrolments/events";
     /// Tokens for uploads.
     pub(crate) const UPLOAD_TOKENS: &str = "/api/v1/upload-tokens";
     /// Making one of them worthless.
     pub(crate) const UPLOAD_TOKEN_REVOCATIONS: &str = "/api/v1/upload-token-revocations";
     /// Completing a set-up.
     pub(crate) const APPROVALS: &str = "/api/v1/approvals";
+    /// Turning a device away.
+    pub(crate) const REJECTIONS: &str = "/api/v1/rejections";
+    /// Giving a device to somebody else.
+    pub(crate) const ASSIGNMENTS: &str = "/api/v1/assignments";
     /// Suspending, activating and retiring a device.
     pub(crate) const STANDINGS: &str = "/api/v1/standings";
     /// How the server's parts are.
@@ -55,6 +104,10 @@ pub(crate) mod paths {
     pub(crate) const REQUESTS: &str = "/api/v1/requests";
     /// What is stored.
     pub(crate) const RECORDINGS: &str = "/api/v1/recordings";
+    /// One of them.
+    pub(crate) const REQUEST: &str = "/api/v1/requests/{id}";
+    /// Giving one up.
+    pub(crate) const REQUEST_CANCEL: &str = "/api/v1/requests/{id}/cancel";
     /// What is known of models of devices.
     pub(crate) const MODELS: &str = "/api/v1/models";
     /// Config profiles.
@@ -73,60 +126,8 @@ pub(crate) mod paths {
     pub(crate) const DEVICE_SESSIONS: &str = "/api/v1/device-sessions";
     /// What a device recorded, and where that is; `?serial=`, `&day=`.
     pub(crate) const COVERAGE: &str = "/api/v1/coverage";
-}
-
-/// All of it.
-pub(crate) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(resource(paths::ACTORS).route(get().to(actors::list)).default_service(only("GET")))
-        .service(resource(paths::DEVICES).route(get().to(devices::list)).default_service(only("GET")))
-        .service(resource(paths::DEVICE).route(get().to(device::show)).default_service(only("GET")))
-        .service(resource(paths::DEVICE_HISTORY).route(get().to(device::history)).default_service(only("GET")))
-        .service(resource(paths::TOKENS).route(post().to(devices::issue)).default_service(only("POST")))
-        .service(resource(paths::UPLOAD_TOKENS).route(post().to(upload_tokens::issue)).default_service(only("POST")))
-        .service(
-            resource(paths::UPLOAD_TOKEN_REVOCATIONS)
-                .route(post().to(upload_tokens::revoke))
-                .default_service(only("POST")),
-        )
-        .service(resource(paths::APPROVALS).route(post().to(devices::approve)).default_service(only("POST")))
-        .service(resource(paths::STANDINGS).route(post().to(devices::change)).default_service(only("POST")))
-        .service(resource(paths::COMMANDS).route(post().to(commands::give)).default_service(only("POST")))
-        .service(
-            resource(paths::REQUESTS)
-                .route(get().to(requests::list))
-                .route(post().to(requests::add))
-                .default_service(only("GET, POST")),
-        )
-        .service(
-            resource(format!("{}/{{id}}", paths::REQUESTS))
-                .route(get().to(requests::show))
-                .default_service(only("GET")),
-        )
-        .service(
-            resource(format!("{}/{{id}}/cancel", paths::REQUESTS))
-                .route(post().to(requests::cancel))
-                .default_service(only("POST")),
-        )
-        .service(resource(paths::RECORDINGS).route(get().to(recordings::list)).default_service(only("GET")))
-        .service(resource(paths::MODELS).route(get().to(models::list)).default_service(only("GET")))
-        .service(
-            resource(paths::PROFILES)
-                .route(get().to(profiles::list))
-                .route(post().to(profiles::apply))
-                .default_service(only("GET, POST")),
-        )
-        .service(resource(paths::PROFILE_SCHEMA).route(get().to(profiles::schema)).default_service(only("GET")))
-        .service(resource(paths::PROFILE).route(get().to(profiles::show)).default_service(only("GET")))
-        .service(resource(paths::PROFILE_VERSIONS).route(get().to(profiles::versions)).default_service(only("GET")))
-        .service(resource(paths::PROFILE_ASSIGNMENTS).route(post().to(profiles::assign)).default_service(only("POST")))
-        .service(resource(paths::SESSIONS).route(get().to(sessions::list)).default_service(only("GET")))
-        .service(resource(paths::DEVICE_SESSIONS).route(get().to(sessions::of_device)).default_service(only("GET")))
-        .service(resource(paths::COVERAGE).route(get().to(coverage::show)).default_service(only("GET")));
-}
-
-/// Who did it, for the audit log.
-fn by(request: &HttpRequest) -> String {
-    let uid = request.conn_data::<LocalPeer>().and_then(|peer| peer.uid);
-    uid.map_or_else(|| "local".to_owned(), |uid| format!("uid {uid}"))
+    /// What people did; `?before=&count=`.
+    pub(crate) const AUDIT: &str = "/api/v1/audit";
+    /// This API, for programs (OpenAPI 3.1).
+    pub(crate) const OPENAPI: &str = "/api/v1/openapi.json";
 }

@@ -3,7 +3,8 @@ use longshore_model::DeviceModels;
 
 use super::super::Server;
 
-/// `GET /models`: what is known of models of devices, by name.
+/// What is known of models of devices, by name.
+#[utoipa::path(get, path = "/api/v1/models", responses((status = 200, description = "the models")))]
 pub(crate) async fn list(server: Data<Server>) -> Json<DeviceModels> {
     Json(server.engine.models().clone())
 }

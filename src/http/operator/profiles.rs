@@ -74,12 +74,14 @@ pub(crate) fn schema_of_settings() -> Schema {
     schema_for!(Settings)
 }
 
-/// `GET /profiles/schema`.
+/// The JSON Schema of what a profile sets.
+#[utoipa::path(get, path = "/api/v1/profiles/schema", responses((status = 200, description = "JSON Schema")))]
 pub(crate) async fn schema() -> Json<Schema> {
     Json(schema_of_settings())
 }
 
-/// `GET /profiles`: the newest version of each, by name.
+/// The newest version of each config profile, by name.
+#[utoipa::path(get, path = "/api/v1/profiles", responses((status = 200, description = "profiles")))]
 pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<ProfileRow>>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let rows = web::block(move || {
@@ -91,7 +93,9 @@ pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<ProfileRow>>, 
     Ok(Json(rows.await??))
 }
 
-/// `GET /profile?name=`, `&version=`.
+/// One version of a config profile; without a number the newest.
+#[utoipa::path(get, path = "/api/v1/profile", params(("name" = String, Query), ("version" = Option<u32>, Query)),
+    responses((status = 200, description = "the profile")))]
 pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Profile>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let profile = web::block(move || {
@@ -105,7 +109,9 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
     Ok(Json(profile.await??.masked()))
 }
 
-/// `GET /profile-versions?name=`: oldest first.
+/// All versions of a config profile, oldest first.
+#[utoipa::path(get, path = "/api/v1/profile-versions", params(("name" = String, Query)),
+    responses((status = 200, description = "versions")))]
 pub(crate) async fn versions(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Profile>>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let versions = web::block(move || {
@@ -122,7 +128,8 @@ fn nothing(name: &str, version: Option<u32>) -> Failure {
     Failure::new(ProblemType::NotFound, detail)
 }
 
-/// `POST /profiles`: makes a profile, or a new version of one.
+/// Makes a config profile, or a new version of one.
+#[utoipa::path(post, path = "/api/v1/profiles", responses((status = 200, description = "the profile")))]
 pub(crate) async fn apply(
     server: Data<Server>,
     request: HttpRequest,
@@ -137,7 +144,8 @@ pub(crate) async fn apply(
     Ok(answer.json(AppliedProfile { profile: profile.masked(), is_new, devices, warnings }))
 }
 
-/// `POST /profile-assignments`: gives a device another profile.
+/// Gives a device another config profile.
+#[utoipa::path(post, path = "/api/v1/profile-assignments", responses((status = 200, description = "the device")))]
 pub(crate) async fn assign(
     server: Data<Server>,
     request: HttpRequest,

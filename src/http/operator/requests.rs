@@ -45,7 +45,8 @@ pub(crate) struct RequestBody {
     pub(crate) key: Option<String>,
 }
 
-/// `POST /requests`: 201, or 200 if it was there before.
+/// Asks for footage: 201, or 200 if it was asked for before.
+#[utoipa::path(post, path = "/api/v1/requests", responses((status = 201, description = "the request")))]
 pub(crate) async fn add(server: Data<Server>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Failure> {
     let body: RequestBody = json::read(&request, payload).await?;
     let RequestBody { devices, cameras, from, to, priority, note, expires, key } = body;
@@ -76,17 +77,22 @@ pub(crate) async fn add(server: Data<Server>, request: HttpRequest, payload: Pay
     Ok(if added.is_new { HttpResponse::Created().json(view) } else { HttpResponse::Ok().json(view) })
 }
 
-/// `GET /requests`: the newest first.
+/// What was asked for, the newest first.
+#[utoipa::path(get, path = "/api/v1/requests", responses((status = 200, description = "requests")))]
 pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<RequestView>>, Failure> {
     Ok(Json(server.engine.newest_requests(LISTED).await?))
 }
 
-/// `GET /requests/{id}`.
+/// One request for footage.
+#[utoipa::path(get, path = "/api/v1/requests/{id}", params(("id" = String, Path)),
+    responses((status = 200, description = "the request")))]
 pub(crate) async fn show(server: Data<Server>, id: Path<String>) -> Result<Json<RequestView>, Failure> {
     Ok(Json(view(&server, parse(&id)?).await?))
 }
 
-/// `POST /requests/{id}/cancel`.
+/// Gives a request for footage up.
+#[utoipa::path(post, path = "/api/v1/requests/{id}/cancel", params(("id" = String, Path)),
+    responses((status = 200, description = "the request")))]
 pub(crate) async fn cancel(
     server: Data<Server>,
     id: Path<String>,

@@ -24,7 +24,8 @@ pub(crate) struct SessionRow {
     pub(crate) session: Session,
 }
 
-/// `GET /sessions`: the devices that are connected, the one that came first first.
+/// The devices that are connected, the one that came first first.
+#[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, description = "sessions")))]
 pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<SessionRow>>, Failure> {
     let connected = server.engine.presence().sessions();
     let index = server.engine.catalogue().index().clone();
@@ -43,7 +44,9 @@ pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<SessionRow>>, 
     Ok(Json(rows.await??))
 }
 
-/// `GET /device-sessions?serial=`: the newest first; the first is open if the device is connected.
+/// When a device was connected, the newest first; the first is open if it is connected.
+#[utoipa::path(get, path = "/api/v1/device-sessions", params(("serial" = String, Query)),
+    responses((status = 200, description = "sessions")))]
 pub(crate) async fn of_device(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Session>>, Failure> {
     let (connected, now) = (server.engine.presence().sessions(), server.now());
     let index = server.engine.catalogue().index().clone();

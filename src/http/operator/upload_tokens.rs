@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use longshore_actors::KeylessDevice;
 use longshore_model::TokenId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::Server;
 use super::super::error::Failure;
@@ -14,7 +15,7 @@ use super::devices::name;
 use super::{DeviceRow, by};
 
 /// Asks for a token.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IssueUploadTokenBody {
     pub(crate) serial: String,
@@ -24,7 +25,7 @@ pub(crate) struct IssueUploadTokenBody {
 }
 
 /// A device that is to be made known without a key.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Keyless {
     pub(crate) model: String,
@@ -32,7 +33,7 @@ pub(crate) struct Keyless {
 }
 
 /// A token; this is the only time that it is told.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct IssuedUploadToken {
     pub(crate) id: TokenId,
     pub(crate) token: String,
@@ -43,15 +44,17 @@ pub(crate) struct IssuedUploadToken {
 }
 
 /// Which token is to be worthless.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RevokeUploadTokenBody {
     pub(crate) serial: String,
     pub(crate) token: TokenId,
 }
 
-/// `POST /upload-tokens`.
-pub(crate) async fn issue(
+/// Makes a token with which standard clients upload in a device's name.
+#[utoipa::path(post, path = "/api/v1/upload-tokens", request_body = IssueUploadTokenBody,
+    responses((status = 201, body = IssuedUploadToken)))]
+pub(super) async fn issue(
     server: Data<Server>,
     request: HttpRequest,
     payload: Payload,
@@ -67,8 +70,10 @@ pub(crate) async fn issue(
     Ok(HttpResponse::Created().json(IssuedUploadToken { id, token: issued.text, serial, issued_at, url }))
 }
 
-/// `POST /upload-token-revocations`.
-pub(crate) async fn revoke(
+/// Makes a token for uploads worthless.
+#[utoipa::path(post, path = "/api/v1/upload-token-revocations", request_body = RevokeUploadTokenBody,
+    responses((status = 200, body = DeviceRow)))]
+pub(super) async fn revoke(
     server: Data<Server>,
     request: HttpRequest,
     payload: Payload,

@@ -22,6 +22,8 @@ fn device(n: u8) -> Device {
         upload_tokens: Vec::new(),
         assignments: Vec::new(),
         profile: "default".into(),
+        site: None,
+        groups: std::collections::BTreeSet::new(),
         approved_at: now(),
     }
 }

@@ -13,6 +13,7 @@ use super::tables::{Table, Tables};
 use super::{
     APPLIED, DeclaredRow, Index, IndexError, history_prefix, read, read_manifest, recording_key, revision_key,
 };
+use crate::audit::{self, Audited};
 use crate::facts::{Entry, Fact};
 use crate::history::{self, Happened, Subject};
 use crate::journal::{JournalError, Mark};
@@ -50,20 +51,32 @@ impl Rows {
     fn apply(&self, entry: &Entry) -> Applied<()> {
         self.apply_fact(entry)?;
         // After its rows: the first line about a device by its id comes when the device is there.
-        let Some((subject, what, by)) = history::line(&entry.fact) else { return Ok(()) };
-        let serial = match subject {
-            Subject::Serial(serial) => serial.to_owned(),
-            Subject::Device(id) => match get::<Device>(&self.tables[Table::Devices], id.as_bytes())? {
-                Some(device) => device.serial,
-                None => return Ok(()),
-            },
-        };
-        let happened = Happened { at: entry.at, what, by: by.map(str::to_owned) };
-        put(
-            &self.tables[Table::History],
-            &[history_prefix(&serial).as_slice(), &entry.seq.to_be_bytes()].concat(),
-            &happened,
-        )
+        if let Some((subject, what, by)) = history::line(&entry.fact)
+            && let Some(serial) = self.name_of(subject)?
+        {
+            let happened = Happened { at: entry.at, what, by: by.map(str::to_owned) };
+            let key = [history_prefix(&serial).as_slice(), &entry.seq.to_be_bytes()].concat();
+            put(&self.tables[Table::History], &key, &happened)?;
+        }
+        if let Some((did, subject, by)) = audit::line(&entry.fact)
+            && let Some(about) = self.name_of(subject)?
+        {
+            let (did, by) = (did.to_owned(), by.to_owned());
+            let audited = Audited { seq: entry.seq, at: entry.at, by, did, about };
+            put(&self.tables[Table::Audit], &entry.seq.to_be_bytes(), &audited)?;
+        }
+        Ok(())
+    }
+
+    /// A device's serial, or what else is named; `None` for a device that nobody knows.
+    fn name_of(&self, subject: Subject<'_>) -> Applied<Option<String>> {
+        Ok(match subject {
+            Subject::Serial(serial) => Some(serial.to_owned()),
+            Subject::Device(id) => {
+                get::<Device>(&self.tables[Table::Devices], id.as_bytes())?.map(|device| device.serial)
+            }
+            Subject::Other(name) => Some(name),
+        })
     }
 
     fn apply_fact(&self, entry: &Entry) -> Applied<()> {
@@ -106,6 +119,7 @@ impl Rows {
                 self.tables[Table::Keys].insert(key.as_bytes(), id.as_bytes())?;
                 change(&self.tables[Table::Devices], id.as_bytes(), |device: &mut Device| device.key = Some(*key))
             }
+            Fact::People(fact) => self.apply_people(entry, fact),
             Fact::Declared { device, items } => items.iter().try_for_each(|item| self.declare(*device, item)),
             Fact::Conflicted { .. } => Ok(()),
             Fact::Mismatched { device, rid, .. } => {
@@ -172,7 +186,7 @@ impl Rows {
         put(&self.tables[Table::Declared], &key, &DeclaredRow { declared: item.clone(), mismatches, last_mismatch })
     }
 
-    fn change_state(&self, device: DeviceId, state: DeviceState) -> Applied<()> {
+    pub(super) fn change_state(&self, device: DeviceId, state: DeviceState) -> Applied<()> {
         change(&self.tables[Table::Devices], device.as_bytes(), |device: &mut Device| device.state = state)
     }
 }

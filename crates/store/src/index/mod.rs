@@ -5,6 +5,7 @@
 
 mod apply;
 mod kept;
+mod people;
 mod profiles;
 mod reports;
 mod requests;
@@ -110,6 +111,13 @@ impl Index {
     /// The enrolment with this id.
     pub fn enrolment(&self, id: EnrolmentId) -> Result<Option<Enrolment>, IndexError> {
         get(&self.tables[Table::Enrolments], id.as_bytes())
+    }
+
+    /// All enrolment tokens that were ever made, by the end of their time.
+    pub fn tokens(&self) -> Result<Vec<EnrolToken>, IndexError> {
+        let mut tokens: Vec<EnrolToken> = values(self.tables[Table::Tokens].iter())?;
+        tokens.sort_by_key(|token| (token.expires, token.id));
+        Ok(tokens)
     }
 
     /// All enrolments, in the order in which they were asked for.

@@ -30,6 +30,16 @@ pub(super) enum Table {
     Expired,
     /// When the device deleted its copy, by the keys of `Stored`.
     Deleted,
+    /// Accounts by name.
+    Accounts,
+    /// Names of accounts by the checksum of a token for the JSON API.
+    ApiTokens,
+    /// Sites by name.
+    Sites,
+    /// Docks by name.
+    Docks,
+    /// What people did, by place in the journal.
+    Audit,
     /// What happened to devices, by serial and place in the journal.
     History,
     /// Requests by id, which is by when they were made.
@@ -58,7 +68,7 @@ pub(super) enum Table {
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 28] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -70,6 +80,11 @@ impl Table {
         Self::Uploads,
         Self::Expired,
         Self::Deleted,
+        Self::Accounts,
+        Self::ApiTokens,
+        Self::Sites,
+        Self::Docks,
+        Self::Audit,
         Self::History,
         Self::Requests,
         Self::RequestKeys,
@@ -97,6 +112,11 @@ impl Table {
             Self::Uploads => "uploads",
             Self::Expired => "expired",
             Self::Deleted => "deleted",
+            Self::Accounts => "accounts",
+            Self::ApiTokens => "api_tokens",
+            Self::Sites => "sites",
+            Self::Docks => "docks",
+            Self::Audit => "audit",
             Self::History => "history",
             Self::Requests => "requests",
             Self::RequestKeys => "request_keys",

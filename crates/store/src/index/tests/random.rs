@@ -1,13 +1,16 @@
 //! Facts that touch each other's rows as often as can be.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use longshore_model::{
-    ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId, DeviceReport, DeviceState,
-    EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Holds, Kind, Outcome, ReceiptKey, Recording, RecordingId,
-    RequestId, SessionEnd, Sha256, Span, TokenId, UploadId, UploadToken, VideoRequest,
+    Account, ApiToken, Assignment, ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId,
+    DeviceReport, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Holds, Kind, Outcome,
+    ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, TokenId, UploadId,
+    UploadToken, VideoRequest,
 };
 
-use crate::facts::{Fact, ProfileFact, ReportFact, RequestFact, SessionFact};
+use crate::facts::{Fact, PeopleFact, ProfileFact, ReportFact, RequestFact, SessionFact};
 use crate::manifest::Manifest;
 
 /// So few of each that facts meet.
@@ -44,7 +47,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(30) {
+        match self.below(36) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -70,6 +73,7 @@ impl Random {
             22..=24 => Fact::Report(self.report_fact(device)),
             25 | 26 => Fact::Profile(self.profile_fact(device)),
             27 | 28 => Fact::Session(self.session_fact(device)),
+            29..=34 => Fact::People(self.people(device, token, enrolment)),
             16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()) },
             _ => {
                 let revision = u32::try_from(self.below(3)).unwrap();
@@ -148,6 +152,45 @@ impl Random {
         SessionFact::Ended { device, at, address, network: None, received, end: SessionEnd::Silent }
     }
 
+    fn people(&mut self, device: DeviceId, token: TokenId, enrolment: EnrolmentId) -> PeopleFact {
+        let by = || "uid 0".to_owned();
+        let name = format!("n{}", self.below(FEW));
+        let api_token = ApiToken { id: token, label: "x".into(), hash: self.sha256(), issued_at: start().to_utc() };
+        let mail = (self.below(2) == 0).then(|| "a@example.org".to_owned());
+        let (site, bays) = (Some(name.clone()), vec!["02:00:5e:20:00:05".parse().unwrap()]);
+        match self.below(15) {
+            0 => {
+                let account = Account {
+                    name,
+                    mail,
+                    role: Role::Viewer,
+                    password_hash: None,
+                    tokens: Vec::new(),
+                    created_at: start().to_utc(),
+                    removed_at: None,
+                };
+                PeopleFact::AccountAdded { account, by: by() }
+            }
+            1 => PeopleFact::AccountChanged { account: name, role: Role::Admin, mail, by: by() },
+            2 => PeopleFact::PasswordSet { account: name, password_hash: "$argon2id$".into(), by: by() },
+            3 => PeopleFact::AccountRemoved { account: name, by: by() },
+            4 | 5 => PeopleFact::ApiTokenIssued { account: name, token: api_token, by: by() },
+            6 => PeopleFact::ApiTokenRevoked { account: name, token, by: by() },
+            7 => PeopleFact::SiteSet { site: Site { name, networks: Vec::new() }, by: by() },
+            8 => PeopleFact::SiteRemoved { site: name, by: by() },
+            9 => PeopleFact::DockSet { dock: Dock { name, site, bays }, by: by() },
+            10 => PeopleFact::DockRemoved { dock: name, by: by() },
+            11 => PeopleFact::DeviceSet { device, site, groups: BTreeSet::from([name]), by: by() },
+            12 => {
+                let assignment = Assignment { assignee: name, from: start().to_utc() };
+                PeopleFact::DeviceAssigned { device, assignment, by: by() }
+            }
+            13 => PeopleFact::DeviceReplaced { device, with: name, by: by() },
+            _ if self.below(2) == 0 => PeopleFact::TokenRevoked { token, by: by() },
+            _ => PeopleFact::EnrolmentRejected { enrolment, serial: "B-1".into(), by: by() },
+        }
+    }
+
     fn sha256(&mut self) -> Sha256 {
         Sha256::of(&self.below(u64::MAX).to_le_bytes())
     }
@@ -155,7 +198,16 @@ impl Random {
     fn token(&mut self, id: TokenId) -> EnrolToken {
         let uses_left = u32::try_from(100 + self.below(100)).unwrap();
         let expires = start().to_utc();
-        EnrolToken { id, secret_hash: self.sha256(), serial: "B-1".into(), model: "BC4".into(), expires, uses_left }
+        EnrolToken {
+            id,
+            secret_hash: self.sha256(),
+            serial: Some("B-1".into()),
+            model: None,
+            typed: false,
+            expires,
+            uses_left,
+            revoked_at: None,
+        }
     }
 
     fn enrolment(&mut self, id: EnrolmentId, token: TokenId) -> Enrolment {
@@ -167,6 +219,7 @@ impl Random {
             key: self.sha256(),
             spki: String::new(),
             description: Description::default(),
+            address: None,
             code: "ABCD".into(),
             state: EnrolmentState::Pending,
             requested_at: start().to_utc(),
@@ -184,6 +237,8 @@ impl Random {
             upload_tokens: Vec::new(),
             assignments: Vec::new(),
             profile: "default".into(),
+            site: None,
+            groups: BTreeSet::new(),
             approved_at: start().to_utc(),
         }
     }

@@ -1,0 +1,124 @@
+//! Accounts and places: the decisions of people that the catalogue keeps.
+
+use longshore_model::{Account, ApiToken, Device, Dock, Sha256, Site, TokenId};
+use longshore_store::facts::Fact;
+use longshore_store::index::{Index, IndexError};
+use tokio::time::timeout;
+
+use super::{Engine, EngineError};
+use crate::kit::{ASK_DEADLINE, blocking};
+use crate::organisation::{self, AccountChange, AccountRefused, DeviceChange, NewAccount, OrganiseError, PlaceRefused};
+
+/// An API token that was asked for; its text is told once, here.
+#[derive(Clone)]
+pub struct IssuedApiToken {
+    /// What the server keeps.
+    pub token: ApiToken,
+    /// What the client sends.
+    pub text: String,
+}
+
+type AccountResult<T> = Result<T, OrganiseError<AccountRefused>>;
+type PlaceResult<T> = Result<T, OrganiseError<PlaceRefused>>;
+
+impl Engine {
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// [`OrganiseError`]; so for all that follow.
+    pub async fn add_account(&self, new: NewAccount, by: String) -> AccountResult<Account> {
+        let now = self.clock.now();
+        let decision = move |index: &Index| {
+            let known = index.account(&new.name)?;
+            Ok(organisation::add(new, known.as_ref(), now, by))
+        };
+        self.organise(decision).await
+    }
+
+    /// Changes the role or the mail address of an account.
+    pub async fn change_account(&self, name: String, change: AccountChange, by: String) -> AccountResult<Account> {
+        self.organise(move |index| Ok(organisation::change(&name, change, index.account(&name)?, by))).await
+    }
+
+    /// Gives an account another password, of which this is the hash.
+    pub async fn set_password(&self, name: String, hash: String, by: String) -> AccountResult<Account> {
+        self.organise(move |index| Ok(organisation::set_password(&name, hash, index.account(&name)?, by))).await
+    }
+
+    /// Removes an account; its tokens count for nothing at once, and its name stays with what it did.
+    pub async fn remove_account(&self, name: String, by: String) -> AccountResult<Account> {
+        self.organise(move |index| Ok(organisation::remove(&name, index.account(&name)?, by))).await
+    }
+
+    /// Makes a token for the JSON API.
+    pub async fn issue_api_token(&self, name: String, label: String, by: String) -> AccountResult<IssuedApiToken> {
+        let random = || TokenId::random().map_err(|_| OrganiseError::NoRandomness);
+        let (id, secret) = (random()?, random()?);
+        // The beginning lets programs that look for leaked secrets know it.
+        let text = format!("lsa_{secret}");
+        let token = ApiToken { id, label, hash: Sha256::of(text.as_bytes()), issued_at: self.clock.now() };
+        let given = token.clone();
+        let issued =
+            self.organise(move |index| Ok(organisation::issue_token(&name, given, index.account(&name)?, by))).await;
+        issued.map(|_| IssuedApiToken { token, text })
+    }
+
+    /// Makes a token for the JSON API worthless.
+    pub async fn revoke_api_token(&self, name: String, token: TokenId, by: String) -> AccountResult<Account> {
+        self.organise(move |index| Ok(organisation::revoke_token(&name, token, index.account(&name)?, by))).await
+    }
+
+    /// The account that has the token with this checksum.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn account_by_token(&self, hash: Sha256) -> Result<Option<Account>, EngineError> {
+        let index = self.catalogue.index().clone();
+        Ok(blocking(move || index.account_by_token(hash)).await?)
+    }
+
+    /// Makes a site, or gives the one of that name other networks; whether it is new.
+    pub async fn set_site(&self, site: Site, by: String) -> PlaceResult<(Site, bool)> {
+        self.organise(move |index| Ok(organisation::set_site(site, &index.sites()?, by))).await
+    }
+
+    /// Removes a site that nothing has as its own.
+    pub async fn remove_site(&self, name: String, by: String) -> PlaceResult<()> {
+        let decision = move |index: &Index| {
+            let (sites, docks, devices) = (index.sites()?, index.docks()?, index.devices()?);
+            Ok(organisation::remove_site(&name, &sites, &docks, &devices, by))
+        };
+        self.organise(decision).await
+    }
+
+    /// Makes a dock, or gives the one of that name other bays; whether it is new.
+    pub async fn set_dock(&self, dock: Dock, by: String) -> PlaceResult<(Dock, bool)> {
+        self.organise(move |index| Ok(organisation::set_dock(dock, &index.sites()?, &index.docks()?, by))).await
+    }
+
+    /// Removes a dock.
+    pub async fn remove_dock(&self, name: String, by: String) -> PlaceResult<()> {
+        self.organise(move |index| Ok(organisation::remove_dock(&name, &index.docks()?, by))).await
+    }
+
+    /// Gives a device another home site, or other labels.
+    pub async fn set_device(&self, serial: String, change: DeviceChange, by: String) -> PlaceResult<Device> {
+        let decision = move |index: &Index| {
+            let (device, sites) = (index.device_by_serial(&serial)?, index.sites()?);
+            Ok(organisation::set_device(&serial, change, device, &sites, by))
+        };
+        self.organise(decision).await
+    }
+
+    async fn organise<T, R>(
+        &self,
+        decision: impl FnOnce(&Index) -> Result<Result<(Vec<Fact>, T), R>, IndexError> + Send + 'static,
+    ) -> Result<T, OrganiseError<R>>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        let decided = timeout(ASK_DEADLINE, self.catalogue.decide(decision)).await;
+        Ok(decided.map_err(|_| OrganiseError::Unavailable)??)
+    }
+}

@@ -1,0 +1,140 @@
+//! Who may do what: on the socket everything, on the port what the role of the account behind the token allows.
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _};
+use longshore_model::{Role, Sha256};
+use longshore_protocol::ProblemType;
+
+use super::super::connection::{Connection, LocalPeer};
+use super::super::device::{admit_stranger, bearer, server_of};
+use super::super::error::Failure;
+
+/// What a call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// No login: it is how to get one.
+    Nothing,
+    /// Any account.
+    Seeing,
+    /// Asking for footage.
+    Requesting,
+    /// Enrolling devices and looking after them.
+    Devices,
+    /// Everything else that changes something.
+    Administering,
+    /// Reading what people did, and who they are.
+    Auditing,
+}
+
+/// Whoever asks.
+#[derive(Debug, Clone)]
+pub(super) struct Person {
+    /// The account, or `uid N`.
+    pub(super) name: String,
+    pub(super) role: Role,
+    /// The token that was shown, by its checksum; on the socket there is none.
+    pub(super) token: Option<Sha256>,
+}
+
+impl Needs {
+    /// The roles that will do.
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Nothing | Self::Seeing => "of any account",
+            Self::Requesting => "requester, device-admin or admin",
+            Self::Devices => "device-admin or admin",
+            Self::Administering => "admin",
+            Self::Auditing => "auditor or admin",
+        }
+    }
+
+    fn are_met_by(self, role: Role) -> bool {
+        match self {
+            Self::Nothing | Self::Seeing => true,
+            Self::Requesting => matches!(role, Role::Requester | Role::DeviceAdmin | Role::Admin),
+            Self::Devices => matches!(role, Role::DeviceAdmin | Role::Admin),
+            Self::Administering => role == Role::Admin,
+            Self::Auditing => matches!(role, Role::Auditor | Role::Admin),
+        }
+    }
+}
+
+/// Middleware of every call: lets it through if it may be made, and notes who made it.
+pub(super) async fn check(
+    needs: Needs,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse, Error> {
+    match admit(needs, request.request()).await {
+        Ok(person) => drop(person.map(|person| request.extensions_mut().insert(person))),
+        Err(failure) => return Ok(request.into_response(failure.error_response())),
+    }
+    let mut response = next.call(request).await?;
+    // Some answers hold a secret, and all hold what changes.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Whoever may make this call.
+async fn admit(needs: Needs, request: &HttpRequest) -> Result<Option<Person>, Failure> {
+    let Some(person) = person(request).await? else {
+        admit_stranger(request)?;
+        if needs == Needs::Nothing {
+            return Ok(None);
+        }
+        let detail = "send a good API token: Authorization: Bearer TOKEN; `longshore account token` makes one";
+        return Err(Failure::new(ProblemType::Unauthenticated, detail));
+    };
+    if !needs.are_met_by(person.role) {
+        let (name, role) = (&person.name, person.role.as_str());
+        let detail = format!("this needs the role {}; the account {name} has the role {role}", needs.in_words());
+        return Err(Failure::new(ProblemType::Forbidden, detail));
+    }
+    Ok(Some(person))
+}
+
+async fn person(request: &HttpRequest) -> Result<Option<Person>, Failure> {
+    // Whoever may open the folder of the socket owns the server.
+    if let Some(peer) = request.conn_data::<LocalPeer>() {
+        let name = peer.uid.map_or_else(|| "local".to_owned(), |uid| format!("uid {uid}"));
+        return Ok(Some(Person { name, role: Role::Admin, token: None }));
+    }
+    let Some(token) = bearer(request) else { return Ok(None) };
+    let server = server_of(request)?;
+    let Some(account) = server.engine.account_by_token(token).await? else { return Ok(None) };
+    if let Some(ends) = request.conn_data::<Connection>().and_then(|connection| connection.ends) {
+        server.lobby.recognised(ends);
+    }
+    Ok(Some(Person { name: account.name, role: account.role, token: Some(token) }))
+}
+
+/// Who makes this call.
+pub(super) fn caller(request: &HttpRequest) -> Option<Person> {
+    request.extensions().get::<Person>().cloned()
+}
+
+/// Who did it, for the audit log.
+pub(super) fn by(request: &HttpRequest) -> String {
+    caller(request).map_or_else(|| "nobody".to_owned(), |person| person.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_opens_what_it_is_for_and_nothing_else() {
+        let allowed = |role| {
+            [Needs::Seeing, Needs::Requesting, Needs::Devices, Needs::Administering, Needs::Auditing]
+                .map(|needs| needs.are_met_by(role))
+        };
+        assert_eq!(allowed(Role::Viewer), [true, false, false, false, false]);
+        assert_eq!(allowed(Role::Requester), [true, true, false, false, false]);
+        assert_eq!(allowed(Role::DeviceAdmin), [true, true, true, false, false]);
+        assert_eq!(allowed(Role::Admin), [true, true, true, true, true]);
+        assert_eq!(allowed(Role::Auditor), [true, false, false, false, true]);
+    }
+}
