@@ -89,7 +89,7 @@ fn the_same_again_is_the_same_request() {
     assert_eq!(first.request.expires, now() + TimeDelta::days(30));
     let open = [row(first.request.clone())];
     let (facts, again) = add_one(draft(), &open).unwrap();
-    assert_eq!((facts, again), (Vec::new(), Added { request: first.request.clone(), is_new: false }));
+    assert_eq!((facts, again), (Vec::new(), Added { request: first.request, is_new: false }));
     for other in [
         Draft { requester: "uid 1".into(), ..draft() },
         Draft { cameras: vec!["rear".into()], ..draft() },
