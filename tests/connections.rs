@@ -45,7 +45,13 @@ fn a_device_that_called_is_connected_and_what_it_brings_is_counted() {
     // What the journal is told of is there a moment later at the latest.
     eventually("the recording counts", || sessions(&world)[0]["recordings"] == 1);
     assert_eq!(sessions(&world)[0]["stored"], 300_000);
+    let network = json!({"kind": "dock", "bay_mac": "02:00:5e:20:00:05", "signal_dbm": -61});
+    let report = json!({"network": network}).to_string();
+    let kind = "Content-Type: application/json";
+    assert_eq!(camera.request("PUT", "/device/v1/reported", &[kind], report.as_bytes()).status, 204);
+    assert_eq!(sessions(&world)[0]["network"], network);
     let listed = text(&world, &["sessions"]);
+    assert!(listed.contains("dock bay 02:00:5e:20:00:05 -61 dBm"), "{listed}");
     assert!(listed.contains("J. Smith") && listed.contains("127.0.0.1") && listed.contains("400.00 kB"), "{listed}");
     assert_eq!(history(&world, "B4-1").len(), 1);
     assert!(text(&world, &["device", "connections", "B4-1"]).contains("connected"));

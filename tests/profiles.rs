@@ -267,6 +267,35 @@ fn a_file_is_checked_without_a_server_and_for_every_model() {
 }
 
 #[test]
+fn a_device_that_waits_hears_of_a_new_version_at_once_and_what_it_reports_shows_as_drift() {
+    let world = World::new();
+    let camera = world.camera("B4-1", "J. Smith");
+    let drift = || world.cli_json(&["device", "show", "B4-1"])["drift"].clone();
+    assert_eq!(drift(), json!({"state": "not_reported"}));
+    let report = |profile: Value| {
+        let body = json!({"profile": profile}).to_string();
+        let kind = "Content-Type: application/json";
+        assert_eq!(camera.request("PUT", "/device/v1/reported", &[kind], body.as_bytes()).status, 204);
+    };
+    report(json!({"id": "default", "version": 1}));
+    assert_eq!(drift(), json!({"state": "none"}));
+    apply(&world, "patrol", "led = 'dim'\n");
+    let known = format!("If-None-Match: {}", tag(&camera));
+    let mut poll = camera.begin("GET", "/device/v1/desired", &[&known, "Prefer: wait=50", "Content-Length: 0"]);
+    poll.arrived();
+    world.cli_json(&["profile", "assign", "B4-1", "patrol"]);
+    let told = poll.reply("GET").json(200);
+    assert_eq!((&told["profile"]["id"], &told["profile"]["settings"]["led"]), (&json!("patrol"), &json!("dim")));
+    assert_eq!(drift(), json!({"state": "behind", "id": "default", "version": 1}));
+    report(json!({"id": "patrol", "version": 1, "errors": {"led": "it has none"}}));
+    assert_eq!(drift(), json!({"state": "refused", "errors": {"led": "it has none"}}));
+    let shown = String::from_utf8(world.cli(&["device", "show", "B4-1"]).stdout).unwrap();
+    assert!(shown.contains("COULD NOT DO ALL OF IT: led: it has none"), "{shown}");
+    apply(&world, "patrol", "[sound]\nvolume_percent = 10\n");
+    assert_eq!(drift(), json!({"state": "behind", "id": "patrol", "version": 1}));
+}
+
+#[test]
 fn the_schema_is_published_by_command_and_server() {
     let world = World::new();
     let output = longshore().args(["profile", "schema"]).output().unwrap();

@@ -94,7 +94,8 @@ pub(crate) async fn docking(bench: &Bench) -> anyhow::Result<()> {
         let [p50, p99, worst] = [times.p50, times.p99, times.worst].map(|time| format!("{time:.1}"));
         table.row(vec![what.into(), p50, p99, worst, goal.into()]);
     }
-    let line = |what: &str, figure: String, goal: &str| vec![what.into(), figure, String::new(), String::new(), goal.into()];
+    let line =
+        |what: &str, figure: String, goal: &str| vec![what.into(), figure, String::new(), String::new(), goal.into()];
     table.row(line("devices that are listed as connected", outcome.visible.to_string(), &DOCKING.to_string()));
     table.row(line("peak memory, MiB", format!("{:.0}", outcome.peak_memory as f64 / MIB), ""));
     table.row(line("1,000 that wait: cores", format!("{:.4}", outcome.waiting_cores), "0.02"));

@@ -105,17 +105,17 @@ impl Places {
     fn note_table(&mut self, prefix: &str, table: &DeTable<'_>) {
         for (name, value) in table {
             let key = format!("{prefix}{}", name.get_ref());
-            self.note(key, name.span(), value);
+            self.note(&key, name.span(), value);
         }
     }
 
-    fn note(&mut self, key: String, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
-        self.entries.push(Entry { key: key.clone(), name, value: value.span() });
+    fn note(&mut self, key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        self.entries.push(Entry { key: key.to_owned(), name, value: value.span() });
         match value.get_ref() {
             DeValue::Table(table) => self.note_table(&format!("{key}."), table),
             DeValue::Array(elements) => {
                 for (number, element) in elements.iter().enumerate() {
-                    self.note(format!("{key}[{number}]"), element.span(), element);
+                    self.note(&format!("{key}[{number}]"), element.span(), element);
                 }
             }
             _ => {}

@@ -85,10 +85,11 @@ pub(crate) struct UnfinishedRow {
 #[utoipa::path(get, path = "/api/v1/device", params(Which), responses((status = 200, body = DeviceDetail)))]
 pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceDetail>, Failure> {
     let index = server.engine.catalogue().index().clone();
-    let (device, recordings) = web::block(move || {
+    let (device, recordings, reported) = web::block(move || {
         let device = find(&index, &which.serial)?;
         let recordings = counts(&index, &device)?;
-        Ok::<_, Failure>((device, recordings))
+        let reported = index.report(device.id)?.and_then(|row| row.report.profile);
+        Ok::<_, Failure>((device, recordings, reported))
     })
     .await??;
     let profile = server.engine.profile_of(&device).await?;
@@ -106,7 +107,7 @@ pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
         id: device.id,
         key: device.key.map(|key| BASE64URL.encode(key.as_bytes())),
         profile_version: profile.version,
-        drift: Drift::between(&profile, None),
+        drift: Drift::between(&profile, reported.as_ref()),
         upload_tokens: device
             .upload_tokens
             .iter()
