@@ -11,6 +11,7 @@ mod command_line;
 mod concatenation;
 mod configuration;
 mod connections;
+mod day;
 mod demo;
 mod documents;
 mod enrolling;

@@ -110,7 +110,7 @@ pub(crate) fn apply(
     if !wrong.is_empty() {
         return Err(ProfileRefused::Wrong(wrong));
     }
-    let devices: Vec<&Device> = devices.iter().filter(|device| device.state != DeviceState::Retired).collect();
+    let devices: Vec<&Device> = devices.iter().filter(|device| is_in_service(device)).collect();
     let mut warnings = Vec::new();
     for device in &devices {
         suits(&name, &settings, &format!("{} {}", device.model, device.serial), &device.model, models, &mut warnings)?;
@@ -157,6 +157,11 @@ pub(crate) fn assign(
     Ok((vec![Fact::Profile(fact)], ProfileAssigned { device, warnings }))
 }
 
+/// One whose place another took keeps its settings, and its address is free for that other.
+const fn is_in_service(device: &Device) -> bool {
+    !matches!(device.state, DeviceState::Retired | DeviceState::Replaced)
+}
+
 /// Whether a device with this serial and model may have a profile that `others` have.
 fn may_have(
     serial: &str,
@@ -168,7 +173,7 @@ fn may_have(
     let Profile { name, settings, .. } = profile;
     let mut warnings = Vec::new();
     suits(name, settings, &format!("{model} {serial}"), model, models, &mut warnings)?;
-    let in_service = others.iter().filter(|other| other.state != DeviceState::Retired && other.serial != serial);
+    let in_service = others.iter().filter(|other| is_in_service(other) && other.serial != serial);
     if settings.has_static_address() && in_service.clone().next().is_some() {
         let serials: Vec<_> = in_service.map(|other| other.serial.as_str()).chain([serial]).collect();
         return Err(ProfileRefused::SharedAddress { name: name.clone(), serials: serials.join(", ") });
@@ -176,16 +181,18 @@ fn may_have(
     Ok(warnings)
 }
 
-/// Whether a device that is new may have the profile of this name.
+/// Whether a device that is new may have the profile of this name, perhaps in the place of another device.
 pub(crate) fn may_be_given(
     index: &Index,
     models: &DeviceModels,
     name: &str,
     serial: &str,
     model: &str,
+    replaces: Option<&Device>,
 ) -> Result<Result<(), ProfileRefused>, IndexError> {
     let Some(profile) = index.profile(name)? else { return Ok(Err(unknown(name, &index.profiles()?))) };
-    let others = index.devices_with_profile(&profile.name)?;
+    let mut others = index.devices_with_profile(&profile.name)?;
+    others.retain(|other| replaces.is_none_or(|replaced| replaced.id != other.id));
     Ok(may_have(serial, model, &profile, &others, models).map(drop))
 }
 

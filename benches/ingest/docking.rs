@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 use longshore_agent::backoff::Pace;
@@ -17,7 +17,7 @@ use longshore_agent::fleet::link::Link;
 use longshore_agent::progress::{Job, Observer};
 use longshore_agent::state::State;
 use longshore_agent::tls;
-use longshore_model::{Kind, RecordingId, Sha256, SystemClock};
+use longshore_model::{Clock as _, Kind, RecordingId, Sha256, SystemClock};
 use longshore_protocol::{EnrolmentText, OfferItem, Offers};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
@@ -184,7 +184,7 @@ async fn device(running: &Running, n: u32) -> anyhow::Result<Device> {
 
 /// What a device recorded in a shift, none of it known before.
 fn offers(n: u32) -> Offers {
-    let now = Utc::now();
+    let now = SystemClock.now();
     let item = |i: u32| {
         let id = Sha256::of(format!("{n} {i}").as_bytes());
         let mut rid = [0; 16];
@@ -193,7 +193,7 @@ fn offers(n: u32) -> Offers {
         OfferItem {
             rid: RecordingId::from_bytes(rid),
             camera: String::new(),
-            kind: if i % 2 == 0 { Kind::Event } else { Kind::Continuous },
+            kind: if i.is_multiple_of(2) { Kind::Event } else { Kind::Continuous },
             event_type: None,
             start,
             end: Some(start + TimeDelta::minutes(2)),

@@ -108,9 +108,6 @@ impl Engine {
     /// [`EngineError`].
     pub async fn report(&self, device: DeviceId, mut said: Said) -> Result<(), EngineError> {
         let requests = std::mem::take(&mut said.requests);
-        if let Some(network) = said.report.network.clone() {
-            self.presence.reported(device, network);
-        }
         let now = self.clock.now();
         self.record_news(device, move |index| reports::reported(index, device, &said, now)).await?;
         if requests.is_empty() {

@@ -267,17 +267,23 @@ impl Handler<Approve> for Enrolment {
                     Ok(meant) => meant,
                     Err(refused) => return Ok(Err(refused)),
                 };
-                if let (ApprovalOf::NewDevice { profile, .. }, Some(meant)) = (&approval.of, meant)
-                    && let Err(refused) = profiles::may_be_given(index, &models, profile, &meant.serial, &meant.model)?
+                let replaced = match &approval.of {
+                    ApprovalOf::Replacement { of } => index.device_by_serial(of)?,
+                    ApprovalOf::NewDevice { .. } | ApprovalOf::KnownDevice => None,
+                };
+                let profile = match &approval.of {
+                    ApprovalOf::NewDevice { profile, .. } => Some(profile),
+                    ApprovalOf::Replacement { .. } => replaced.as_ref().map(|replaced| &replaced.profile),
+                    ApprovalOf::KnownDevice => None,
+                };
+                if let (Some(profile), Some(Record { serial, model, .. })) = (profile, meant)
+                    && let Err(refused) =
+                        profiles::may_be_given(index, &models, profile, serial, model, replaced.as_ref())?
                 {
                     return Ok(Err(ApproveRefused::Profile(refused)));
                 }
                 let of_serial = index.device_by_serial(&approval.serial)?;
                 let of_key = meant.map_or(Ok(None), |meant| index.device_by_key(meant.key))?;
-                let replaced = match &approval.of {
-                    ApprovalOf::Replacement { of } => index.device_by_serial(of)?,
-                    ApprovalOf::NewDevice { .. } | ApprovalOf::KnownDevice => None,
-                };
                 let (of_serial, of_key) = (of_serial.as_ref(), of_key.as_ref());
                 let known = Known { waiting: meant, of_serial, of_key, replaced: replaced.as_ref() };
                 let decided = rules::approve(approval, known, id, now);
