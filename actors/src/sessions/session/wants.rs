@@ -125,7 +125,8 @@ impl Handler<Want> for DeviceSession {
 
     fn handle(&mut self, _: Want, ctx: &mut Self::Context) -> Self::Result {
         self.called(ctx);
-        if self.looked > 0 {
+        // While a look is on its way, something changed: whoever changed it may have been answered before this call.
+        if self.looked > 0 && self.looked == self.looks {
             return Box::pin(ready(Ok(self.wants.subscribe())));
         }
         Box::pin(self.look_up_wants().map(|looked, session, _| looked.map(|()| session.wants.subscribe())))
