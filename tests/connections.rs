@@ -52,6 +52,11 @@ fn a_device_that_called_is_connected_and_what_it_brings_is_counted() {
     assert_eq!(sessions(&world)[0]["network"], network);
     let listed = text(&world, &["sessions"]);
     assert!(listed.contains("dock bay 02:00:5e:20:00:05 -61 dBm"), "{listed}");
+    world.cli_json(&["site", "add", "North yard", "--network", "127.0.0.0/8"]);
+    world.cli_json(&["dock", "add", "North", "02:00:5e:20:00:04", "02:00:5e:20:00:05", "--site", "North yard"]);
+    let placed = text(&world, &["sessions"]);
+    assert!(placed.contains("North yard, 127.0.0.1, dock North, bay 2 -61 dBm"), "{placed}");
+    assert_eq!(sessions(&world)[0]["bay"], "North, bay 2");
     assert!(listed.contains("J. Smith") && listed.contains("127.0.0.1") && listed.contains("400.00 kB"), "{listed}");
     assert_eq!(history(&world, "B4-1").len(), 1);
     assert!(text(&world, &["device", "connections", "B4-1"]).contains("connected"));

@@ -6,7 +6,7 @@ use indicatif::DecimalBytes;
 use longshore_model::{Network, NetworkKind, Session, SessionEnd};
 
 use super::{Target, query, table};
-use crate::http::operator::{SessionRow, paths};
+use crate::http::operator::{PlacedSession, SessionRow, paths};
 
 /// How moments are shown.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S UTC";
@@ -27,8 +27,10 @@ impl Sessions {
             writeln!(io::stdout(), "No device is connected.")?;
             return Ok(());
         }
-        let cells = |SessionRow { serial, model, assignee, session }: SessionRow| {
-            let (since, from, received) = (moment(session.began), from(&session), received(&session));
+        let cells = |SessionRow { serial, model, assignee, placed }: SessionRow| {
+            let from = from(&placed);
+            let PlacedSession { session, .. } = placed;
+            let (since, received) = (moment(session.began), received(&session));
             [serial, model, assignee.unwrap_or_default(), since, from, received, session.recordings.to_string()]
         };
         let rows: Vec<_> = rows.into_iter().map(cells).collect();
@@ -38,7 +40,7 @@ impl Sessions {
 
 /// `longshore device connections`.
 pub(super) fn of_device(serial: &str, target: &Target) -> anyhow::Result<()> {
-    let sessions: Vec<Session> = target.client()?.get(&query(paths::DEVICE_SESSIONS, &[("serial", serial)]))?;
+    let sessions: Vec<PlacedSession> = target.client()?.get(&query(paths::DEVICE_SESSIONS, &[("serial", serial)]))?;
     if target.json {
         return table::print_json(&sessions);
     }
@@ -46,8 +48,10 @@ pub(super) fn of_device(serial: &str, target: &Target) -> anyhow::Result<()> {
         writeln!(io::stdout(), "{serial} has not been connected yet.")?;
         return Ok(());
     }
-    let cells = |session: Session| {
-        let (from, received) = (from(&session), received(&session));
+    let cells = |placed: PlacedSession| {
+        let from = from(&placed);
+        let PlacedSession { session, .. } = placed;
+        let received = received(&session);
         [moment(session.began), until(&session), from, received, session.recordings.to_string()]
     };
     let rows: Vec<_> = sessions.into_iter().map(cells).collect();
@@ -71,19 +75,21 @@ fn received(session: &Session) -> String {
     session.received.map_or_else(|| "not counted".to_owned(), |bytes| DecimalBytes(bytes).to_string())
 }
 
-fn from(session: &Session) -> String {
+fn from(PlacedSession { session, site, bay }: &PlacedSession) -> String {
     let address = session.address.map(|address| address.to_string());
-    address.into_iter().chain(session.network.as_ref().map(in_words)).collect::<Vec<_>>().join(", ")
+    let network = session.network.as_ref().map(|network| in_words(network, bay.as_deref()));
+    [site.clone(), address, network].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn in_words(network: &Network) -> String {
+fn in_words(network: &Network, bay: Option<&str>) -> String {
     let Network { kind, bay_mac, ssid, signal_dbm, .. } = network;
     let kind = match kind {
         NetworkKind::Dock => "dock",
         NetworkKind::Wifi => "Wi-Fi",
         NetworkKind::Cellular => "4G",
     };
-    let where_to = bay_mac.as_ref().map(|mac| format!("bay {mac}")).or_else(|| ssid.clone());
+    let registered = bay.map(str::to_owned);
+    let where_to = registered.or_else(|| bay_mac.as_ref().map(|mac| format!("bay {mac}"))).or_else(|| ssid.clone());
     let signal = signal_dbm.map(|dbm| format!("{dbm} dBm"));
     [Some(kind.to_owned()), where_to, signal].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

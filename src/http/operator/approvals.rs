@@ -115,7 +115,7 @@ pub(super) async fn approve(
         ApproveOf::Replacement { replaces } => ApprovalOf::Replacement { of: name("serial", &replaces)? },
     };
     let approval = Approval { serial: name("serial", &serial)?, code, of, by: by(&request) };
-    Ok(Json(server.engine.approve(approval).await?.into()))
+    Ok(Json(DeviceRow::of(server.engine.approve(approval).await?, server.engine.models())))
 }
 
 /// Turns a device that waits away.
@@ -141,7 +141,7 @@ pub(super) async fn assign(
 ) -> Result<Json<DeviceRow>, Failure> {
     let AssignBody { serial, assignee, from } = json::read(&request, body).await?;
     let (serial, assignee) = (name("serial", &serial)?, name("assignee", &assignee)?);
-    Ok(Json(server.engine.assign(serial, assignee, from, by(&request)).await?.into()))
+    Ok(Json(DeviceRow::of(server.engine.assign(serial, assignee, from, by(&request)).await?, server.engine.models())))
 }
 
 /// Gives a device another home site, or other labels.
@@ -156,7 +156,10 @@ pub(super) async fn set(
     let DeviceBody { site, groups } = json::read(&request, body).await?;
     let groups = groups.map(|groups| groups.iter().map(|group| name("label", group)).collect::<Result<_, _>>());
     let change = DeviceChange { site, groups: groups.transpose()? };
-    Ok(Json(server.engine.set_device(which.into_inner().serial, change, by(&request)).await?.into()))
+    Ok(Json(DeviceRow::of(
+        server.engine.set_device(which.into_inner().serial, change, by(&request)).await?,
+        server.engine.models(),
+    )))
 }
 
 /// Suspends, activates or retires a device.
@@ -173,5 +176,8 @@ pub(super) async fn change(
         StandingChange::Activate => Change::Activate,
         StandingChange::Retire => Change::Retire,
     };
-    Ok(Json(server.engine.change(name("serial", &serial)?, change, by(&request)).await?.into()))
+    Ok(Json(DeviceRow::of(
+        server.engine.change(name("serial", &serial)?, change, by(&request)).await?,
+        server.engine.models(),
+    )))
 }

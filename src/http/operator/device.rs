@@ -116,7 +116,7 @@ pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
         assignments: device.assignments.clone(),
         recordings,
         unfinished,
-        row: DeviceRow::from(device).flagged(server.engine.models()),
+        row: DeviceRow::of(device, server.engine.models()),
     }))
 }
 

@@ -54,12 +54,13 @@ pub(crate) struct DeviceRow {
 }
 
 impl DeviceRow {
-    fn waiting(enrolment: Enrolment, places: &Places, devices: &[Device]) -> Self {
+    fn waiting(enrolment: Enrolment, places: &Places, devices: &[Device], models: &DeviceModels) -> Self {
         let Enrolment { serial, model, code, description, address, requested_at, .. } = enrolment;
         let is_this = |device: &Device| device.serial == serial && device.state != DeviceState::Retired;
         Self {
             re_enrols: devices.iter().any(is_this),
             state: "pending".to_owned(),
+            unknown_model: models.get(&model).is_none(),
             at: places.site(address),
             bay: places.bay(description.bay_mac.as_deref()),
             code: Some(code),
@@ -72,9 +73,10 @@ impl DeviceRow {
     }
 }
 
-impl From<Device> for DeviceRow {
-    fn from(device: Device) -> Self {
+impl DeviceRow {
+    pub(super) fn of(device: Device, models: &DeviceModels) -> Self {
         Self {
+            unknown_model: models.get(&device.model).is_none(),
             assignee: device.assignments.last().map(|last| last.assignee.clone()),
             serial: device.serial,
             model: device.model,
@@ -88,31 +90,24 @@ impl From<Device> for DeviceRow {
     }
 }
 
-impl DeviceRow {
-    /// The same, marked if nothing is known of the model.
-    pub(crate) fn flagged(self, models: &DeviceModels) -> Self {
-        Self { unknown_model: models.get(&self.model).is_none(), ..self }
-    }
-}
-
 /// The devices that wait, in the order in which they asked.
-pub(super) fn waiting(index: &Index, now: DateTime<Utc>) -> Result<Vec<DeviceRow>, IndexError> {
+pub(super) fn waiting(index: &Index, models: &DeviceModels, now: DateTime<Utc>) -> Result<Vec<DeviceRow>, IndexError> {
     let (places, devices) = (Places::read(index)?, index.devices()?);
     let waiting = index.enrolments()?.into_iter().filter(|enrolment| enrolment.waits(now));
-    Ok(waiting.map(|enrolment| DeviceRow::waiting(enrolment, &places, &devices)).collect())
+    Ok(waiting.map(|enrolment| DeviceRow::waiting(enrolment, &places, &devices, models)).collect())
 }
 
 /// All devices; those that wait to be one first.
 #[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = [DeviceRow])))]
 pub(super) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, Failure> {
-    let (index, now) = (server.engine.catalogue().index().clone(), server.clock.now());
     let read = web::block(move || {
-        let mut rows = waiting(&index, now)?;
-        rows.extend(index.devices()?.into_iter().map(DeviceRow::from));
+        let (index, models, now) = (server.engine.catalogue().index(), server.engine.models(), server.now());
+        // In this order: who is approved meanwhile is in both lists, not in none.
+        let mut rows = waiting(index, models, now)?;
+        rows.extend(index.devices()?.into_iter().map(|device| DeviceRow::of(device, models)));
         Ok::<_, Failure>(rows)
     });
-    let rows = read.await??.into_iter().map(|row| row.flagged(server.engine.models()));
-    Ok(Json(rows.collect()))
+    Ok(Json(read.await??))
 }
 
 pub(super) fn name(what: &str, name: &str) -> Result<String, Failure> {

@@ -42,7 +42,7 @@ pub(crate) use profiles::{
 pub(crate) use qr::terminal;
 pub(crate) use recordings::RecordingRow;
 pub(crate) use requests::RequestBody;
-pub(crate) use sessions::SessionRow;
+pub(crate) use sessions::{PlacedSession, SessionRow};
 pub(crate) use upload_tokens::{IssueUploadTokenBody, IssuedUploadToken, Keyless, RevokeUploadTokenBody};
 pub(crate) use waiting::places as streams;
 

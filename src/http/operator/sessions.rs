@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Server;
 use super::super::error::Failure;
 use super::device::{Which, find};
+use super::places::Places;
 
 /// Sessions that ended longer ago are not shown: for longer than a year nobody asks from which bay a camera came.
 const SHOWN: TimeDelta = TimeDelta::days(400);
@@ -21,7 +22,28 @@ pub(crate) struct SessionRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) assignee: Option<String>,
     #[serde(flatten)]
+    pub(crate) placed: PlacedSession,
+}
+
+/// A session, and where that is, by the sites and docks as they are now.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PlacedSession {
+    #[serde(flatten)]
     pub(crate) session: Session,
+    /// The site from whose network it called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) site: Option<String>,
+    /// As `North, bay 5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bay: Option<String>,
+}
+
+impl PlacedSession {
+    fn of(session: Session, places: &Places) -> Self {
+        let bay_mac = session.network.as_ref().and_then(|network| network.bay_mac.as_deref());
+        let (site, bay) = (places.site(session.address), places.bay(bay_mac));
+        Self { session, site, bay }
+    }
 }
 
 /// The devices that are connected, the one that came first first.
@@ -30,15 +52,15 @@ pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<SessionRow>>, 
     let connected = server.engine.presence().sessions();
     let index = server.engine.catalogue().index().clone();
     let rows = web::block(move || {
-        let mut rows = Vec::with_capacity(connected.len());
+        let (places, mut rows) = (Places::read(&index)?, Vec::with_capacity(connected.len()));
         for (id, session) in connected {
             // A device that was forgotten by a journal from a backup has no row.
             let Some(device) = index.device(id)? else { continue };
             let assignee = device.assignments.last().map(|last| last.assignee.clone());
-            let session = with_recordings(&index, id, session)?;
-            rows.push(SessionRow { serial: device.serial, model: device.model, assignee, session });
+            let placed = PlacedSession::of(with_recordings(&index, id, session)?, &places);
+            rows.push(SessionRow { serial: device.serial, model: device.model, assignee, placed });
         }
-        rows.sort_by(|a, b| (a.session.began, &a.serial).cmp(&(b.session.began, &b.serial)));
+        rows.sort_by(|a, b| (a.placed.session.began, &a.serial).cmp(&(b.placed.session.began, &b.serial)));
         Ok::<_, Failure>(rows)
     });
     Ok(Json(rows.await??))
@@ -47,7 +69,10 @@ pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<SessionRow>>, 
 /// When a device was connected, the newest first; the first is open if it is connected.
 #[utoipa::path(get, path = "/api/v1/device-sessions", params(("serial" = String, Query)),
     responses((status = 200, description = "sessions")))]
-pub(crate) async fn of_device(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Session>>, Failure> {
+pub(crate) async fn of_device(
+    server: Data<Server>,
+    Query(which): Query<Which>,
+) -> Result<Json<Vec<PlacedSession>>, Failure> {
     let (connected, now) = (server.engine.presence().sessions(), server.now());
     let index = server.engine.catalogue().index().clone();
     let sessions = web::block(move || {
@@ -56,7 +81,8 @@ pub(crate) async fn of_device(server: Data<Server>, Query(which): Query<Which>) 
         let open = open.map(|(id, session)| with_recordings(&index, id, session)).transpose()?;
         let ended = index.sessions(device.id)?.into_iter();
         let ended = ended.filter(|session| session.ended.is_none_or(|ended| now - ended <= SHOWN));
-        Ok::<_, Failure>(open.into_iter().chain(ended).collect())
+        let places = Places::read(&index)?;
+        Ok::<_, Failure>(open.into_iter().chain(ended).map(|session| PlacedSession::of(session, &places)).collect())
     });
     Ok(Json(sessions.await??))
 }

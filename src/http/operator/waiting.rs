@@ -57,10 +57,9 @@ impl Stream {
                 return None;
             }
             self.arrivals.mark_unchanged();
-            let (index, now) = (self.server.engine.catalogue().index().clone(), self.server.now());
-            let rows = web::block(move || waiting(&index, now)).await.ok()?.ok()?;
-            let models = self.server.engine.models();
-            let rows: Vec<DeviceRow> = rows.into_iter().map(|row| row.flagged(models)).collect();
+            let server = self.server.clone();
+            let look = move || waiting(server.engine.catalogue().index(), server.engine.models(), server.now());
+            let rows = web::block(look).await.ok()?.ok()?;
             let list = serde_json::to_string(&rows).ok()?;
             if self.told.as_ref() != Some(&list) {
                 let event = format!("event: waiting\ndata: {list}\n\n");
