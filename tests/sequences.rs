@@ -86,7 +86,8 @@ struct Model<'a> {
     at: usize,
     /// What may have arrived besides, of requests that got no answer.
     at_most: usize,
-    /// Where a request ends whose connection was cut: it may come to the upload after the next one asked.
+    /// Requests whose connection was cut: each may come to the upload after a later one asked, and take it over even if it
+    /// brings nothing, once.
     late: usize,
     last: Option<(Dialect, usize, usize)>,
 }
@@ -142,14 +143,12 @@ impl Model<'_> {
 
     fn take(&mut self, dialect: Dialect, step: &Step, world: &RefCell<World>) -> Tried {
         let tried = self.try_once(dialect, step, world);
-        let late = std::mem::take(&mut self.late);
-        if tried.is_ok() || late <= self.at {
-            if matches!(step, Step::Cut { .. }) {
-                self.late = late;
-            }
+        if tried.is_ok() || self.late == 0 {
             return tried;
         }
-        self.at_most = self.at_most.max(late);
+        self.late -= 1;
+        // What this one brought before the late one took the upload over is kept.
+        self.at_most = self.content.len();
         self.try_once(dialect, step, world)
     }
 
@@ -212,7 +211,7 @@ impl Model<'_> {
                 exchange.send(&body[..sent]).unwrap();
                 exchange.cut();
                 self.at_most = before + sent;
-                self.late = self.at_most;
+                self.late += 1;
             }
             Step::WrongChecksum { len } => {
                 let piece = self.piece(len);
@@ -287,12 +286,11 @@ impl Model<'_> {
     }
 
     fn end(&mut self, dialect: Dialect) -> Tried {
-        let late = std::mem::take(&mut self.late);
         let ended = self.try_to_end(dialect);
-        if ended.is_ok() || late <= self.at {
+        if ended.is_ok() || self.late == 0 {
             return ended;
         }
-        self.at_most = self.at_most.max(late);
+        self.at_most = self.content.len();
         self.try_to_end(dialect)
     }
 
