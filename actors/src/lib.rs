@@ -5,6 +5,7 @@
 #[cfg(all(feature = "failpoints", not(debug_assertions)))]
 compile_error!("fail-points are for tests and have no place in a release build");
 
+mod decision;
 mod deletions;
 mod engine;
 mod enrolment;
@@ -20,18 +21,19 @@ mod storage;
 mod tree;
 mod upload;
 
-pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinError, Parts, ProfileError};
+pub use decision::DecisionError;
+pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinError, Parts};
 pub use enrolment::{
-    Approval, ApprovalOf, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError,
-    IssuedUploadToken, KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,
+    Approval, ApprovalOf, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, IssuedUploadToken,
+    KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
-pub use organisation::{AccountChange, AccountRefused, DeviceChange, NewAccount, OrganiseError, PlaceRefused};
+pub use organisation::{AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused};
 pub use presence::{Call, Presence, Received};
 pub use profiles::{Applied, NewProfile, ProfileAssigned, ProfileRefused};
 pub use reports::{CommandRefused, Said};
 pub use requests::{
-    AddRefused, Added, CancelRefused, Coverage, Draft, RequestError, RequestState, RequestView, Standing, TargetView,
+    AddRefused, Added, CancelRefused, Coverage, Draft, RequestState, RequestView, Standing, TargetView,
 };
 pub use sessions::{
     Asked, AttachError, Brings, CreateError, Created, Desires, Limits, OfferError, RepairError, TerminateError, Verdict,

@@ -13,7 +13,7 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE
 use actix_web::web::to;
 use actix_web::{HttpResponse, ResponseError, Route};
 use longshore_actors::{
-    AttachError, CompleteError, CreateError, EndError, EngineError, JoinError, OfferError, ProfileError,
+    AttachError, CompleteError, CreateError, DecisionError, EndError, EngineError, JoinError, OfferError,
     ProfileRefused, RepairError, StorageError, TerminateError, WriteError,
 };
 use longshore_protocol::headers::{PROBLEM_JSON, TUS_1_0_0, TUS_VERSION, UPLOAD_OFFSET};
@@ -343,12 +343,20 @@ impl From<EndError> for Failure {
     }
 }
 
-impl From<ProfileError> for Failure {
-    fn from(error: ProfileError) -> Self {
-        let refused = match error {
-            ProfileError::Engine(error) => return error.into(),
-            ProfileError::Refused(refused) => refused,
-        };
+impl<R: Into<Self> + fmt::Display> From<DecisionError<R>> for Failure {
+    fn from(error: DecisionError<R>) -> Self {
+        match error {
+            DecisionError::Refused(refused) => refused.into(),
+            DecisionError::Index(error) => error.into(),
+            DecisionError::Record(error) => error.into(),
+            DecisionError::NoRandomness => Self::internal(error),
+            DecisionError::Unavailable => Self::unavailable(error),
+        }
+    }
+}
+
+impl From<ProfileRefused> for Failure {
+    fn from(refused: ProfileRefused) -> Self {
         let kind = match refused {
             ProfileRefused::Wrong(_) => ProblemType::MalformedRequest,
             ProfileRefused::UnknownProfile { .. } | ProfileRefused::UnknownDevice(_) => ProblemType::NotFound,

@@ -10,10 +10,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Engine, EngineError};
+use crate::decision::DecisionError;
 use crate::enrolment::{
     self, Approval, ApprovalOf, Approve, ApproveRefused, Assign, AssignRefused, Change, ChangeRefused, ChangeStanding,
-    Claim, ClaimRefused, EnrolError, Issue, IssueUploadToken, IssuedUploadToken, KeylessDevice, NewToken, Reject,
-    Request, Revoke, RevokeUploadToken, TokenUnknown, UploadTokenRefused, Watch,
+    Claim, ClaimRefused, Issue, IssueUploadToken, IssuedUploadToken, KeylessDevice, NewToken, Reject, Request, Revoke,
+    RevokeUploadToken, TokenUnknown, UploadTokenRefused, Watch,
 };
 use crate::kit::ASK_DEADLINE;
 use crate::kit::blocking;
@@ -41,45 +42,45 @@ impl Engine {
     /// Makes an enrolment token.
     ///
     /// # Errors
-    /// [`EnrolError`].
-    pub async fn issue_token(&self, token: NewToken, by: String) -> Result<EnrolToken, EnrolError<Infallible>> {
-        self.enrolment.ask(Issue { token, by }, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    /// [`DecisionError`].
+    pub async fn issue_token(&self, token: NewToken, by: String) -> Result<EnrolToken, DecisionError<Infallible>> {
+        self.enrolment.ask(Issue { token, by }, ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))
     }
 
     /// Makes an enrolment token worthless; who began with it before goes on waiting.
     ///
     /// # Errors
-    /// [`EnrolError`].
-    pub async fn revoke_token(&self, token: TokenId, by: String) -> Result<EnrolToken, EnrolError<TokenUnknown>> {
-        self.enrolment.ask(Revoke { token, by }, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    /// [`DecisionError`].
+    pub async fn revoke_token(&self, token: TokenId, by: String) -> Result<EnrolToken, DecisionError<TokenUnknown>> {
+        self.enrolment.ask(Revoke { token, by }, ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))
     }
 
     /// Turns a device that waits away.
     ///
     /// # Errors
-    /// [`EnrolError`].
+    /// [`DecisionError`].
     pub async fn reject(
         &self,
         serial: String,
         code: Option<String>,
         by: String,
-    ) -> Result<EnrolmentRecord, EnrolError<ApproveRefused>> {
-        self.enrolment.ask(Reject { serial, code, by }, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    ) -> Result<EnrolmentRecord, DecisionError<ApproveRefused>> {
+        self.enrolment.ask(Reject { serial, code, by }, ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))
     }
 
     /// Gives the device with this serial to somebody else, from a moment on (now, if nobody says).
     ///
     /// # Errors
-    /// [`EnrolError`].
+    /// [`DecisionError`].
     pub async fn assign(
         &self,
         serial: String,
         assignee: String,
         from: Option<DateTime<Utc>>,
         by: String,
-    ) -> Result<Device, EnrolError<AssignRefused>> {
+    ) -> Result<Device, DecisionError<AssignRefused>> {
         let assign = Assign { serial, assignee, from, by };
-        self.enrolment.ask(assign, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+        self.enrolment.ask(assign, ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))
     }
 
     /// A receiver that changes when a device begins to wait for its approval, or waits no more.
@@ -90,19 +91,19 @@ impl Engine {
     /// Takes a device's request to be known.
     ///
     /// # Errors
-    /// [`EnrolError`].
-    pub async fn request_enrolment(&self, claim: Claim) -> Result<EnrolmentRecord, EnrolError<ClaimRefused>> {
-        self.enrolment.ask(Request(claim), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+    /// [`DecisionError`].
+    pub async fn request_enrolment(&self, claim: Claim) -> Result<EnrolmentRecord, DecisionError<ClaimRefused>> {
+        self.enrolment.ask(Request(claim), ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))
     }
 
     /// Completes the set-up of a device that waits.
     ///
     /// # Errors
-    /// [`EnrolError`].
-    pub async fn approve(&self, approval: Approval) -> Result<Device, EnrolError<ApproveRefused>> {
+    /// [`DecisionError`].
+    pub async fn approve(&self, approval: Approval) -> Result<Device, DecisionError<ApproveRefused>> {
         let of_known = matches!(approval.of, ApprovalOf::KnownDevice);
         let device =
-            self.enrolment.ask(Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
+            self.enrolment.ask(Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))?;
         if of_known {
             // What the old key has open ends; the new one goes on from the last commit.
             self.sessions.tell(EndSession(device.id));
@@ -114,15 +115,15 @@ impl Engine {
     /// device has open is ended.
     ///
     /// # Errors
-    /// [`EnrolError`].
+    /// [`DecisionError`].
     pub async fn change(
         &self,
         serial: String,
         change: Change,
         by: String,
-    ) -> Result<Device, EnrolError<ChangeRefused>> {
+    ) -> Result<Device, DecisionError<ChangeRefused>> {
         let changing = ChangeStanding { serial, change, by };
-        let device = self.enrolment.ask(changing, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
+        let device = self.enrolment.ask(changing, ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))?;
         if device.state == DeviceState::Retired {
             self.sessions.tell(EndSession(device.id));
         } else {
@@ -135,29 +136,29 @@ impl Engine {
     /// Makes a token for uploads in the name of the device with this serial, which is made known first if it is `keyless`.
     ///
     /// # Errors
-    /// [`EnrolError`].
+    /// [`DecisionError`].
     pub async fn issue_upload_token(
         &self,
         serial: String,
         keyless: Option<KeylessDevice>,
         by: String,
-    ) -> Result<IssuedUploadToken, EnrolError<UploadTokenRefused>> {
+    ) -> Result<IssuedUploadToken, DecisionError<UploadTokenRefused>> {
         let issue = IssueUploadToken { serial, keyless, by };
-        self.enrolment.ask(issue, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))
+        self.enrolment.ask(issue, ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))
     }
 
     /// Makes a token for uploads worthless; what is open in the device's name ends, and its other clients go on.
     ///
     /// # Errors
-    /// [`EnrolError`].
+    /// [`DecisionError`].
     pub async fn revoke_upload_token(
         &self,
         serial: String,
         token: TokenId,
         by: String,
-    ) -> Result<Device, EnrolError<UploadTokenRefused>> {
+    ) -> Result<Device, DecisionError<UploadTokenRefused>> {
         let revoke = RevokeUploadToken { serial, token, by };
-        let device = self.enrolment.ask(revoke, ASK_DEADLINE).await.unwrap_or(Err(EnrolError::Unavailable))?;
+        let device = self.enrolment.ask(revoke, ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))?;
         self.sessions.tell(EndSession(device.id));
         Ok(device)
     }

@@ -35,7 +35,6 @@ use crate::upload::{Completer, SegmentPool};
 pub use devices::Credential;
 pub use join::JoinError;
 pub use organisation::IssuedApiToken;
-pub use profiles::ProfileError;
 pub use uploads::Held;
 
 /// What the engine is made of.

@@ -6,8 +6,9 @@ use longshore_store::index::{Index, IndexError};
 use tokio::time::timeout;
 
 use super::{Engine, EngineError};
+use crate::decision::DecisionError;
 use crate::kit::{ASK_DEADLINE, blocking};
-use crate::organisation::{self, AccountChange, AccountRefused, DeviceChange, NewAccount, OrganiseError, PlaceRefused};
+use crate::organisation::{self, AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused};
 
 /// An API token that was asked for; its text is told once, here.
 #[derive(Clone)]
@@ -18,14 +19,14 @@ pub struct IssuedApiToken {
     pub text: String,
 }
 
-type AccountResult<T> = Result<T, OrganiseError<AccountRefused>>;
-type PlaceResult<T> = Result<T, OrganiseError<PlaceRefused>>;
+type AccountResult<T> = Result<T, DecisionError<AccountRefused>>;
+type PlaceResult<T> = Result<T, DecisionError<PlaceRefused>>;
 
 impl Engine {
     /// Makes an account.
     ///
     /// # Errors
-    /// [`OrganiseError`]; so for all that follow.
+    /// [`DecisionError`]; so for all that follow.
     pub async fn add_account(&self, new: NewAccount, by: String) -> AccountResult<Account> {
         let now = self.clock.now();
         let decision = move |index: &Index| {
@@ -52,7 +53,7 @@ impl Engine {
 
     /// Makes a token for the JSON API.
     pub async fn issue_api_token(&self, name: String, label: String, by: String) -> AccountResult<IssuedApiToken> {
-        let random = || TokenId::random().map_err(|_| OrganiseError::NoRandomness);
+        let random = || TokenId::random().map_err(|_| DecisionError::NoRandomness);
         let (id, secret) = (random()?, random()?);
         // The beginning lets programs that look for leaked secrets know it.
         let text = format!("lsa_{secret}");
@@ -113,12 +114,12 @@ impl Engine {
     async fn organise<T, R>(
         &self,
         decision: impl FnOnce(&Index) -> Result<Result<(Vec<Fact>, T), R>, IndexError> + Send + 'static,
-    ) -> Result<T, OrganiseError<R>>
+    ) -> Result<T, DecisionError<R>>
     where
         T: Send + 'static,
         R: Send + 'static,
     {
         let decided = timeout(ASK_DEADLINE, self.catalogue.decide(decision)).await;
-        Ok(decided.map_err(|_| OrganiseError::Unavailable)??)
+        Ok(decided.map_err(|_| DecisionError::Unavailable)??)
     }
 }

@@ -1,48 +1,27 @@
 //! Config profiles, and what each device is to be set to.
 
 use longshore_model::{Device, DeviceModels, DeviceProfile};
-use longshore_store::catalogue::DecideError;
 use tokio::time::timeout;
 
 use super::{Engine, EngineError};
+use crate::decision::DecisionError;
 use crate::kit::{ASK_DEADLINE, blocking};
 use crate::profiles::{self, Applied, NewProfile, ProfileAssigned, ProfileRefused};
 use crate::sessions::LookAgain;
-
-/// Why nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ProfileError {
-    /// It cannot be as asked.
-    #[error(transparent)]
-    Refused(ProfileRefused),
-    /// The index or the journal.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
-impl From<DecideError<ProfileRefused>> for ProfileError {
-    fn from(error: DecideError<ProfileRefused>) -> Self {
-        match error {
-            DecideError::Refused(refused) => Self::Refused(refused),
-            DecideError::Index(error) => Self::Engine(error.into()),
-            DecideError::Record(error) => Self::Engine(error.into()),
-        }
-    }
-}
 
 impl Engine {
     /// Makes a new version of a profile, if it says anything new.
     ///
     /// # Errors
-    /// [`ProfileError`].
-    pub async fn apply_profile(&self, new: NewProfile, by: String) -> Result<Applied, ProfileError> {
+    /// [`DecisionError<ProfileRefused>`].
+    pub async fn apply_profile(&self, new: NewProfile, by: String) -> Result<Applied, DecisionError<ProfileRefused>> {
         let models = self.models.clone();
         let deciding = self.catalogue.decide(move |index| {
             let before = index.profile(new.name.as_str())?;
             let devices = index.devices_with_profile(&new.name)?;
             Ok(profiles::apply(new, before, &devices, &models, by))
         });
-        let applied = timeout(ASK_DEADLINE, deciding).await.map_err(|_| EngineError::Unavailable)??;
+        let applied = timeout(ASK_DEADLINE, deciding).await.map_err(|_| DecisionError::Unavailable)??;
         applied.devices.iter().for_each(|device| self.sessions.tell(LookAgain(*device)));
         Ok(applied)
     }
@@ -50,13 +29,13 @@ impl Engine {
     /// Gives the device with this serial another profile.
     ///
     /// # Errors
-    /// [`ProfileError`].
+    /// [`DecisionError<ProfileRefused>`].
     pub async fn assign_profile(
         &self,
         serial: String,
         name: String,
         by: String,
-    ) -> Result<ProfileAssigned, ProfileError> {
+    ) -> Result<ProfileAssigned, DecisionError<ProfileRefused>> {
         let models = self.models.clone();
         let deciding = self.catalogue.decide(move |index| {
             let Some(profile) = index.profile(&name)? else {
@@ -66,7 +45,7 @@ impl Engine {
             let device = index.device_by_serial(&serial)?;
             Ok(profiles::assign(&serial, device, &profile, &others, &models, by))
         });
-        let assigned = timeout(ASK_DEADLINE, deciding).await.map_err(|_| EngineError::Unavailable)??;
+        let assigned = timeout(ASK_DEADLINE, deciding).await.map_err(|_| DecisionError::Unavailable)??;
         self.sessions.tell(LookAgain(assigned.device.id));
         Ok(assigned)
     }

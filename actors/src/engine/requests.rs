@@ -12,11 +12,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::{Engine, EngineError};
+use crate::decision::DecisionError;
 use crate::kit::{ASK_DEADLINE, ask, blocking};
 use crate::reports::{self, CommandRefused, Said};
 use crate::requests::{
-    AddRefused, Added, CancelRefused, CancelRequest, Draft, HandedOver, RequestError, RequestVideo, RequestView, Tell,
-    Views,
+    AddRefused, Added, CancelRefused, CancelRequest, Draft, HandedOver, RequestVideo, RequestView, Tell, Views,
 };
 use crate::sessions::{Desires, LookAgain, Park, Want};
 
@@ -24,19 +24,19 @@ impl Engine {
     /// Asks for footage. The same again finds the same request.
     ///
     /// # Errors
-    /// [`RequestError`].
-    pub async fn request_video(&self, draft: Draft) -> Result<Added, RequestError<AddRefused>> {
+    /// [`DecisionError`].
+    pub async fn request_video(&self, draft: Draft) -> Result<Added, DecisionError<AddRefused>> {
         let asked = self.requests.ask(RequestVideo(draft), ASK_DEADLINE).await;
-        asked.unwrap_or(Err(RequestError::Unavailable))
+        asked.unwrap_or(Err(DecisionError::Unavailable))
     }
 
     /// Gives a request up.
     ///
     /// # Errors
-    /// [`RequestError`].
-    pub async fn cancel_request(&self, request: RequestId, by: String) -> Result<(), RequestError<CancelRefused>> {
+    /// [`DecisionError`].
+    pub async fn cancel_request(&self, request: RequestId, by: String) -> Result<(), DecisionError<CancelRefused>> {
         let asked = self.requests.ask(CancelRequest { request, by }, ASK_DEADLINE).await;
-        asked.unwrap_or(Err(RequestError::Unavailable))
+        asked.unwrap_or(Err(DecisionError::Unavailable))
     }
 
     /// The `most` requests that were made last, the newest first, with how they stand.
@@ -124,20 +124,20 @@ impl Engine {
     /// Tells the device with this serial to do something.
     ///
     /// # Errors
-    /// [`RequestError`].
+    /// [`DecisionError`].
     pub async fn command(
         &self,
         serial: String,
         op: CommandOp,
         by: String,
-    ) -> Result<Command, RequestError<CommandRefused>> {
-        let new = reports::new_command(op, self.clock.now()).map_err(|_| RequestError::NoRandomness)?;
+    ) -> Result<Command, DecisionError<CommandRefused>> {
+        let new = reports::new_command(op, self.clock.now()).map_err(|_| DecisionError::NoRandomness)?;
         let deciding = self.catalogue.decide(move |index| {
             let device = index.device_by_serial(&serial)?;
             let waiting = device.as_ref().map_or(Ok(Vec::new()), |device| index.commands(device.id))?;
             Ok(reports::command(&serial, device, &waiting, new, by))
         });
-        let decided = timeout(ASK_DEADLINE, deciding).await.map_err(|_| RequestError::Unavailable)?;
+        let decided = timeout(ASK_DEADLINE, deciding).await.map_err(|_| DecisionError::Unavailable)?;
         let (device, command) = decided?;
         self.sessions.tell(LookAgain(device));
         Ok(command)

@@ -8,13 +8,13 @@ use longshore_model::{Device, EnrolToken, Enrolment as Record, EnrolmentId, Toke
 use tokio::sync::watch;
 
 use super::{
-    Approval, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, EnrolError, IssuedUploadToken,
-    KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,
+    Approval, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, DecisionError,
+    IssuedUploadToken, KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,
 };
 
 /// Make a token for uploads in the name of the device with this serial.
 #[derive(Message)]
-#[rtype(result = "Result<IssuedUploadToken, EnrolError<UploadTokenRefused>>")]
+#[rtype(result = "Result<IssuedUploadToken, DecisionError<UploadTokenRefused>>")]
 pub(crate) struct IssueUploadToken {
     pub(crate) serial: String,
     /// Where the device has to be made known first.
@@ -24,7 +24,7 @@ pub(crate) struct IssueUploadToken {
 
 /// Make a token for uploads worthless.
 #[derive(Message)]
-#[rtype(result = "Result<Device, EnrolError<UploadTokenRefused>>")]
+#[rtype(result = "Result<Device, DecisionError<UploadTokenRefused>>")]
 pub(crate) struct RevokeUploadToken {
     pub(crate) serial: String,
     pub(crate) token: TokenId,
@@ -33,7 +33,7 @@ pub(crate) struct RevokeUploadToken {
 
 /// Make an enrolment token.
 #[derive(Message)]
-#[rtype(result = "Result<EnrolToken, EnrolError<Infallible>>")]
+#[rtype(result = "Result<EnrolToken, DecisionError<Infallible>>")]
 pub(crate) struct Issue {
     pub(crate) token: NewToken,
     pub(crate) by: String,
@@ -41,7 +41,7 @@ pub(crate) struct Issue {
 
 /// Make an enrolment token worthless.
 #[derive(Message)]
-#[rtype(result = "Result<EnrolToken, EnrolError<TokenUnknown>>")]
+#[rtype(result = "Result<EnrolToken, DecisionError<TokenUnknown>>")]
 pub(crate) struct Revoke {
     pub(crate) token: TokenId,
     pub(crate) by: String,
@@ -49,7 +49,7 @@ pub(crate) struct Revoke {
 
 /// Turn a device that waits away.
 #[derive(Message)]
-#[rtype(result = "Result<Record, EnrolError<ApproveRefused>>")]
+#[rtype(result = "Result<Record, DecisionError<ApproveRefused>>")]
 pub(crate) struct Reject {
     pub(crate) serial: String,
     pub(crate) code: Option<String>,
@@ -58,7 +58,7 @@ pub(crate) struct Reject {
 
 /// Give the device with this serial to somebody else.
 #[derive(Message)]
-#[rtype(result = "Result<Device, EnrolError<AssignRefused>>")]
+#[rtype(result = "Result<Device, DecisionError<AssignRefused>>")]
 pub(crate) struct Assign {
     pub(crate) serial: String,
     pub(crate) assignee: String,
@@ -69,17 +69,17 @@ pub(crate) struct Assign {
 
 /// A device asks to be known. Asking again with the same token and key finds the same enrolment.
 #[derive(Message)]
-#[rtype(result = "Result<Record, EnrolError<ClaimRefused>>")]
+#[rtype(result = "Result<Record, DecisionError<ClaimRefused>>")]
 pub(crate) struct Request(pub(crate) Claim);
 
 /// Complete the set-up of a device.
 #[derive(Message)]
-#[rtype(result = "Result<Device, EnrolError<ApproveRefused>>")]
+#[rtype(result = "Result<Device, DecisionError<ApproveRefused>>")]
 pub(crate) struct Approve(pub(crate) Approval);
 
 /// Suspend, activate or retire the device with this serial.
 #[derive(Message)]
-#[rtype(result = "Result<Device, EnrolError<ChangeRefused>>")]
+#[rtype(result = "Result<Device, DecisionError<ChangeRefused>>")]
 pub(crate) struct ChangeStanding {
     pub(crate) serial: String,
     pub(crate) change: Change,

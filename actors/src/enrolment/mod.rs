@@ -15,11 +15,12 @@ use actix::prelude::*;
 use longshore_model::{
     Clock, Device, DeviceId, DeviceModels, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId, UploadToken,
 };
-use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
+use longshore_store::catalogue::Catalogue;
 use longshore_store::facts::{Fact, PeopleFact};
 use longshore_store::index::IndexError;
 use tokio::sync::watch;
 
+use crate::decision::DecisionError;
 use crate::kit::blocking;
 use crate::kit::{Lifeline, Probe, fail_point};
 use crate::profiles;
@@ -34,36 +35,6 @@ pub use upload_tokens::{KeylessDevice, UploadTokenRefused};
 
 /// Enrolments that may be waited for at once: each parked poll holds a place. A dock room enrols a few dozen at once.
 const MAX_WATCHED: usize = 1024;
-
-/// Why an enrolment call came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum EnrolError<R> {
-    /// The rules say no.
-    #[error("{0}")]
-    Refused(R),
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The journal.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The operating system has no randomness to give.
-    #[error("no random numbers can be had from the operating system")]
-    NoRandomness,
-    /// The actor does not answer.
-    #[error("enrolment does not answer")]
-    Unavailable,
-}
-
-impl<R> From<DecideError<R>> for EnrolError<R> {
-    fn from(error: DecideError<R>) -> Self {
-        match error {
-            DecideError::Refused(refused) => Self::Refused(refused),
-            DecideError::Index(error) => Self::Index(error),
-            DecideError::Record(error) => Self::Record(error),
-        }
-    }
-}
 
 /// Tells who looks at the list of those that wait that it is another one; it outlives the actor.
 pub(crate) type Arrivals = Arc<watch::Sender<()>>;
@@ -141,13 +112,13 @@ impl Actor for Enrolment {
 }
 
 impl Handler<Issue> for Enrolment {
-    type Result = ResponseFuture<Result<EnrolToken, EnrolError<Infallible>>>;
+    type Result = ResponseFuture<Result<EnrolToken, DecisionError<Infallible>>>;
 
     fn handle(&mut self, Issue { token, by }: Issue, _: &mut Self::Context) -> Self::Result {
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         Box::pin(async move {
             let _in_flight = in_flight;
-            let id = TokenId::random().map_err(|_| EnrolError::NoRandomness)?;
+            let id = TokenId::random().map_err(|_| DecisionError::NoRandomness)?;
             let NewToken { serial, model, typed, secret_hash, valid_for, uses } = token;
             let expires = now + valid_for;
             let token =
@@ -159,7 +130,7 @@ impl Handler<Issue> for Enrolment {
 }
 
 impl Handler<Revoke> for Enrolment {
-    type Result = ResponseFuture<Result<EnrolToken, EnrolError<TokenUnknown>>>;
+    type Result = ResponseFuture<Result<EnrolToken, DecisionError<TokenUnknown>>>;
 
     fn handle(&mut self, Revoke { token, by }: Revoke, _: &mut Self::Context) -> Self::Result {
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
@@ -179,14 +150,14 @@ impl Handler<Revoke> for Enrolment {
 }
 
 impl Handler<Request> for Enrolment {
-    type Result = ResponseActFuture<Self, Result<Record, EnrolError<ClaimRefused>>>;
+    type Result = ResponseActFuture<Self, Result<Record, DecisionError<ClaimRefused>>>;
 
     fn handle(&mut self, Request(claim): Request, _: &mut Self::Context) -> Self::Result {
         fail_point!("enrolment-request");
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         let deciding = async move {
             let _in_flight = in_flight;
-            let id = EnrolmentId::random().map_err(|_| EnrolError::<ClaimRefused>::NoRandomness)?;
+            let id = EnrolmentId::random().map_err(|_| DecisionError::<ClaimRefused>::NoRandomness)?;
             let decided = catalogue.decide(move |index| {
                 let token = match claim.token {
                     Some(id) => index.token(id)?,
@@ -203,7 +174,7 @@ impl Handler<Request> for Enrolment {
                 let earlier = index.enrolments()?.into_iter().rev().find(is_same);
                 Ok(rules::claim(claim, token.as_ref(), earlier, id, now))
             });
-            decided.await.map_err(EnrolError::from)
+            decided.await.map_err(DecisionError::from)
         };
         Box::pin(deciding.into_actor(self).map(|result: Result<Record, _>, actor, _| {
             if result.is_ok() {
@@ -215,7 +186,7 @@ impl Handler<Request> for Enrolment {
 }
 
 impl Handler<Reject> for Enrolment {
-    type Result = ResponseActFuture<Self, Result<Record, EnrolError<ApproveRefused>>>;
+    type Result = ResponseActFuture<Self, Result<Record, DecisionError<ApproveRefused>>>;
 
     fn handle(&mut self, Reject { serial, code, by }: Reject, _: &mut Self::Context) -> Self::Result {
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
@@ -225,7 +196,7 @@ impl Handler<Reject> for Enrolment {
                 let waiting = rules::waiting(&serial, index.enrolments()?, now);
                 Ok(rules::reject(&serial, code.as_deref(), &waiting, by))
             });
-            decided.await.map_err(EnrolError::from)
+            decided.await.map_err(DecisionError::from)
         };
         Box::pin(deciding.into_actor(self).map(|result: Result<Record, _>, actor, _| {
             let rejected = result?;
@@ -236,7 +207,7 @@ impl Handler<Reject> for Enrolment {
 }
 
 impl Handler<Assign> for Enrolment {
-    type Result = ResponseFuture<Result<Device, EnrolError<AssignRefused>>>;
+    type Result = ResponseFuture<Result<Device, DecisionError<AssignRefused>>>;
 
     fn handle(&mut self, assign: Assign, _: &mut Self::Context) -> Self::Result {
         let Assign { serial, assignee, from, by } = assign;
@@ -253,14 +224,14 @@ impl Handler<Assign> for Enrolment {
 }
 
 impl Handler<Approve> for Enrolment {
-    type Result = ResponseActFuture<Self, Result<Device, EnrolError<ApproveRefused>>>;
+    type Result = ResponseActFuture<Self, Result<Device, DecisionError<ApproveRefused>>>;
 
     fn handle(&mut self, Approve(approval): Approve, _: &mut Self::Context) -> Self::Result {
         let models = Arc::clone(&self.models);
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         let deciding = async move {
             let _in_flight = in_flight;
-            let id = DeviceId::random().map_err(|_| EnrolError::<ApproveRefused>::NoRandomness)?;
+            let id = DeviceId::random().map_err(|_| DecisionError::<ApproveRefused>::NoRandomness)?;
             let decided = catalogue.decide(move |index| {
                 let waiting = rules::waiting(&approval.serial, index.enrolments()?, now);
                 let meant = match rules::meant(&approval.serial, approval.code.as_deref(), &waiting) {
@@ -296,7 +267,7 @@ impl Handler<Approve> for Enrolment {
                     (facts, (decided, device))
                 }))
             });
-            decided.await.map_err(EnrolError::from)
+            decided.await.map_err(DecisionError::from)
         };
         let deciding = deciding.into_actor(self).map(|result: Result<(Vec<EnrolmentId>, Device), _>, actor, _| {
             let (decided, device) = result?;
@@ -308,7 +279,7 @@ impl Handler<Approve> for Enrolment {
 }
 
 impl Handler<ChangeStanding> for Enrolment {
-    type Result = ResponseFuture<Result<Device, EnrolError<ChangeRefused>>>;
+    type Result = ResponseFuture<Result<Device, DecisionError<ChangeRefused>>>;
 
     fn handle(&mut self, ChangeStanding { serial, change, by }: ChangeStanding, _: &mut Self::Context) -> Self::Result {
         let (catalogue, in_flight) = (self.catalogue.clone(), self.probe.in_flight());
@@ -324,16 +295,16 @@ impl Handler<ChangeStanding> for Enrolment {
 }
 
 impl Handler<IssueUploadToken> for Enrolment {
-    type Result = ResponseFuture<Result<IssuedUploadToken, EnrolError<UploadTokenRefused>>>;
+    type Result = ResponseFuture<Result<IssuedUploadToken, DecisionError<UploadTokenRefused>>>;
 
     fn handle(&mut self, issue: IssueUploadToken, _: &mut Self::Context) -> Self::Result {
         let IssueUploadToken { serial, keyless, by } = issue;
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         Box::pin(async move {
             let _in_flight = in_flight;
-            let random = || TokenId::random().map_err(|_| EnrolError::NoRandomness);
+            let random = || TokenId::random().map_err(|_| DecisionError::NoRandomness);
             let (id, secret) = (random()?, random()?);
-            let device = DeviceId::random().map_err(|_| EnrolError::NoRandomness)?;
+            let device = DeviceId::random().map_err(|_| DecisionError::NoRandomness)?;
             // The beginning lets programs that look for leaked secrets know it.
             let text = format!("lsu_{secret}");
             let token = UploadToken { id, hash: Sha256::of(text.as_bytes()), issued_at: now };
@@ -349,7 +320,7 @@ impl Handler<IssueUploadToken> for Enrolment {
 }
 
 impl Handler<RevokeUploadToken> for Enrolment {
-    type Result = ResponseFuture<Result<Device, EnrolError<UploadTokenRefused>>>;
+    type Result = ResponseFuture<Result<Device, DecisionError<UploadTokenRefused>>>;
 
     fn handle(&mut self, revoke: RevokeUploadToken, _: &mut Self::Context) -> Self::Result {
         let RevokeUploadToken { serial, token, by } = revoke;

@@ -17,6 +17,7 @@ use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::{Fact, RequestFact};
 use longshore_store::index::{Index, IndexError, RequestRow, Told};
 
+use crate::decision::DecisionError;
 use crate::kit::{Lifeline, Line, Probe, blocking, fail_point};
 use crate::sessions::{DeviceSessions, LookAgain};
 pub(crate) use queue::wanted;
@@ -27,36 +28,6 @@ pub use view::{RequestView, TargetView};
 
 /// Between two looks at what is over: a person who waits for a range to end does not notice.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// Why a call on requests came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError<R> {
-    /// The rules say no.
-    #[error("{0}")]
-    Refused(R),
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The journal.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The operating system has no randomness to give.
-    #[error("no random numbers can be had from the operating system")]
-    NoRandomness,
-    /// The actor does not answer.
-    #[error("the queue of requests does not answer")]
-    Unavailable,
-}
-
-impl<R> From<DecideError<R>> for RequestError<R> {
-    fn from(error: DecideError<R>) -> Self {
-        match error {
-            DecideError::Refused(refused) => Self::Refused(refused),
-            DecideError::Index(error) => Self::Index(error),
-            DecideError::Record(error) => Self::Record(error),
-        }
-    }
-}
 
 /// The actor.
 pub(crate) struct RequestQueue {
@@ -69,12 +40,12 @@ pub(crate) struct RequestQueue {
 
 /// Ask for footage.
 #[derive(Message)]
-#[rtype(result = "Result<Added, RequestError<AddRefused>>")]
+#[rtype(result = "Result<Added, DecisionError<AddRefused>>")]
 pub(crate) struct RequestVideo(pub(crate) Draft);
 
 /// Give a request up.
 #[derive(Message)]
-#[rtype(result = "Result<(), RequestError<CancelRefused>>")]
+#[rtype(result = "Result<(), DecisionError<CancelRefused>>")]
 pub(crate) struct CancelRequest {
     pub(crate) request: RequestId,
     pub(crate) by: String,
@@ -159,15 +130,15 @@ impl Actor for RequestQueue {
 }
 
 impl Handler<RequestVideo> for RequestQueue {
-    type Result = ResponseActFuture<Self, Result<Added, RequestError<AddRefused>>>;
+    type Result = ResponseActFuture<Self, Result<Added, DecisionError<AddRefused>>>;
 
     fn handle(&mut self, RequestVideo(draft): RequestVideo, _: &mut Self::Context) -> Self::Result {
         fail_point!("request-video");
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         let adding = async move {
             let _in_flight = in_flight;
-            queue::check(&draft, now).map_err(RequestError::Refused)?;
-            let id = RequestId::new(now).map_err(|_| RequestError::NoRandomness)?;
+            queue::check(&draft, now).map_err(DecisionError::Refused)?;
+            let id = RequestId::new(now).map_err(|_| DecisionError::NoRandomness)?;
             let decided = catalogue.decide(move |index| {
                 let mut devices = Vec::with_capacity(draft.serials.len());
                 for serial in &draft.serials {
@@ -181,7 +152,7 @@ impl Handler<RequestVideo> for RequestQueue {
             });
             Ok(decided.await?)
         };
-        let adding = adding.into_actor(self).map(|added: Result<Added, RequestError<AddRefused>>, queue, ctx| {
+        let adding = adding.into_actor(self).map(|added: Result<Added, DecisionError<AddRefused>>, queue, ctx| {
             let added = added?;
             if added.is_new {
                 tracing::info!(request = %added.request.id, devices = added.request.devices.len(), "footage is asked for");
@@ -198,7 +169,7 @@ impl Handler<RequestVideo> for RequestQueue {
 }
 
 impl Handler<CancelRequest> for RequestQueue {
-    type Result = ResponseActFuture<Self, Result<(), RequestError<CancelRefused>>>;
+    type Result = ResponseActFuture<Self, Result<(), DecisionError<CancelRefused>>>;
 
     fn handle(&mut self, CancelRequest { request, by }: CancelRequest, _: &mut Self::Context) -> Self::Result {
         let (catalogue, in_flight) = (self.catalogue.clone(), self.probe.in_flight());
@@ -212,7 +183,7 @@ impl Handler<CancelRequest> for RequestQueue {
             Ok(decided.await?)
         };
         let cancelling = cancelling.into_actor(self).map(
-            |cancelled: Result<Vec<DeviceId>, RequestError<CancelRefused>>, queue, _| {
+            |cancelled: Result<Vec<DeviceId>, DecisionError<CancelRefused>>, queue, _| {
                 cancelled?.into_iter().for_each(|device| queue.sessions.tell(LookAgain(device)));
                 Ok(())
             },

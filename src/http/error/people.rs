@@ -1,24 +1,12 @@
 //! What the rules about devices, accounts and places refuse.
 
 use longshore_actors::{
-    AccountRefused, ApproveRefused, AssignRefused, ChangeRefused, ClaimRefused, EnrolError, OrganiseError,
-    PlaceRefused, TokenUnknown, UploadTokenRefused,
+    AccountRefused, ApproveRefused, AssignRefused, ChangeRefused, ClaimRefused, PlaceRefused, TokenUnknown,
+    UploadTokenRefused,
 };
 use longshore_protocol::ProblemType;
 
 use super::Failure;
-
-impl<R: Into<Self>> From<EnrolError<R>> for Failure {
-    fn from(error: EnrolError<R>) -> Self {
-        match error {
-            EnrolError::Refused(refused) => refused.into(),
-            EnrolError::Index(error) => error.into(),
-            EnrolError::Record(error) => error.into(),
-            EnrolError::NoRandomness => Self::internal("the operating system gives no random numbers"),
-            EnrolError::Unavailable => Self::unavailable("enrolment does not answer"),
-        }
-    }
-}
 
 impl From<ClaimRefused> for Failure {
     fn from(refused: ClaimRefused) -> Self {
@@ -71,18 +59,6 @@ impl From<AssignRefused> for Failure {
 impl From<TokenUnknown> for Failure {
     fn from(refused: TokenUnknown) -> Self {
         Self::new(ProblemType::NotFound, refused.to_string())
-    }
-}
-
-impl<R: Into<Self>> From<OrganiseError<R>> for Failure {
-    fn from(error: OrganiseError<R>) -> Self {
-        match error {
-            OrganiseError::Refused(refused) => refused.into(),
-            OrganiseError::Index(error) => error.into(),
-            OrganiseError::Record(error) => error.into(),
-            OrganiseError::NoRandomness => Self::internal("the operating system gives no random numbers"),
-            OrganiseError::Unavailable => Self::unavailable("the catalogue does not answer"),
-        }
     }
 }
 

@@ -1,21 +1,9 @@
 //! What is wrong with what people ask of devices.
 
-use longshore_actors::{AddRefused, CancelRefused, CommandRefused, RequestError};
+use longshore_actors::{AddRefused, CancelRefused, CommandRefused};
 use longshore_protocol::ProblemType;
 
 use super::Failure;
-
-impl<R: Into<Self>> From<RequestError<R>> for Failure {
-    fn from(error: RequestError<R>) -> Self {
-        match error {
-            RequestError::Refused(refused) => refused.into(),
-            RequestError::Index(error) => error.into(),
-            RequestError::Record(error) => error.into(),
-            RequestError::NoRandomness => Self::internal("the operating system gives no random numbers"),
-            RequestError::Unavailable => Self::unavailable("the queue of requests does not answer"),
-        }
-    }
-}
 
 impl From<AddRefused> for Failure {
     fn from(refused: AddRefused) -> Self {
