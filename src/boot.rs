@@ -157,8 +157,9 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let certificates = Arc::new(certificates);
     let tls_config = tls::server_config(&identity, Arc::clone(&certificates))?;
     let fingerprint = identity.fingerprint();
-    let rates = Rates::new(&config, models, &*clock);
-    actix_web::rt::spawn(Arc::clone(&rates).run(reload.running(), Arc::clone(&clock)));
+    let index = engine.catalogue().index().clone();
+    let rates = Rates::new(reload.running(), index, models, Arc::clone(&clock))?;
+    actix_web::rt::spawn(Arc::clone(&rates).run());
     let server = Data::new(Server {
         engine: engine.clone(),
         identity,

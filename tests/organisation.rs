@@ -37,7 +37,8 @@ fn a_device_that_waits_is_shown_with_its_site_and_its_bay() {
 fn places_outlive_a_kill_and_contradictions_are_refused() {
     let mut world = World::new();
     world.cli_json(&["site", "add", "North", "--network", "10.1.2.3/16"]);
-    world.cli_json(&["site", "add", "County", "--network", "10.0.0.0/8"]);
+    let rate = "unlimited, 07:00-19:00 50 Mbit/s";
+    world.cli_json(&["site", "add", "County", "--network", "10.0.0.0/8", "--rate", rate]);
     world.cli_json(&["dock", "add", "D", "02:00:5e:20:00:01", "--site", "North"]);
     assert!(refused(&world, &["site", "add", "South", "--network", "10.1.0.0/16"]).contains("North"));
     assert!(refused(&world, &["dock", "add", "E", "02:00:5e:20:00:01"]).contains("dock D"));
@@ -45,15 +46,20 @@ fn places_outlive_a_kill_and_contradictions_are_refused() {
     assert!(refused(&world, &["site", "remove", "North"]).contains("docks D"));
     assert!(refused(&world, &["site", "remove", "West"]).contains("no site West"));
     assert!(refused(&world, &["dock", "remove", "E"]).contains("no dock E"));
+    assert!(refused(&world, &["site", "add", "Norht", "--rate", "1 Mbit/s"]).contains("no site Norht"));
     world.kill();
     world.start();
-    assert_eq!(world.cli_json(&["site", "list"])[1], json!({"name": "North", "networks": ["10.1.0.0/16"]}));
+    let county = json!({"name": "County", "networks": ["10.0.0.0/8"], "rate": rate});
+    assert_eq!(world.cli_json(&["site", "list"]), json!([county, {"name": "North", "networks": ["10.1.0.0/16"]}]));
+    let faster = world.cli_json(&["site", "add", "County", "--rate", "1 Gbit/s"]);
+    assert_eq!((&faster["networks"], &faster["rate"]), (&json!(["10.0.0.0/8"]), &json!("1 Gbit/s")));
     world.cli_json(&["site", "add", "North", "--network", "10.1.0.0/16", "--network", "10.9.0.0/16"]);
     assert_eq!(world.cli_json(&["site", "list"])[1]["networks"].as_array().unwrap().len(), 2);
     assert!(world.cli(&["dock", "remove", "D"]).status.success());
     assert!(world.cli(&["site", "remove", "North"]).status.success());
     assert_eq!(world.cli_json(&["site", "list"]).as_array().unwrap().len(), 1);
-    for wrong in [["site", "add", "X", "--network", "10.1.0.0/33"], ["site", "add", "X", "--network", "north"]] {
+    for wrong in [["--network", "10.1.0.0/33"], ["--network", "north"], ["--rate", "50 MB/s"]] {
+        let wrong = [&["site", "add", "X"], wrong.as_slice()].concat();
         assert_eq!(world.cli(&wrong).status.code(), Some(2), "{wrong:?}");
     }
     assert_eq!(world.cli(&["dock", "add", "X", "02:00:5e:20:00"]).status.code(), Some(2));

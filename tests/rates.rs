@@ -51,6 +51,71 @@ fn what_all_may_send_is_shared_by_devices_however_many_transfers_each_has() {
 }
 
 #[test]
+fn devices_of_a_site_share_what_it_may_send_and_what_it_leaves_is_for_the_other() {
+    let world = World::configured("[rates]\nserver = '64 Mbit/s'\nstream = 'unlimited'\n");
+    world.cli_json(&["site", "add", "North", "--network", "127.0.0.2/32", "--rate", "16 Mbit/s"]);
+    world.cli_json(&["site", "add", "South", "--network", "127.0.0.3/32"]);
+    let sent: Vec<_> = [("127.0.0.2", 6), ("127.0.0.2", 6), ("127.0.0.3", 18)]
+        .into_iter()
+        .zip(1..)
+        .map(|((from, megabytes), n)| {
+            let mut camera = world.camera(&format!("B4-{n}"), "J. Smith");
+            camera.call_from(from);
+            (camera, bytes(n, megabytes * MB))
+        })
+        .collect();
+    let began = Instant::now();
+    let ended: Vec<Duration> = std::thread::scope(|scope| {
+        let sending = sent.iter().zip(1..).map(|((camera, content), n)| {
+            scope.spawn(move || {
+                let upload = camera.upload_of(&recording(n, content));
+                assert_eq!(camera.patch(&upload, 0, content).status, 204);
+                began.elapsed()
+            })
+        });
+        sending.collect::<Vec<_>>().into_iter().map(|sent| sent.join().unwrap()).collect()
+    });
+    // 12 MB at 2 MB/s. A third of what all may send would be 18 MB in nearly seven seconds.
+    assert!(ended[..2].iter().max().unwrap() > &Duration::from_millis(5700), "{ended:?}");
+    assert!(ended[..2].iter().all(|north| *north > ended[2]), "{ended:?}");
+    assert!(ended[2] > Duration::from_millis(2200), "18 MB at no more than 8 MB/s: {ended:?}");
+    assert_eq!(world.stored().len(), 3);
+}
+
+#[test]
+fn a_device_that_comes_back_from_another_network_has_the_rate_of_that_site() {
+    let world = World::configured("[rates]\nstream = 'unlimited'\n");
+    world.cli_json(&["site", "add", "North", "--network", "127.0.0.2/32", "--rate", "80 kbit/s"]);
+    world.cli_json(&["site", "add", "South", "--network", "127.0.0.3/32"]);
+    let content = bytes(1, 8 * MB);
+    let mut camera = world.camera("B4-1", "J. Smith");
+    camera.call_from("127.0.0.2");
+    let upload = camera.upload_of(&recording(1, &content));
+    let mut slow = camera.begin_patch(&upload, 0, content.len());
+    slow.send(&content[..MB]).unwrap();
+    eventually("it is being read", || world.works_on(&upload));
+    camera.call_from("127.0.0.3");
+    let at = usize::try_from(camera.offset(&upload)).unwrap();
+    assert!(at < MB, "{at} bytes came at once");
+    slow.cut();
+    // At North it would take a quarter of an hour.
+    assert_eq!(camera.patch(&upload, at as u64, &content[at..]).status, 204);
+
+    // The rate of a site that somebody changes counts for what is under way.
+    camera.call_from("127.0.0.2");
+    let content = bytes(2, 8 * MB);
+    let upload = camera.upload_of(&recording(2, &content));
+    let patching = std::thread::scope(|scope| {
+        let patching = scope.spawn(|| camera.patch(&upload, 0, &content));
+        eventually("it is being read", || world.works_on(&upload));
+        world.cli_json(&["site", "add", "North", "--rate", "unlimited"]);
+        patching.join().unwrap()
+    });
+    assert_eq!(patching.status, 204);
+    assert_eq!(world.stored().len(), 2);
+}
+
+#[test]
 fn a_transfer_that_waits_for_its_turn_lets_go_at_once_and_follows_the_configuration() {
     let world = World::configured("[rates]\nstream = '80 kbit/s'\n");
     let camera = world.camera("B4-1", "J. Smith");

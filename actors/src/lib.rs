@@ -28,7 +28,7 @@ pub use enrolment::{
     KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
-pub use organisation::{AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused};
+pub use organisation::{AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused, SiteChange};
 pub use presence::{Call, Presence, Received};
 pub use profiles::{Applied, NewProfile, ProfileAssigned, ProfileRefused};
 pub use reports::{CommandRefused, Said};

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use longshore_model::Timetable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::certificate;
 
 pub use load::{Inputs, Loaded, Mistake, Mistakes, Source};
-use rate::{StreamRate, Timetable};
+use rate::StreamRate;
 use value::{Account, Filter, Floor, Mode, ServerUrl, Size};
 
 /// `config/longshore.toml`: every key with its meaning, unit and default.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
-use super::rate::{StreamRate, Timetable};
+use super::rate::StreamRate;
 
 /// With less the index would read from the disk all the time.
 const CACHE_LEAST: Size = Size(1 << 20);
@@ -288,7 +288,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Size Floor Mode Account ServerUrl Filter Timetable StreamRate);
+as_text!(Size Floor Mode Account ServerUrl Filter StreamRate);
 
 pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use longshore_agent::tls;
 use longshore_model::{BASE64URL, Sha256};
 use longshore_protocol::EnrolmentText;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -24,6 +25,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// A device that writes its requests itself, so that it can also write wrong ones and stop anywhere.
 pub(crate) struct Camera {
     address: SocketAddr,
+    /// From which it calls; `None`: as the system likes.
+    from: Option<IpAddr>,
     pin: Sha256,
     key: KeyPair,
     config: Arc<ClientConfig>,
@@ -53,7 +56,7 @@ impl Camera {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let certificate = tls::self_signed(&key).unwrap();
         let config = Arc::new(tls::client_config(&key, vec![certificate], vec![pin]).unwrap());
-        Self { address, pin, key, config }
+        Self { address, from: None, pin, key, config }
     }
 
     /// The camera that an agent with this state folder is.
@@ -62,7 +65,12 @@ impl Camera {
         let key = KeyPair::from_pem(&pem("device.key")).unwrap();
         let certificate = CertificateDer::from_pem_slice(pem("device.crt").as_bytes()).unwrap();
         let config = Arc::new(tls::client_config(&key, vec![certificate], vec![world.pin]).unwrap());
-        Self { address: world.address, pin: world.pin, key, config }
+        Self { address: world.address, from: None, pin: world.pin, key, config }
+    }
+
+    /// Calls from this address from now on, as in another network.
+    pub(crate) fn call_from(&mut self, address: &str) {
+        self.from = Some(address.parse().unwrap());
     }
 
     /// Shows another certificate from now on; the key stays.
@@ -112,7 +120,15 @@ impl Camera {
     }
 
     fn try_connect(&self) -> io::Result<Exchange> {
-        let socket = TcpStream::connect(self.address)?;
+        let socket = match self.from {
+            None => TcpStream::connect(self.address)?,
+            Some(from) => {
+                let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+                bind(&socket, &SocketAddr::new(from, 0))?;
+                connect(&socket, &self.address)?;
+                socket.into()
+            }
+        };
         socket.set_read_timeout(Some(READ_TIMEOUT))?;
         socket.set_nodelay(true)?;
         let name = ServerName::try_from("longshore").unwrap();

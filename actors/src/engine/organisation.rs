@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{Engine, EngineError};
 use crate::decision::DecisionError;
 use crate::kit::{ASK_DEADLINE, blocking};
-use crate::organisation::{self, AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused};
+use crate::organisation::{self, AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused, SiteChange};
 
 /// An API token that was asked for; its text is told once, here.
 #[derive(Clone)]
@@ -78,9 +78,9 @@ impl Engine {
         Ok(blocking(move || index.account_by_token(hash)).await?)
     }
 
-    /// Makes a site, or gives the one of that name other networks; whether it is new.
-    pub async fn set_site(&self, site: Site, by: String) -> PlaceResult<(Site, bool)> {
-        self.organise(move |index| Ok(organisation::set_site(site, &index.sites()?, by))).await
+    /// Makes a site, or gives the one of that name other networks or another rate; whether it is new.
+    pub async fn set_site(&self, name: String, change: SiteChange, by: String) -> PlaceResult<(Site, bool)> {
+        self.organise(move |index| Ok(organisation::set_site(name, change, &index.sites()?, by))).await
     }
 
     /// Removes a site that nothing has as its own.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use longshore_model::{Device, DeviceState, Dock, Site};
+use ipnet::IpNet;
+use longshore_model::{Device, DeviceState, Dock, Site, Timetable};
 use longshore_store::facts::{Fact, PeopleFact};
 
 /// Sites in all: a present site is looked for among all their networks.
@@ -23,6 +24,15 @@ pub struct DeviceChange {
     pub site: Option<Option<String>>,
     /// Its labels, all of them.
     pub groups: Option<BTreeSet<String>>,
+}
+
+/// What is to be changed of a site, or what a new one is; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SiteChange {
+    /// Its networks, all of them; a new site has to have them.
+    pub networks: Option<Vec<IpNet>>,
+    /// What all devices that are there may send together.
+    pub rate: Option<Timetable>,
 }
 
 /// Why a place is not changed.
@@ -74,8 +84,15 @@ pub enum PlaceRefused {
 
 type Decided<T> = Result<(Vec<Fact>, T), PlaceRefused>;
 
-/// Makes a site, or gives the one of that name other networks; whether it is new.
-pub(crate) fn set_site(mut site: Site, sites: &[Site], by: String) -> Decided<(Site, bool)> {
+/// Makes a site, or gives the one of that name other networks or another rate; whether it is new.
+pub(crate) fn set_site(name: String, change: SiteChange, sites: &[Site], by: String) -> Decided<(Site, bool)> {
+    let SiteChange { networks, rate } = change;
+    let known = sites.iter().find(|known| known.name == name);
+    let Some(networks) = networks.or_else(|| known.map(|known| known.networks.clone())) else {
+        return Err(PlaceRefused::NoSite(name));
+    };
+    let rate = rate.or_else(|| known.map(|known| known.rate.clone())).unwrap_or_default();
+    let mut site = Site { name, networks, rate };
     // `10.1.2.3/16` means the network that this address is in.
     site.networks.iter_mut().for_each(|network| *network = network.trunc());
     site.networks.sort_unstable();
@@ -83,7 +100,7 @@ pub(crate) fn set_site(mut site: Site, sites: &[Site], by: String) -> Decided<(S
     if site.networks.len() > NETWORKS {
         return Err(PlaceRefused::TooMany(format!("{NETWORKS} networks of a site")));
     }
-    let is_new = !sites.iter().any(|known| known.name == site.name);
+    let is_new = known.is_none();
     if is_new && sites.len() >= SITES {
         return Err(PlaceRefused::TooMany(format!("{SITES} sites")));
     }
@@ -179,7 +196,15 @@ mod tests {
     use super::*;
 
     fn site(name: &str, networks: &[&str]) -> Site {
-        Site { name: name.into(), networks: networks.iter().map(|network| network.parse().unwrap()).collect() }
+        Site { name: name.into(), networks: nets(networks), rate: Timetable::default() }
+    }
+
+    fn nets(networks: &[&str]) -> Vec<IpNet> {
+        networks.iter().map(|network| network.parse().unwrap()).collect()
+    }
+
+    fn with(networks: &[&str]) -> SiteChange {
+        SiteChange { networks: Some(nets(networks)), rate: None }
     }
 
     fn dock(name: &str, bays: &[u8]) -> Dock {
@@ -210,12 +235,27 @@ mod tests {
     #[test]
     fn a_network_belongs_to_one_site_and_may_lie_in_that_of_another() {
         let north = site("North", &["10.1.0.0/16"]);
-        let (_, (set, is_new)) =
-            set_site(site("County", &["10.0.0.9/8", "10.0.0.0/8"]), std::slice::from_ref(&north), by()).unwrap();
-        assert_eq!((set.networks, is_new), (vec!["10.0.0.0/8".parse().unwrap()], true));
-        let taken = set_site(site("South", &["10.1.0.0/16"]), std::slice::from_ref(&north), by());
+        let known = [north];
+        let set = |name: &str, networks: &[&str]| set_site(name.to_owned(), with(networks), &known, by());
+        let (_, (county, is_new)) = set("County", &["10.0.0.9/8", "10.0.0.0/8"]).unwrap();
+        assert_eq!((county.networks, is_new), (nets(&["10.0.0.0/8"]), true));
+        let taken = set("South", &["10.1.0.0/16"]);
         assert!(matches!(taken, Err(PlaceRefused::NetworkTaken { .. })), "{taken:?}");
-        assert!(!set_site(north.clone(), &[north], by()).unwrap().1.1, "the same again is no other site");
+        assert!(!set("North", &["10.1.0.0/16"]).unwrap().1.1, "the same again is no other site");
+    }
+
+    #[test]
+    fn a_change_of_a_site_leaves_what_it_does_not_name() {
+        let rate = |text: &str| Timetable::try_from(text.to_owned()).unwrap();
+        let slow = SiteChange { networks: None, rate: Some(rate("unlimited, 07:00-19:00 50 Mbit/s")) };
+        let (_, (north, _)) = set_site("North".into(), slow.clone(), &[site("North", &["10.1.0.0/16"])], by()).unwrap();
+        assert_eq!((&north.networks, &Some(north.rate.clone())), (&nets(&["10.1.0.0/16"]), &slow.rate));
+        let (_, (moved, _)) = set_site("North".into(), with(&["10.2.0.0/16"]), &[north], by()).unwrap();
+        assert_eq!((&moved.networks, &Some(moved.rate.clone())), (&nets(&["10.2.0.0/16"]), &slow.rate));
+        let unlimited = SiteChange { networks: None, rate: Some(Timetable::default()) };
+        assert!(set_site("North".into(), unlimited, &[moved], by()).unwrap().1.0.rate.is_unlimited());
+        // A name that was misspelt makes no site of its own.
+        assert_eq!(set_site("Nroth".into(), slow, &[], by()), Err(PlaceRefused::NoSite("Nroth".into())));
     }
 
     #[test]

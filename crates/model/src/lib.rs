@@ -22,6 +22,7 @@ mod request;
 mod schema;
 mod session;
 mod span;
+mod timetable;
 
 pub use blocks::{BLOCK_BYTES, BlockSums, RunningBlocks, WrongCount};
 pub use checksum::{DamagedHashState, HashState, RunningHash, Sha256};
@@ -48,6 +49,7 @@ pub use report::{CardSpace, Command, CommandOp, DeviceReport, Network, NetworkKi
 pub use request::{Holds, Outcome, VideoRequest};
 pub use session::{Session, SessionEnd};
 pub use span::Span;
+pub use timetable::Timetable;
 
 /// Encoding of binary values in URLs, enrolment texts and JWS: URL-safe base64 without padding (RFC 4648 §5).
 pub use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Sha256, TokenId};
+use crate::{Sha256, Timetable, TokenId};
 
 /// What an account is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +101,9 @@ pub struct Site {
     /// Networks that devices call from when they are there, as the server sees their addresses.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub networks: Vec<IpNet>,
+    /// What all devices that are there may send together.
+    #[serde(default, skip_serializing_if = "Timetable::is_unlimited")]
+    pub rate: Timetable,
 }
 
 /// A dock. It has no address of its own; each of its bays has one, listed on its label.
@@ -190,7 +193,8 @@ mod tests {
     use super::*;
 
     fn site(name: &str, networks: &[&str]) -> Site {
-        Site { name: name.into(), networks: networks.iter().map(|network| network.parse().unwrap()).collect() }
+        let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        Site { name: name.into(), networks, rate: Timetable::default() }
     }
 
     #[test]

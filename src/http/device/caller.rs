@@ -2,6 +2,7 @@
 //! at once.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Instant;
 
@@ -117,7 +118,7 @@ fn admit_device(request: &HttpRequest, server: &Server, device: Device, by_token
     if let Some(ends) = connection.and_then(|connection| connection.ends) {
         server.lobby.recognised(ends);
     }
-    let address = connection.and_then(|connection| connection.address);
+    let address = address(request);
     // It goes with the request, whatever becomes of its handler.
     request.extensions_mut().insert(server.engine.presence().call(device.id, address));
     Ok(device)
@@ -176,13 +177,18 @@ pub(in crate::http) fn server_of(request: &HttpRequest) -> Result<Data<Server>, 
     server.ok_or_else(|| Failure::new(ProblemType::Internal, StatusCode::INTERNAL_SERVER_ERROR.as_str()))
 }
 
+/// From which the connection comes.
+pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
+    request.conn_data::<Connection>()?.address
+}
+
 fn key_of(request: &HttpRequest) -> Option<ClientKey> {
     request.conn_data::<Connection>()?.key.clone()
 }
 
 /// Counts one more request of somebody who is not known.
 pub(in crate::http) fn admit_stranger(request: &HttpRequest) -> Result<(), Failure> {
-    let Some(address) = request.conn_data::<Connection>().and_then(|connection| connection.address) else {
+    let Some(address) = address(request) else {
         return Ok(());
     };
     let server = server_of(request)?;

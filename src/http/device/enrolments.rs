@@ -12,10 +12,9 @@ use longshore_protocol::{
 };
 
 use super::super::Server;
-use super::super::connection::Connection;
 use super::super::error::Failure;
 use super::super::json;
-use super::{Stranger, prefer};
+use super::{Stranger, address, prefer};
 use crate::identity::is_p256;
 use crate::tls::ClientKey;
 
@@ -51,7 +50,7 @@ pub(crate) async fn request(
     }
     let description = Description { uid, firmware, macs, bay_mac };
     let spki = BASE64URL.encode(&key.spki);
-    let address = request.conn_data::<Connection>().and_then(|connection| connection.address);
+    let address = address(&request);
     let claim = Claim { token, secret_hash, serial, model, description, address, key: key.sha256, spki };
     let enrolment = server.engine.request_enrolment(claim).await?;
     Ok(HttpResponse::Accepted().json(answer(&server, enrolment)?))

@@ -24,6 +24,7 @@ use longshore_protocol::{headers, paths};
 
 use super::Server;
 use super::error::{Failure, only};
+use caller::address;
 pub(crate) use caller::{Caller, DesiredTag, InService, Stranger, Uploader};
 pub(super) use caller::{admit_stranger, bearer, server_of};
 use uploads::{rufh, tus};

@@ -43,6 +43,7 @@ pub(crate) use qr::terminal;
 pub(crate) use recordings::RecordingRow;
 pub(crate) use requests::RequestBody;
 pub(crate) use sessions::{PlacedSession, SessionRow};
+pub(crate) use sites::SiteBody;
 pub(crate) use upload_tokens::{IssueUploadTokenBody, IssuedUploadToken, Keyless, RevokeUploadTokenBody};
 pub(crate) use waiting::places as streams;
 

@@ -3,7 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Json, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use longshore_model::{Dock, Site};
+use ipnet::IpNet;
+use longshore_actors::SiteChange;
+use longshore_model::{Dock, Site, Timetable};
 use serde::{Deserialize, Serialize};
 
 use super::super::Server;
@@ -27,13 +29,28 @@ pub(super) async fn list(server: Data<Server>) -> Result<Json<Vec<Site>>, Failur
     Ok(Json(places(&server).await?.sites))
 }
 
-/// Makes a site, or gives the one of that name other networks.
-#[utoipa::path(post, path = "/api/v1/sites", request_body = Site,
+/// A site that is to be made, or what is to be changed of the one of that name.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SiteBody {
+    pub(crate) name: String,
+    /// Networks that devices call from when they are there; left out, they stay. A new site has to have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(crate) networks: Option<Vec<IpNet>>,
+    /// What all devices that are there may send together, such as `unlimited, 07:00-19:00 50 Mbit/s`; left out, it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<Timetable>,
+}
+
+/// Makes a site, or gives the one of that name other networks or another rate.
+#[utoipa::path(post, path = "/api/v1/sites", request_body = SiteBody,
     responses((status = 201, description = "it is new", body = Site), (status = 200, body = Site)))]
 pub(super) async fn set(server: Data<Server>, request: HttpRequest, body: Payload) -> Result<HttpResponse, Failure> {
-    let Site { name: called, networks } = json::read(&request, body).await?;
-    let site = Site { name: name("name", &called)?, networks };
-    let (site, is_new) = server.engine.set_site(site, by(&request)).await?;
+    let SiteBody { name: called, networks, rate } = json::read(&request, body).await?;
+    let change = SiteChange { networks, rate };
+    let (site, is_new) = server.engine.set_site(name("name", &called)?, change, by(&request)).await?;
+    server.rates.look().await;
     Ok(HttpResponse::build(created(is_new)).json(site))
 }
 
@@ -45,6 +62,7 @@ pub(super) async fn remove(
     which: Query<Named>,
 ) -> Result<HttpResponse, Failure> {
     server.engine.remove_site(which.into_inner().name, by(&request)).await?;
+    server.rates.look().await;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::rate::BytesPerSecond;
+use longshore_model::BytesPerSecond;
 
 /// What may be read at once after a pause. Less would mean a wake-up for every few packets, more a burst that others feel.
 const BURST_BYTES: f64 = 256.0 * 1024.0;

@@ -1,60 +1,71 @@
-//! How fast transfers are read: of each its own rate, and below them what a device and what all devices may send. The
-//! throttle is not to read the socket.
+//! How fast transfers are read: of each its own rate, and below them what a device, what the devices of a site and what all
+//! devices may send. The throttle is not to read the socket.
 
 mod bucket;
 mod scheduler;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use longshore_model::{Clock, Device, DeviceModels};
+use actix_web::web;
+use longshore_model::{BytesPerSecond, Clock, Device, DeviceModels, Site, present_site};
+use longshore_store::index::{Index, IndexError};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::rate::{BytesPerSecond, StreamRate};
+use crate::config::rate::StreamRate;
 use crate::config::{Config, Rates as Settings};
 use bucket::Bucket;
-use scheduler::{Scheduler, StreamId};
+use scheduler::{Bounds, Scheduler, StreamId};
 
 /// Between two looks at the clock; a rate that changes at a full hour does so within this.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(5);
 /// Of a time for which nobody waits.
 const NOBODY_WAITS: Duration = Duration::from_secs(3600);
 
-/// What counts at this time of the day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Now {
-    server: Option<BytesPerSecond>,
-    device: Option<BytesPerSecond>,
-    /// `None`: by the device's model.
-    stream: Option<Option<BytesPerSecond>>,
-}
+/// Rate of one transfer at this time of the day; `None`: by the device's model.
+type OfStream = Option<Option<BytesPerSecond>>;
 
-impl Now {
-    fn of(settings: &Settings, clock: &dyn Clock) -> Self {
-        let time = clock.now().with_timezone(&chrono::Local).time();
-        let Settings { server, device, stream } = settings;
-        let stream = match stream {
-            StreamRate::ByModel => None,
-            StreamRate::Same(timetable) => Some(timetable.at(time)),
-        };
-        Self { server: server.at(time), device: device.at(time), stream }
-    }
+/// What counts at this time of the day.
+fn at_this_time(settings: &Settings, sites: &[Site], clock: &dyn Clock) -> (Bounds, OfStream) {
+    let time = clock.now().with_timezone(&chrono::Local).time();
+    let Settings { server, device, stream } = settings;
+    let stream = match stream {
+        StreamRate::ByModel => None,
+        StreamRate::Same(timetable) => Some(timetable.at(time)),
+    };
+    let sites = sites.iter().filter_map(|site| Some((site.name.clone(), site.rate.at(time)?))).collect();
+    (Bounds { server: server.at(time), device: device.at(time), sites }, stream)
 }
 
 /// All transfers that are being read.
 pub(crate) struct Rates {
-    now: watch::Sender<Now>,
+    config: watch::Receiver<Config>,
+    index: Index,
     models: Arc<DeviceModels>,
+    clock: Arc<dyn Clock>,
+    of_stream: watch::Sender<OfStream>,
     shared: Mutex<Shared>,
+    /// Held from reading the sites until they count: the older of two looks must not come last.
+    looking: tokio::sync::Mutex<()>,
     /// Somebody began to wait.
     waits: Notify,
 }
 
 struct Shared {
+    bounds: Bounds,
+    sites: Vec<Site>,
     scheduler: Scheduler,
-    waiting: HashMap<StreamId, oneshot::Sender<()>>,
+    transfers: HashMap<StreamId, Transfer>,
+}
+
+struct Transfer {
+    /// Where its connection comes from.
+    address: Option<IpAddr>,
+    /// Whom to tell that it has its turn.
+    waiting: Option<oneshot::Sender<()>>,
 }
 
 /// One transfer that is being read.
@@ -63,43 +74,69 @@ pub(crate) struct Turns {
     id: StreamId,
     model: Option<BytesPerSecond>,
     own: Bucket,
-    now: watch::Receiver<Now>,
+    of_stream: watch::Receiver<OfStream>,
 }
 
 impl Rates {
-    pub(crate) fn new(config: &Config, models: Arc<DeviceModels>, clock: &dyn Clock) -> Arc<Self> {
-        let now = Now::of(&config.rates, clock);
-        let scheduler = Scheduler::new(now.server, now.device, Instant::now());
-        let shared = Mutex::new(Shared { scheduler, waiting: HashMap::new() });
-        Arc::new(Self { now: watch::Sender::new(now), models, shared, waits: Notify::new() })
+    pub(crate) fn new(
+        config: watch::Receiver<Config>,
+        index: Index,
+        models: Arc<DeviceModels>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, IndexError> {
+        let sites = index.sites()?;
+        let (bounds, of_stream) = at_this_time(&config.borrow().rates, &sites, &*clock);
+        let scheduler = Scheduler::new(&bounds, Instant::now());
+        let shared = Mutex::new(Shared { bounds, sites, scheduler, transfers: HashMap::new() });
+        let (looking, waits) = (tokio::sync::Mutex::default(), Notify::new());
+        let of_stream = watch::Sender::new(of_stream);
+        Ok(Arc::new(Self { config, index, models, clock, of_stream, shared, looking, waits }))
     }
 
-    /// For a transfer of this device.
-    pub(crate) fn open(self: &Arc<Self>, device: &Device) -> Turns {
+    /// For a transfer of this device, on a connection from this address.
+    pub(crate) fn open(self: &Arc<Self>, device: &Device, address: Option<IpAddr>) -> Turns {
         let begin = Instant::now();
-        let id = self.lock().scheduler.open(device.id, begin);
+        let id = self.lock().open(device, address, begin);
         let model = self.models.get(&device.model).and_then(|model| model.stream_rate.bytes_per_second());
-        let now = self.now.subscribe();
-        let rate = now.borrow().stream.unwrap_or(model);
-        Turns { rates: Arc::clone(self), id, model, own: Bucket::new(rate, begin), now }
+        let of_stream = self.of_stream.subscribe();
+        let rate = of_stream.borrow().unwrap_or(model);
+        Turns { rates: Arc::clone(self), id, model, own: Bucket::new(rate, begin), of_stream }
     }
 
     /// Gives turns, and follows the clock and the configuration, as long as the server runs.
-    pub(crate) async fn run(self: Arc<Self>, config: watch::Receiver<Config>, clock: Arc<dyn Clock>) {
+    pub(crate) async fn run(self: Arc<Self>) {
         tokio::select! {
             () = self.give_turns() => {}
-            () = self.follow(config, clock) => {}
+            () = self.follow() => {}
         }
     }
 
-    async fn follow(&self, mut config: watch::Receiver<Config>, clock: Arc<dyn Clock>) {
+    /// Looks what counts now, by the clock, the configuration and the sites; whoever changes these calls it.
+    pub(crate) async fn look(&self) {
+        let _one_after_the_other = self.looking.lock().await;
+        let sites = self.sites().await;
+        let (bounds, of_stream) = at_this_time(&self.config.borrow().rates, &sites, &*self.clock);
+        self.of_stream.send_if_modified(|before| std::mem::replace(before, of_stream) != of_stream);
+        if self.lock().set(bounds, sites, Instant::now()) {
+            self.waits.notify_one();
+        }
+    }
+
+    async fn follow(&self) {
+        let mut config = self.config.clone();
         while config.has_changed().is_ok() {
-            let now = Now::of(&config.borrow_and_update().rates, &*clock);
-            if self.now.send_if_modified(|before| std::mem::replace(before, now) != now) {
-                self.lock().scheduler.set_rates(now.server, now.device, Instant::now());
-                self.waits.notify_one();
-            }
+            config.mark_unchanged();
+            self.look().await;
             let _looked_at_again_in_any_case = timeout(LOOK_AT_CLOCK, config.changed()).await;
+        }
+    }
+
+    /// As they are now; as they were, if the index does not say.
+    async fn sites(&self) -> Vec<Site> {
+        let index = self.index.clone();
+        match web::block(move || index.sites()).await {
+            Ok(Ok(sites)) => sites,
+            Ok(Err(_)) | Err(_) => self.lock().sites.clone(),
         }
     }
 
@@ -114,7 +151,7 @@ impl Rates {
         let now = Instant::now();
         let mut shared = self.lock();
         for id in shared.scheduler.turns(now) {
-            if let Some(waiting) = shared.waiting.remove(&id) {
+            if let Some(waiting) = shared.transfers.get_mut(&id).and_then(|transfer| transfer.waiting.take()) {
                 // Whoever went away has the turn still, and gives it back at the end.
                 let _gone = waiting.send(());
             }
@@ -127,12 +164,38 @@ impl Rates {
     }
 }
 
+impl Shared {
+    fn open(&mut self, device: &Device, address: Option<IpAddr>, now: Instant) -> StreamId {
+        let id = self.scheduler.open(device.id, site(&self.sites, address), now);
+        self.transfers.insert(id, Transfer { address, waiting: None });
+        id
+    }
+
+    /// Whether anything is new.
+    fn set(&mut self, bounds: Bounds, sites: Vec<Site>, now: Instant) -> bool {
+        let is_same = self.bounds == bounds && self.sites == sites;
+        if !is_same {
+            self.scheduler.set_bounds(&bounds, now);
+            (self.bounds, self.sites) = (bounds, sites);
+            for (id, transfer) in &self.transfers {
+                self.scheduler.place(*id, site(&self.sites, transfer.address), now);
+            }
+        }
+        !is_same
+    }
+}
+
+/// Name of the site that this address is at.
+fn site(sites: &[Site], address: Option<IpAddr>) -> Option<&str> {
+    present_site(sites, address?).map(|site| site.name.as_str())
+}
+
 impl Turns {
     /// Returns when it may read. May be dropped and asked again.
     pub(crate) async fn next(&mut self) {
         loop {
-            if self.now.has_changed().unwrap_or(false) {
-                let rate = self.now.borrow_and_update().stream.unwrap_or(self.model);
+            if self.of_stream.has_changed().unwrap_or(false) {
+                let rate = self.of_stream.borrow_and_update().unwrap_or(self.model);
                 self.own.set_rate(rate, Instant::now());
             }
             let wait = self.own.ready_in(Instant::now());
@@ -148,7 +211,10 @@ impl Turns {
                 return;
             }
             let (sender, turn) = oneshot::channel();
-            shared.waiting.insert(self.id, sender);
+            // It is there as long as this is.
+            if let Some(transfer) = shared.transfers.get_mut(&self.id) {
+                transfer.waiting = Some(sender);
+            }
             turn
         };
         self.rates.waits.notify_one();
@@ -166,7 +232,7 @@ impl Turns {
 impl Drop for Turns {
     fn drop(&mut self) {
         let mut shared = self.rates.lock();
-        shared.waiting.remove(&self.id);
+        shared.transfers.remove(&self.id);
         shared.scheduler.close(self.id, Instant::now());
         drop(shared);
         // What it leaves is for those that wait.

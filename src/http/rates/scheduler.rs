@@ -1,14 +1,13 @@
-//! Whose turn it is to be read, where transfers share a rate: what all devices together may send, and what one may with
-//! all its transfers. What one leaves is for those that wait, and among those each device gets as much as the next one,
-//! however many transfers it has. Pure.
+//! Whose turn it is to be read, where transfers share a rate: what all devices together may send, what those of a site may,
+//! and what one device may with all its transfers. What one leaves is for those that wait, first for those of its site; and
+//! among those each device gets as much as the next one, however many transfers it has and wherever it is. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use longshore_model::DeviceId;
+use longshore_model::{BytesPerSecond, DeviceId};
 
 use super::bucket::Bucket;
-use crate::config::rate::BytesPerSecond;
 
 /// Bytes that a turn is for until it is known what came: about what one read brings.
 const TURN: i64 = 128 * 1024;
@@ -17,71 +16,136 @@ const TURN: i64 = 128 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct StreamId(u64);
 
-/// Start-time fair queueing: whoever was given least goes first, and who comes back from a pause begins where the others
-/// are.
+/// What transfers may bring together; `None`: as fast as it comes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Bounds {
+    /// All.
+    pub(super) server: Option<BytesPerSecond>,
+    /// Those of one device.
+    pub(super) device: Option<BytesPerSecond>,
+    /// Those that come from a site, by its name; a site that is not here has no bound.
+    pub(super) sites: BTreeMap<String, BytesPerSecond>,
+}
+
+/// Start-time fair queueing, at each level: whoever was given least goes first, and who comes back from a pause, or was at a
+/// bound of its own, begins where the others are.
 pub(super) struct Scheduler {
     server: Bucket,
+    /// The most that a site which had a turn had been given before it; so for the levels below.
+    progress: i64,
+    names: HashMap<String, SiteId>,
+    sites: HashMap<SiteId, Site>,
+    shares: HashMap<(SiteId, DeviceId), Share>,
     device_rate: Option<BytesPerSecond>,
     devices: HashMap<DeviceId, Account>,
     streams: HashMap<StreamId, Stream>,
     waiting: Vec<StreamId>,
-    /// What whoever had the last turn had been given before it.
-    progress: i64,
     next: u64,
 }
 
-struct Account {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct SiteId(u64);
+
+/// Devices that are at no site.
+const NOWHERE: SiteId = SiteId(0);
+
+struct Site {
+    name: Option<String>,
+    has_bound: bool,
     bucket: Bucket,
+    /// For each of its devices: one with more of them gets more.
+    given: i64,
+    progress: i64,
+    devices: usize,
+}
+
+/// What a device does at a site.
+struct Share {
     given: i64,
     progress: i64,
     streams: usize,
 }
 
+struct Account {
+    bucket: Bucket,
+    streams: usize,
+}
+
 struct Stream {
     device: DeviceId,
+    /// From which it comes.
+    site: SiteId,
     given: i64,
     /// Has its turn, and has not read.
     turn: bool,
 }
 
 impl Scheduler {
-    pub(super) fn new(server: Option<BytesPerSecond>, device: Option<BytesPerSecond>, now: Instant) -> Self {
-        Self {
-            server: Bucket::new(server, now),
-            device_rate: device,
+    pub(super) fn new(bounds: &Bounds, now: Instant) -> Self {
+        let mut scheduler = Self {
+            server: Bucket::new(bounds.server, now),
+            progress: 0,
+            names: HashMap::new(),
+            sites: HashMap::new(),
+            shares: HashMap::new(),
+            device_rate: bounds.device,
             devices: HashMap::new(),
             streams: HashMap::new(),
             waiting: Vec::new(),
-            progress: 0,
             next: 0,
+        };
+        scheduler.set_bounds(bounds, now);
+        scheduler
+    }
+
+    pub(super) fn set_bounds(&mut self, bounds: &Bounds, now: Instant) {
+        let Bounds { server, device, sites } = bounds;
+        self.server.set_rate(*server, now);
+        self.device_rate = *device;
+        self.devices.values_mut().for_each(|account| account.bucket.set_rate(*device, now));
+        for name in sites.keys() {
+            self.site(Some(name), now);
         }
+        for site in self.sites.values_mut() {
+            let rate = site.name.as_ref().and_then(|name| sites.get(name)).copied();
+            site.has_bound = rate.is_some();
+            site.bucket.set_rate(rate, now);
+        }
+        self.forget_sites();
     }
 
-    pub(super) fn set_rates(&mut self, server: Option<BytesPerSecond>, device: Option<BytesPerSecond>, now: Instant) {
-        self.server.set_rate(server, now);
-        self.device_rate = device;
-        self.devices.values_mut().for_each(|account| account.bucket.set_rate(device, now));
-    }
-
-    pub(super) fn open(&mut self, device: DeviceId, now: Instant) -> StreamId {
-        let (rate, progress) = (self.device_rate, self.progress);
-        let account = self.devices.entry(device).or_insert_with(|| Account {
-            bucket: Bucket::new(rate, now),
-            given: progress,
-            progress: 0,
-            streams: 0,
-        });
+    pub(super) fn open(&mut self, device: DeviceId, site: Option<&str>, now: Instant) -> StreamId {
+        let rate = self.device_rate;
+        let account =
+            self.devices.entry(device).or_insert_with(|| Account { bucket: Bucket::new(rate, now), streams: 0 });
         account.streams += 1;
-        let id = StreamId(self.next);
-        self.next += 1;
-        self.streams.insert(id, Stream { device, given: account.progress, turn: false });
+        let (site, given) = self.enter(device, site, now);
+        let id = StreamId(self.number());
+        self.streams.insert(id, Stream { device, site, given, turn: false });
         id
+    }
+
+    /// The transfer comes from this site now; what is on its way counts there.
+    pub(super) fn place(&mut self, id: StreamId, site: Option<&str>, now: Instant) {
+        let Some(Stream { device, site: left, turn, .. }) = self.streams.get(&id) else { return };
+        let (device, left, moving) = (*device, *left, if *turn { TURN } else { 0 });
+        if self.sites.get(&left).is_some_and(|left| left.name.as_deref() == site) {
+            return;
+        }
+        self.charge(id, -moving, now);
+        self.leave(device, left);
+        let (site, given) = self.enter(device, site, now);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            (stream.site, stream.given) = (site, given);
+        }
+        self.charge(id, moving, now);
     }
 
     pub(super) fn close(&mut self, id: StreamId, now: Instant) {
         self.read(id, 0, now);
         self.waiting.retain(|waiting| *waiting != id);
-        let Some(Stream { device, .. }) = self.streams.remove(&id) else { return };
+        let Some(Stream { device, site, .. }) = self.streams.remove(&id) else { return };
+        self.leave(device, site);
         if let Some(account) = self.devices.get_mut(&device) {
             account.streams -= 1;
             if account.streams == 0 {
@@ -98,9 +162,11 @@ impl Scheduler {
         }
         if !self.waiting.contains(&id) {
             // Who was away has no claim on what others were given meanwhile.
-            if let Some(account) = self.devices.get_mut(&stream.device) {
-                account.given = account.given.max(self.progress);
-                stream.given = stream.given.max(account.progress);
+            let share = self.shares.get_mut(&(stream.site, stream.device));
+            if let Some((site, share)) = self.sites.get_mut(&stream.site).zip(share) {
+                site.given = site.given.max(self.progress);
+                share.given = share.given.max(site.progress);
+                stream.given = stream.given.max(share.progress);
             }
             self.waiting.push(id);
         }
@@ -112,13 +178,7 @@ impl Scheduler {
     pub(super) fn read(&mut self, id: StreamId, bytes: usize, now: Instant) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let counted = if std::mem::take(&mut stream.turn) { TURN } else { 0 };
-        let more = i64::try_from(bytes).unwrap_or(i64::MAX) - counted;
-        stream.given += more;
-        self.server.take(more, now);
-        if let Some(account) = self.devices.get_mut(&stream.device) {
-            account.given += more;
-            account.bucket.take(more, now);
-        }
+        self.charge(id, i64::try_from(bytes).unwrap_or(i64::MAX) - counted, now);
     }
 
     /// Gives as many turns as there are, and tells whose they are.
@@ -127,14 +187,15 @@ impl Scheduler {
         while let Some(id) = self.first(now) {
             self.waiting.retain(|waiting| *waiting != id);
             let Some(stream) = self.streams.get_mut(&id) else { continue };
-            let Some(account) = self.devices.get_mut(&stream.device) else { continue };
-            self.progress = account.given;
-            account.progress = stream.given;
+            let share = self.shares.get_mut(&(stream.site, stream.device));
+            if let Some((site, share)) = self.sites.get_mut(&stream.site).zip(share) {
+                // No less than before: whoever its own bound held back would get all that the others got, once it is lifted.
+                self.progress = self.progress.max(site.given);
+                site.progress = site.progress.max(share.given);
+                share.progress = share.progress.max(stream.given);
+            }
             stream.turn = true;
-            stream.given += TURN;
-            account.given += TURN;
-            account.bucket.take(TURN, now);
-            self.server.take(TURN, now);
+            self.charge(id, TURN, now);
             given.push(id);
         }
         given
@@ -144,142 +205,94 @@ impl Scheduler {
     pub(super) fn wake_in(&mut self, now: Instant) -> Option<Duration> {
         let server = self.server.ready_in(now);
         let waiting = self.waiting.iter().filter_map(|id| self.streams.get(id));
-        let ready = waiting.filter_map(|stream| Some(self.devices.get_mut(&stream.device)?.bucket.ready_in(now)));
-        ready.min().map(|device| device.max(server))
+        let ready = waiting.filter_map(|stream| {
+            let device = self.devices.get_mut(&stream.device)?.bucket.ready_in(now);
+            Some(self.sites.get_mut(&stream.site)?.bucket.ready_in(now).max(device))
+        });
+        ready.min().map(|ready| ready.max(server))
     }
 
     fn first(&mut self, now: Instant) -> Option<StreamId> {
         if !self.server.ready_in(now).is_zero() {
             return None;
         }
-        let (streams, devices) = (&self.streams, &mut self.devices);
+        let Self { streams, shares, sites, devices, waiting, .. } = self;
         let turn = |id: &StreamId| {
             let stream = streams.get(id)?;
-            let account = devices.get_mut(&stream.device)?;
-            let ready = account.bucket.ready_in(now).is_zero();
-            ready.then_some((account.given, stream.device, stream.given, *id))
+            let (site, account) = (sites.get_mut(&stream.site)?, devices.get_mut(&stream.device)?);
+            let share = shares.get(&(stream.site, stream.device))?;
+            let ready = site.bucket.ready_in(now).max(account.bucket.ready_in(now)).is_zero();
+            ready.then_some((site.given, stream.site, share.given, stream.device, stream.given, *id))
         };
-        self.waiting.iter().filter_map(turn).min().map(|(.., id)| id)
+        waiting.iter().filter_map(turn).min().map(|(.., id)| id)
+    }
+
+    /// Takes these bytes out at every level, or gives those back that did not come.
+    fn charge(&mut self, id: StreamId, bytes: i64, now: Instant) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.given += bytes;
+        self.server.take(bytes, now);
+        if let Some(account) = self.devices.get_mut(&stream.device) {
+            account.bucket.take(bytes, now);
+        }
+        if let Some(share) = self.shares.get_mut(&(stream.site, stream.device)) {
+            share.given += bytes;
+        }
+        if let Some(site) = self.sites.get_mut(&stream.site) {
+            site.bucket.take(bytes, now);
+            site.given += bytes / i64::try_from(site.devices).unwrap_or(1).max(1);
+        }
+    }
+
+    /// One more transfer of the device at this site, and where it begins.
+    fn enter(&mut self, device: DeviceId, site: Option<&str>, now: Instant) -> (SiteId, i64) {
+        let id = self.site(site, now);
+        let Some(site) = self.sites.get_mut(&id) else { return (id, 0) };
+        let share = self.shares.entry((id, device)).or_insert_with(|| {
+            site.devices += 1;
+            Share { given: site.progress, progress: 0, streams: 0 }
+        });
+        share.streams += 1;
+        (id, share.progress)
+    }
+
+    fn leave(&mut self, device: DeviceId, site: SiteId) {
+        let Some(share) = self.shares.get_mut(&(site, device)) else { return };
+        share.streams -= 1;
+        if share.streams == 0 {
+            self.shares.remove(&(site, device));
+            let Some(site) = self.sites.get_mut(&site) else { return };
+            site.devices -= 1;
+            if site.devices == 0 {
+                self.forget_sites();
+            }
+        }
+    }
+
+    fn site(&mut self, name: Option<&str>, now: Instant) -> SiteId {
+        let known = name.map_or(Some(&NOWHERE), |name| self.names.get(name)).copied();
+        let id = known.unwrap_or_else(|| SiteId(self.number()));
+        self.sites.entry(id).or_insert_with(|| {
+            let name = name.map(str::to_owned);
+            self.names.extend(name.clone().map(|name| (name, id)));
+            let bucket = Bucket::new(None, now);
+            Site { name, has_bound: false, bucket, given: self.progress, progress: 0, devices: 0 }
+        });
+        id
+    }
+
+    /// A site without a bound and without a device owes nothing.
+    fn forget_sites(&mut self) {
+        self.sites.retain(|_, site| site.has_bound || site.devices > 0);
+        self.names.retain(|_, id| self.sites.contains_key(id));
+    }
+
+    fn number(&mut self) -> u64 {
+        // From 1 on: 0 is nowhere.
+        self.next += 1;
+        self.next
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const CHUNK: usize = 100_000;
-
-    fn device(n: u8) -> DeviceId {
-        DeviceId::from_bytes([n; 16])
-    }
-
-    /// Lets these devices, with so many transfers each, send all they can for ten seconds; says what each brought.
-    fn ten_seconds(scheduler: &mut Scheduler, transfers: &[usize], begin: Instant) -> Vec<usize> {
-        let mut streams = Vec::new();
-        for (index, count) in transfers.iter().enumerate() {
-            let device = device(u8::try_from(index).unwrap());
-            streams.extend((0..*count).map(|_| (index, scheduler.open(device, begin))));
-        }
-        let mut brought = vec![0; transfers.len()];
-        let mut now = begin;
-        let mut ready: Vec<StreamId> = streams.iter().map(|(_, id)| *id).filter(|id| scheduler.ask(*id, now)).collect();
-        while now < begin + Duration::from_secs(10) {
-            for id in std::mem::take(&mut ready) {
-                let (index, _) = streams.iter().find(|(_, other)| *other == id).unwrap();
-                scheduler.read(id, CHUNK, now);
-                brought[*index] += CHUNK;
-                if scheduler.ask(id, now) {
-                    ready.push(id);
-                }
-            }
-            ready.extend(scheduler.turns(now));
-            if ready.is_empty() {
-                now += scheduler.wake_in(now).unwrap() + Duration::from_micros(1);
-                ready.extend(scheduler.turns(now));
-            }
-        }
-        streams.iter().for_each(|(_, id)| scheduler.close(*id, now));
-        brought
-    }
-
-    #[test]
-    fn devices_share_what_all_may_send_however_many_transfers_they_have() {
-        let begin = Instant::now();
-        let mut scheduler = Scheduler::new(Some(30_000_000), None, begin);
-        let brought = ten_seconds(&mut scheduler, &[1, 4, 1], begin);
-        for bytes in &brought {
-            assert!((97_000_000..103_000_000).contains(bytes), "{brought:?}");
-        }
-    }
-
-    #[test]
-    fn what_a_device_may_not_use_is_for_the_others() {
-        let begin = Instant::now();
-        let mut scheduler = Scheduler::new(Some(30_000_000), Some(20_000_000), begin);
-        let brought = ten_seconds(&mut scheduler, &[2], begin);
-        assert!((198_000_000..203_000_000).contains(&brought[0]), "{brought:?}");
-        let begin = begin + Duration::from_secs(20);
-        let brought = ten_seconds(&mut scheduler, &[0, 1, 1], begin);
-        assert!(brought[1..].iter().all(|bytes| (145_000_000..155_000_000).contains(bytes)), "{brought:?}");
-    }
-
-    #[test]
-    fn who_was_away_has_no_claim_on_what_others_were_given_meanwhile() {
-        let begin = Instant::now();
-        let mut scheduler = Scheduler::new(Some(10_000_000), None, begin);
-        let (old, idle) = (scheduler.open(device(1), begin), scheduler.open(device(2), begin));
-        let mut now = begin;
-        for _ in 0..1000 {
-            now += scheduler.server.ready_in(now);
-            assert!(scheduler.ask(old, now));
-            scheduler.read(old, CHUNK, now);
-        }
-        let mut turns = [0, 0];
-        for _ in 0..100 {
-            for (index, id) in [old, idle].into_iter().enumerate() {
-                now += scheduler.server.ready_in(now);
-                if scheduler.ask(id, now) {
-                    scheduler.read(id, CHUNK, now);
-                    turns[index] += 1;
-                }
-            }
-        }
-        assert!(turns[0] >= 95, "{turns:?}");
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_comes_and_goes_the_rate_holds_and_nobody_who_waits_is_forgotten(
-            steps in prop::collection::vec((0..5_u8, 0..4_u8, 0..200_000_usize), 1..300)
-        ) {
-            let begin = Instant::now();
-            let mut scheduler = Scheduler::new(Some(1_000_000), Some(700_000), begin);
-            let (mut now, mut open, mut read) = (begin, Vec::new(), 0_usize);
-            for (step, which, amount) in steps {
-                let id = open.get(usize::from(which)).copied();
-                match (step, id) {
-                    (0, _) => open.push(scheduler.open(device(which), now)),
-                    (1, Some(id)) => { scheduler.close(id, now); open.retain(|other| *other != id); }
-                    (2 | 3, Some(id)) => if scheduler.ask(id, now) { scheduler.read(id, amount, now); read += amount; },
-                    _ => now += Duration::from_micros(amount as u64),
-                }
-                scheduler.turns(now);
-            }
-            // One overdraft for each turn that was given at once, and one burst.
-            let allowed = (now - begin).as_secs_f64() * 1_000_000.0 + 300_000.0;
-            let overdraft = 200_000.0 * 8.0;
-            prop_assert!((read as f64) < allowed + overdraft, "{read}");
-            for id in &open { scheduler.ask(*id, now); }
-            let mut waiting: Vec<StreamId> = scheduler.waiting.clone();
-            while let Some(wait) = scheduler.wake_in(now) {
-                now += wait + Duration::from_micros(1);
-                for id in scheduler.turns(now) { waiting.retain(|other| *other != id); scheduler.read(id, 1, now); }
-            }
-            prop_assert!(waiting.is_empty());
-            for id in open { scheduler.close(id, now); }
-            prop_assert!(scheduler.devices.is_empty() && scheduler.streams.is_empty());
-        }
-    }
-}
+mod tests;

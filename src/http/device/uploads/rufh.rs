@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::super::super::Server;
 use super::super::super::error::Failure;
-use super::super::Uploader;
+use super::super::{Uploader, address};
 use super::transfer::{self, Body, Standing};
 use super::{fields, location, structured, to_the_end};
 
@@ -61,7 +61,8 @@ pub(crate) async fn create(
             let found = transfer::wrong_offset(0, created.offset);
             return Err(in_draft(found, 0));
         } else if created.offset == 0 && (brings || completes) || created.length != length && length.is_some() {
-            let body = Body { upload, offset: created.offset, length, announced, digest, payload };
+            let body =
+                Body { upload, offset: created.offset, address: address(&request), length, announced, digest, payload };
             match take(&server, &device, body, completes, gone).await {
                 Ok(ended) => ended,
                 Err(failure) => return Ok(refusal(&server, device.id, upload, &failure)),
@@ -119,7 +120,7 @@ pub(crate) async fn append(
         let (offset, completes) = offset.zip(completes).ok_or_else(needed)?;
         let Said { announced, length } = said(headers_in, offset, completes)?;
         let digest = structured::content_digest(headers_in);
-        let body = Body { upload, offset, length, announced, digest, payload };
+        let body = Body { upload, offset, address: address(&request), length, announced, digest, payload };
         match take(&server, &device, body, completes, gone).await {
             Ok(ended) => Ok(answer(&server, device.id, upload, HttpResponse::NoContent(), &ended)),
             Err(failure) => Ok(refusal(&server, device.id, upload, &failure)),

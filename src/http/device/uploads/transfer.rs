@@ -1,5 +1,7 @@
 //! What happens to an upload, in whichever dialect it is asked for.
 
+use std::net::IpAddr;
+
 use actix_web::web::{self, Payload};
 use chrono::{DateTime, Utc};
 use longshore_actors::{Attachment, Ended, Held, Wants, WriteError};
@@ -101,6 +103,8 @@ pub(super) async fn set_length(
 pub(super) struct Body {
     pub(super) upload: UploadId,
     pub(super) offset: u64,
+    /// From which the connection comes.
+    pub(super) address: Option<IpAddr>,
     /// Bytes of the whole recording, if the request says so.
     pub(super) length: Option<u64>,
     /// By `Content-Length`.
@@ -118,7 +122,7 @@ pub(super) async fn append(
     body: Body,
     gone: oneshot::Receiver<()>,
 ) -> Result<Ended, Failure> {
-    let Body { upload, offset, length, announced, mut digest, payload } = body;
+    let Body { upload, offset, address, length, announced, mut digest, payload } = body;
     if joined(server, device.id, upload).is_some() {
         return Err(Failure::new(ProblemType::JoinedUpload, "repeat the request that joins it"));
     }
@@ -150,7 +154,7 @@ pub(super) async fn append(
     if announced.is_some_and(|announced| announced > attachment.left()) {
         return Err(too_long(attachment, at).await);
     }
-    let turns = server.rates.open(device);
+    let turns = server.rates.open(device, address);
     let received = server.engine.presence().received(device.id);
     let mut outcome = receive(&mut attachment, payload, gone, turns, &received, digest.as_mut()).await;
     if let (Outcome::Whole, Some(digest)) = (&outcome, digest) {

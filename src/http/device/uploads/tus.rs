@@ -14,7 +14,7 @@ use longshore_store::Purpose;
 
 use super::super::super::Server;
 use super::super::super::error::Failure;
-use super::super::Uploader;
+use super::super::{Uploader, address};
 use super::digest::ALGORITHMS;
 use super::fields::{self, Concat};
 use super::transfer::{self, Body, Said, Standing};
@@ -75,7 +75,7 @@ pub(crate) async fn create(
         let created = server.engine.create_upload(device.id, what).await?;
         let (upload, mut ended) = (created.upload, Ended { offset: created.offset, receipt: None });
         if brings && created.offset == 0 {
-            let body = Body { upload, offset: 0, length, announced, digest, payload };
+            let body = Body { upload, offset: 0, address: address(&request), length, announced, digest, payload };
             ended = transfer::append(&server, &device, body, gone).await?;
         } else if let Some(length) = length.filter(|_| created.length.is_none()) {
             // It was begun without one.
@@ -146,7 +146,7 @@ pub(crate) async fn append(
     to_the_end(|gone| async move {
         let Uploader { device, .. } = Uploader::extract(&request).await?;
         let upload = fields::upload_id(&upload)?;
-        let body = body(upload, request.headers(), payload)?;
+        let body = body(upload, &request, payload)?;
         let ended = transfer::append(&server, &device, body, gone).await?;
         Ok(progress(HttpResponse::NoContent(), &ended, transfer::expires(&server, device.id, upload)))
     })
@@ -165,7 +165,8 @@ pub(crate) async fn terminate(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn body(upload: UploadId, headers_in: &HeaderMap, payload: Payload) -> Result<Body, Failure> {
+fn body(upload: UploadId, request: &HttpRequest, payload: Payload) -> Result<Body, Failure> {
+    let headers_in = request.headers();
     check_version(headers_in)?;
     if !brings_bytes(headers_in)? {
         let detail = format!("the body must be {}", headers::OFFSET_OCTET_STREAM);
@@ -173,7 +174,8 @@ fn body(upload: UploadId, headers_in: &HeaderMap, payload: Payload) -> Result<Bo
     }
     let offset = fields::needed_number(headers_in, headers::UPLOAD_OFFSET)?;
     let (length, announced) = (fields::length(headers_in)?, fields::number(headers_in, CONTENT_LENGTH.as_str())?);
-    Ok(Body { upload, offset, length, announced, digest: fields::checksum(headers_in)?, payload })
+    let digest = fields::checksum(headers_in)?;
+    Ok(Body { upload, offset, address: address(request), length, announced, digest, payload })
 }
 
 /// The length at creation: there, or put off by a header of its own.

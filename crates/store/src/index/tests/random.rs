@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use longshore_model::{
     Account, ApiToken, Assignment, ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId,
     DeviceReport, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Holds, Kind, Outcome,
-    ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, TokenId, UploadId,
+    ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, Timetable, TokenId, UploadId,
     UploadToken, VideoRequest,
 };
 
@@ -176,7 +176,9 @@ impl Random {
             3 => PeopleFact::AccountRemoved { account: name, by: by() },
             4 | 5 => PeopleFact::ApiTokenIssued { account: name, token: api_token, by: by() },
             6 => PeopleFact::ApiTokenRevoked { account: name, token, by: by() },
-            7 => PeopleFact::SiteSet { site: Site { name, networks: Vec::new() }, by: by() },
+            7 => {
+                PeopleFact::SiteSet { site: Site { name, networks: Vec::new(), rate: Timetable::default() }, by: by() }
+            }
             8 => PeopleFact::SiteRemoved { site: name, by: by() },
             9 => PeopleFact::DockSet { dock: Dock { name, site, bays }, by: by() },
             10 => PeopleFact::DockRemoved { dock: name, by: by() },
