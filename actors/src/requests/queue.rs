@@ -204,6 +204,7 @@ pub(super) fn settle(request: &VideoRequest, target: &Target, stored: &[Lies], n
 
 /// What of a request's range is in the store, by camera.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Coverage {
     /// Which camera; empty if the device has but one.
     pub camera: String,

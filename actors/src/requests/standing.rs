@@ -12,6 +12,7 @@ const MOMENT: &str = "%Y-%m-%d %H:%M UTC";
 
 /// Where a request stands with one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RequestState {
     /// The device does not know of it yet.
@@ -47,6 +48,7 @@ impl RequestState {
 
 /// Where a request stands with one device, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Standing {
     /// Where.
     pub state: RequestState,

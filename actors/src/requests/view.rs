@@ -13,6 +13,7 @@ use crate::sessions::stored_as;
 
 /// A request, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RequestView {
     /// What is asked for.
     #[serde(flatten)]
@@ -23,6 +24,7 @@ pub struct RequestView {
 
 /// How a request stands with one device, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TargetView {
     /// Serial of the device.
     pub serial: String,

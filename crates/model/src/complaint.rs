@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Something that is wrong with one value that a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Complaint {
     /// Which value: names with dots between them, elements of lists by their number from 0, such as `wifi[0].ssid`.
     pub key: String,

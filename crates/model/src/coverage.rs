@@ -58,6 +58,7 @@ impl Covering {
 
 /// What a device recorded on one day, in its own zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DayCoverage {
     /// Which day.
     pub day: NaiveDate,
@@ -69,6 +70,7 @@ pub struct DayCoverage {
 
 /// What one camera recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CameraCoverage {
     /// Which; empty, if the device has but one.
     pub camera: String,
@@ -86,6 +88,7 @@ pub struct CameraCoverage {
 
 /// How many recordings are where, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counted {
     /// All of them.
     pub recordings: u64,

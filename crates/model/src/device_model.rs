@@ -9,6 +9,7 @@ use crate::{Complaint, Rate};
 
 /// What is known of one model. What nobody has said is `None`: it is neither promised nor refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct DeviceModel {
     /// What it is.
@@ -56,6 +57,7 @@ pub struct DeviceModel {
 
 /// What a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
     /// Worn by a person, unloaded in a dock.
@@ -66,6 +68,7 @@ pub enum DeviceKind {
 
 /// A Wi-Fi radio.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WifiRadio {
     /// Where it can send.
@@ -80,6 +83,7 @@ pub struct WifiRadio {
 
 /// A Wi-Fi band.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Band {
     /// 2.4 GHz.
     #[serde(rename = "2.4 GHz")]
@@ -91,6 +95,7 @@ pub enum Band {
 
 /// A standard of Wi-Fi.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum WifiStandard {
     /// Wi-Fi 4.
     #[serde(rename = "802.11n")]
@@ -105,6 +110,7 @@ pub enum WifiStandard {
 
 /// How a device gets its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Addressing {
     /// From the network.
@@ -115,6 +121,7 @@ pub enum Addressing {
 
 /// Lines of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Resolution {
     /// 848 x 480 or 720 x 480.
     #[serde(rename = "480p")]
@@ -135,6 +142,7 @@ pub enum Resolution {
 
 /// Between what a value may be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bounds<T> {
     /// No less.
@@ -216,6 +224,7 @@ impl DeviceModel {
 
 /// All models that are known, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct DeviceModels(BTreeMap<String, DeviceModel>);
 

@@ -39,6 +39,7 @@ pub struct ReportedProfile {
 
 /// How a device reaches the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Network {
     /// By what.
     pub kind: NetworkKind,
@@ -58,6 +59,7 @@ pub struct Network {
 
 /// A kind of network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NetworkKind {
     /// The dock's Ethernet.
@@ -93,6 +95,7 @@ impl DeviceReport {
 
 /// What a device is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CommandOp {
     /// Blink, beep: a person looks for it.
@@ -119,6 +122,7 @@ impl CommandOp {
 
 /// Something that a device is to do once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Command {
     /// By which the device tells that it did it.
     pub id: CommandId,

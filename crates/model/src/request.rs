@@ -5,6 +5,7 @@ use crate::{DeviceId, RequestId, Span};
 
 /// Somebody asks for what some devices recorded in a stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VideoRequest {
     /// Given by the server.
     pub id: RequestId,

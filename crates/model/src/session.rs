@@ -7,6 +7,7 @@ use crate::Network;
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionEnd {
     /// No request for a while.
@@ -19,6 +20,7 @@ pub enum SessionEnd {
 
 /// A time during which a device was connected: a request in flight, or the last one ended a moment ago.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Session {
     /// When its first request came.
     pub began: DateTime<Utc>,
@@ -30,6 +32,7 @@ pub struct Session {
     pub end: Option<SessionEnd>,
     /// From where it came, as the server sees it; the last address, if it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub address: Option<IpAddr>,
     /// What the device said of its network last.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ const SEAM: TimeDelta = TimeDelta::seconds(2);
 
 /// A stretch of true time, from its first moment to the one behind its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Span {
     /// Its first moment.
     pub from: DateTime<Utc>,

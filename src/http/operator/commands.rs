@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Payload};
 use longshore_model::{Command, CommandOp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::Server;
 use super::super::error::Failure;
@@ -12,7 +13,7 @@ use super::by;
 use super::devices::name;
 
 /// Tells a device to do something.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CommandBody {
     pub(crate) serial: String,
@@ -20,7 +21,7 @@ pub(crate) struct CommandBody {
 }
 
 /// Tells a device to do something once; what waits already is not told twice.
-#[utoipa::path(post, path = "/api/v1/commands", responses((status = 200, description = "the command")))]
+#[utoipa::path(post, path = "/api/v1/commands", request_body = CommandBody, responses((status = 200, body = Command)))]
 pub(crate) async fn give(
     server: Data<Server>,
     request: HttpRequest,

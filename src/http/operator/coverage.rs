@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use longshore_model::{Counted, Covering, DayCoverage, DeviceId, Sha256, coverage};
 use longshore_store::index::{Index, IndexError};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::Server;
 use super::super::error::Failure;
@@ -22,7 +23,7 @@ pub(crate) struct Which {
 }
 
 /// What a device recorded, and where that is, by its own clock.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeviceCoverage {
     pub(crate) serial: String,
     pub(crate) days: Vec<DayCoverage>,
@@ -32,7 +33,7 @@ pub(crate) struct DeviceCoverage {
 
 /// What a device recorded, and where that is.
 #[utoipa::path(get, path = "/api/v1/coverage", params(("serial" = String, Query), ("day" = Option<String>, Query)),
-    responses((status = 200, description = "by day")))]
+    responses((status = 200, body = DeviceCoverage)))]
 pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceCoverage>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let covered = web::block(move || {

@@ -33,7 +33,6 @@ pub(crate) struct DeviceDetail {
     /// Version of its config profile.
     pub(crate) profile_version: u32,
     /// How far it is from that.
-    #[schema(value_type = Object)]
     pub(crate) drift: Drift,
     /// Tokens with which standard clients upload in its name.
     pub(crate) upload_tokens: Vec<UploadTokenRow>,

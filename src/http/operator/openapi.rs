@@ -1,7 +1,10 @@
 //! The API as programs read it: OpenAPI 3.1.
 
-use actix_web::HttpResponse;
+use actix_web::web::Json;
+use longshore_model::Settings;
 use longshore_protocol::headers::PROBLEM_JSON;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi as Document, Ref, ResponseBuilder};
@@ -75,23 +78,35 @@ impl Modify for Common {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, description = "OpenAPI 3.1")))]
-pub(super) async fn document() -> HttpResponse {
-    HttpResponse::Ok().json(Api::openapi())
+#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+pub(super) async fn document() -> Json<Value> {
+    Json(written())
+}
+
+/// With what a profile sets in the words that `/api/v1/profiles/schema` has for it.
+fn written() -> Value {
+    // It cannot fail: there are only strings and maps with string keys in it.
+    let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
+    let whole = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    if let Some(schema) = document.pointer_mut("/components/schemas/Settings") {
+        *schema = whole.into_generator().into_root_schema_for::<Settings>().to_value();
+    }
+    document
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::Value;
-
     use super::super::endpoints;
     use super::*;
 
     #[test]
     fn every_call_is_told_and_no_other() {
-        let document: Value = serde_json::to_value(Api::openapi()).unwrap();
+        let document = written();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
         let paths = document["paths"].as_object().unwrap().iter();
         let told: BTreeSet<(String, String)> = paths
@@ -105,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_schema_that_is_named_is_there_and_every_call_says_what_it_does() {
-        let document: Value = serde_json::to_value(Api::openapi()).unwrap();
+        let document = written();
         let text = document.to_string();
         let mut named = 0;
         for (at, begin) in text.match_indices("#/components/schemas/") {
@@ -120,5 +135,32 @@ mod tests {
                 assert!(call["responses"]["default"]["content"].get(PROBLEM_JSON).is_some(), "{method} {path}");
             }
         }
+    }
+
+    #[test]
+    fn every_call_has_the_schema_of_what_it_takes_and_of_what_it_answers() {
+        let document = written();
+        let schema = |of: &Value| {
+            let kinds = of["content"].as_object().into_iter().flat_map(|kinds| kinds.values());
+            kinds.map(|kind| &kind["schema"]).any(|schema| schema.as_object().is_some_and(|it| !it.is_empty()))
+        };
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, call) in item.as_object().unwrap() {
+                // What is given up is named by the path alone.
+                let takes = ["post", "patch"].contains(&method.as_str()) && !path.ends_with("/cancel");
+                assert_eq!(schema(&call["requestBody"]), takes, "what {method} {path} takes");
+                let answers = call["responses"].as_object().unwrap().iter();
+                let good: Vec<_> = answers.filter(|(status, _)| status.starts_with('2')).collect();
+                assert!(!good.is_empty(), "{method} {path}");
+                for (status, answer) in good {
+                    assert_eq!(schema(answer), status != "204", "what {method} {path} answers with {status}");
+                }
+            }
+        }
+        assert_eq!(
+            document["components"]["schemas"]["Settings"]["properties"]["led"]["description"],
+            "What its light does while it records."
+        );
+        assert!(!document.to_string().contains("$defs"));
     }
 }

@@ -7,6 +7,7 @@ use longshore_model::{Complaint, Profile, ProfileName, Settings};
 use longshore_protocol::ProblemType;
 use schemars::{Schema, schema_for};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::Server;
 use super::super::error::Failure;
@@ -15,7 +16,7 @@ use super::devices::name;
 use super::{DeviceRow, by};
 
 /// A profile as somebody wants it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyProfileBody {
     pub(crate) name: ProfileName,
@@ -25,7 +26,7 @@ pub(crate) struct ApplyProfileBody {
 }
 
 /// What became of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AppliedProfile {
     #[serde(flatten)]
     pub(crate) profile: Profile,
@@ -37,7 +38,7 @@ pub(crate) struct AppliedProfile {
 }
 
 /// Which device is to have which profile.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AssignProfileBody {
     pub(crate) serial: String,
@@ -45,7 +46,7 @@ pub(crate) struct AssignProfileBody {
 }
 
 /// The device that has it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AssignedProfile {
     #[serde(flatten)]
     pub(crate) device: DeviceRow,
@@ -53,7 +54,7 @@ pub(crate) struct AssignedProfile {
 }
 
 /// A profile in the list.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ProfileRow {
     #[serde(flatten)]
     pub(crate) profile: Profile,
@@ -75,13 +76,14 @@ pub(crate) fn schema_of_settings() -> Schema {
 }
 
 /// The JSON Schema of what a profile sets.
-#[utoipa::path(get, path = "/api/v1/profiles/schema", responses((status = 200, description = "JSON Schema")))]
+#[utoipa::path(get, path = "/api/v1/profiles/schema",
+    responses((status = 200, description = "JSON Schema", body = Object)))]
 pub(crate) async fn schema() -> Json<Schema> {
     Json(schema_of_settings())
 }
 
 /// The newest version of each config profile, by name.
-#[utoipa::path(get, path = "/api/v1/profiles", responses((status = 200, description = "profiles")))]
+#[utoipa::path(get, path = "/api/v1/profiles", responses((status = 200, body = [ProfileRow])))]
 pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<ProfileRow>>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let rows = web::block(move || {
@@ -95,7 +97,7 @@ pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<ProfileRow>>, 
 
 /// One version of a config profile; without a number the newest.
 #[utoipa::path(get, path = "/api/v1/profile", params(("name" = String, Query), ("version" = Option<u32>, Query)),
-    responses((status = 200, description = "the profile")))]
+    responses((status = 200, body = Profile)))]
 pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Profile>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let profile = web::block(move || {
@@ -111,7 +113,7 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
 
 /// All versions of a config profile, oldest first.
 #[utoipa::path(get, path = "/api/v1/profile-versions", params(("name" = String, Query)),
-    responses((status = 200, description = "versions")))]
+    responses((status = 200, body = [Profile])))]
 pub(crate) async fn versions(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<Vec<Profile>>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let versions = web::block(move || {
@@ -129,7 +131,8 @@ fn nothing(name: &str, version: Option<u32>) -> Failure {
 }
 
 /// Makes a config profile, or a new version of one.
-#[utoipa::path(post, path = "/api/v1/profiles", responses((status = 200, description = "the profile")))]
+#[utoipa::path(post, path = "/api/v1/profiles", request_body = ApplyProfileBody,
+    responses((status = 201, description = "it is new", body = AppliedProfile), (status = 200, body = AppliedProfile)))]
 pub(crate) async fn apply(
     server: Data<Server>,
     request: HttpRequest,
@@ -145,7 +148,8 @@ pub(crate) async fn apply(
 }
 
 /// Gives a device another config profile.
-#[utoipa::path(post, path = "/api/v1/profile-assignments", responses((status = 200, description = "the device")))]
+#[utoipa::path(post, path = "/api/v1/profile-assignments", request_body = AssignProfileBody,
+    responses((status = 200, body = AssignedProfile)))]
 pub(crate) async fn assign(
     server: Data<Server>,
     request: HttpRequest,

@@ -7,6 +7,7 @@ use longshore_actors::{CancelRefused, Draft, RequestView};
 use longshore_model::{RequestId, VideoRequest};
 use longshore_protocol::ProblemType;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::Server;
 use super::super::error::Failure;
@@ -22,7 +23,7 @@ const CAMERAS: usize = 16;
 const LISTED: usize = 1000;
 
 /// Asks for footage.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestBody {
     /// Serials.
@@ -46,7 +47,8 @@ pub(crate) struct RequestBody {
 }
 
 /// Asks for footage: 201, or 200 if it was asked for before.
-#[utoipa::path(post, path = "/api/v1/requests", responses((status = 201, description = "the request")))]
+#[utoipa::path(post, path = "/api/v1/requests", request_body = RequestBody,
+    responses((status = 201, description = "it is new", body = RequestView), (status = 200, body = RequestView)))]
 pub(crate) async fn add(server: Data<Server>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Failure> {
     let body: RequestBody = json::read(&request, payload).await?;
     let RequestBody { devices, cameras, from, to, priority, note, expires, key } = body;
@@ -78,21 +80,21 @@ pub(crate) async fn add(server: Data<Server>, request: HttpRequest, payload: Pay
 }
 
 /// What was asked for, the newest first.
-#[utoipa::path(get, path = "/api/v1/requests", responses((status = 200, description = "requests")))]
+#[utoipa::path(get, path = "/api/v1/requests", responses((status = 200, body = [RequestView])))]
 pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<RequestView>>, Failure> {
     Ok(Json(server.engine.newest_requests(LISTED).await?))
 }
 
 /// One request for footage.
 #[utoipa::path(get, path = "/api/v1/requests/{id}", params(("id" = String, Path)),
-    responses((status = 200, description = "the request")))]
+    responses((status = 200, body = RequestView)))]
 pub(crate) async fn show(server: Data<Server>, id: Path<String>) -> Result<Json<RequestView>, Failure> {
     Ok(Json(view(&server, parse(&id)?).await?))
 }
 
 /// Gives a request for footage up.
 #[utoipa::path(post, path = "/api/v1/requests/{id}/cancel", params(("id" = String, Path)),
-    responses((status = 200, description = "the request")))]
+    responses((status = 200, body = RequestView)))]
 pub(crate) async fn cancel(
     server: Data<Server>,
     id: Path<String>,

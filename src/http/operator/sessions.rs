@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use longshore_model::{DeviceId, Session};
 use longshore_store::index::{Index, OpenSession};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::Server;
 use super::super::error::Failure;
@@ -15,7 +16,7 @@ use super::places::Places;
 const SHOWN: TimeDelta = TimeDelta::days(400);
 
 /// A device that is connected.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SessionRow {
     pub(crate) serial: String,
     pub(crate) model: String,
@@ -26,7 +27,7 @@ pub(crate) struct SessionRow {
 }
 
 /// A session, and where that is, by the sites and docks as they are now.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PlacedSession {
     #[serde(flatten)]
     pub(crate) session: Session,
@@ -47,7 +48,7 @@ impl PlacedSession {
 }
 
 /// The devices that are connected, the one that came first first.
-#[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, description = "sessions")))]
+#[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, body = [SessionRow])))]
 pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<SessionRow>>, Failure> {
     let connected = server.engine.presence().sessions();
     let index = server.engine.catalogue().index().clone();
@@ -68,7 +69,7 @@ pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<SessionRow>>, 
 
 /// When a device was connected, the newest first; the first is open if it is connected.
 #[utoipa::path(get, path = "/api/v1/device-sessions", params(("serial" = String, Query)),
-    responses((status = 200, description = "sessions")))]
+    responses((status = 200, body = [PlacedSession])))]
 pub(crate) async fn of_device(
     server: Data<Server>,
     Query(which): Query<Which>,

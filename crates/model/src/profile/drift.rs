@@ -7,6 +7,7 @@ use crate::ReportedProfile;
 
 /// How far what a device reports is from what is wanted of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Drift {
     /// It has not said what it is set to.

@@ -69,6 +69,7 @@ impl fmt::Display for ProfileName {
 
 /// One version of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Profile {
     /// Its name.
     pub name: ProfileName,
