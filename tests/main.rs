@@ -13,6 +13,7 @@ mod configuration;
 mod connections;
 mod day;
 mod demo;
+mod desired;
 mod documents;
 mod enrolling;
 mod enrolment;

@@ -1,5 +1,6 @@
 //! What the tests are told with: a server of their own, and a camera that speaks the protocol byte by byte.
 
+pub(crate) mod asking;
 mod authority;
 mod bay;
 mod camera;
