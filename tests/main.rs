@@ -28,6 +28,7 @@ mod organisation;
 mod profiles;
 mod rates;
 mod repair;
+mod request_ends;
 mod requests;
 mod restarts;
 mod rufh;

@@ -6,7 +6,7 @@ use longshore_model::{
     ClockSample, Command, CommandId, CommandOp, Device, DeviceId, DeviceReport, DeviceState, Holds, RequestId, Span,
 };
 use longshore_store::facts::{Fact, ReportFact};
-use longshore_store::index::{Index, IndexError};
+use longshore_store::index::{Index, IndexError, ReportRow};
 
 /// Between two reports that are kept, unless something changed that matters.
 const KEPT_EVERY: TimeDelta = TimeDelta::hours(1);
@@ -57,7 +57,14 @@ pub(crate) fn reported(
 ) -> Result<Vec<Fact>, IndexError> {
     let mut facts = Vec::new();
     let known = index.report(device)?;
-    if known.is_none_or(|known| known.report.differs(&said.report) || now - known.at >= KEPT_EVERY) {
+    let oldest = |report: &DeviceReport| report.storage.as_ref().and_then(|storage| storage.oldest);
+    // What a device holds at least tells whether what it offered may still come, which matters once it says that it has no more.
+    let says_all = said.requests.iter().any(|(_, holds, _)| matches!(holds, Holds::Done | Holds::Nothing));
+    let is_news = |known: ReportRow| {
+        let loses = says_all && oldest(&known.report) != oldest(&said.report);
+        known.report.differs(&said.report) || now - known.at >= KEPT_EVERY || loses
+    };
+    if known.is_none_or(is_news) {
         facts.push(Fact::Report(ReportFact::Reported { device, report: said.report.clone() }));
     }
     let waiting = index.commands(device)?;

@@ -106,8 +106,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`].
-    pub async fn report(&self, device: DeviceId, mut said: Said) -> Result<(), EngineError> {
-        let requests = std::mem::take(&mut said.requests);
+    pub async fn report(&self, device: DeviceId, said: Said) -> Result<(), EngineError> {
+        let requests = said.requests.clone();
         let now = self.clock.now();
         self.record_news(device, move |index| reports::reported(index, device, &said, now)).await?;
         if requests.is_empty() {

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use longshore_model::{Clock, DeviceId, Holds, RequestId, Span};
+use longshore_model::{Clock, DeviceId, Holds, RequestId, Span, VideoRequest};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::{Fact, RequestFact};
-use longshore_store::index::{Index, IndexError, RequestRow, Told};
+use longshore_store::index::{DeclaredRow, Index, IndexError, RequestRow, Told};
 
 use crate::decision::DecisionError;
 use crate::kit::{Lifeline, Line, Probe, blocking, fail_point};
-use crate::sessions::{DeviceSessions, LookAgain};
+use crate::sessions::{DeviceSessions, LookAgain, stored_as};
 pub(crate) use queue::wanted;
 pub use queue::{AddRefused, Added, CancelRefused, Coverage, Draft};
 pub use standing::{RequestState, Standing};
@@ -290,9 +290,27 @@ fn settled(
         }
         let mut stored = index.stored_within(device, request.span)?;
         stored.retain(|lies| request.is_of_camera(&lies.camera));
-        if let Some(outcome) = queue::settle(&request, &target, &stored, now) {
+        // Few say so of a request that goes on.
+        let says_all = matches!(target.says(), Some(Holds::Done | Holds::Nothing));
+        let to_come = says_all && is_to_come(index, device, &request, now)?;
+        if let Some(outcome) = queue::settle(&request, &target, &stored, to_come, now) {
             facts.push(Fact::Request(RequestFact::Finished { request: request.id, device, outcome }));
         }
     }
     Ok(facts)
+}
+
+/// Whether the device offered something of this request that is not in the store.
+fn is_to_come(index: &Index, device: DeviceId, request: &VideoRequest, now: DateTime<Utc>) -> Result<bool, IndexError> {
+    let (clock, report) = (index.clock(device)?, index.report(device)?);
+    let oldest = report.and_then(|row| row.report.storage?.oldest);
+    for DeclaredRow { declared, .. } in index.declared_of(device)? {
+        let (span, overwrites) = (declared.span(&clock), declared.overwrites(&clock));
+        if queue::is_to_come(&declared, span, overwrites, oldest, request, now)
+            && stored_as(&declared, &index.stored(device, declared.rid)?).is_none()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

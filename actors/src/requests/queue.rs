@@ -1,6 +1,6 @@
 //! What becomes of requests for footage. Pure: the same rows and the same time, the same answer.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use longshore_model::{Declared, Device, DeviceState, Holds, Outcome, RequestId, Span, VideoRequest};
 use longshore_store::facts::{Fact, RequestFact};
 use longshore_store::index::{Closed, Lies, RequestRow, Target};
@@ -54,6 +54,9 @@ pub enum AddRefused {
     /// It would be over at once, or live too long.
     #[error("a request expires after now, and at most {} days from now", VideoRequest::LONGEST_LIFE.num_days())]
     Expiry,
+    /// It would be over before it can be answered.
+    #[error("the request expires before its range is over, and could never be answered: let it expire later than `to`")]
+    TooEarly,
     /// None, or too many.
     #[error("a request is for 1 to {most} devices", most = DEVICES)]
     Devices,
@@ -100,7 +103,8 @@ pub struct Added {
 /// Rules that need no knowledge of anything else.
 pub(super) fn check(draft: &Draft, now: DateTime<Utc>) -> Result<(), AddRefused> {
     let length = draft.to - draft.from;
-    let life = draft.expires.map_or(VideoRequest::LIFE, |expires| expires - now);
+    let expires = draft.expires.or_else(|| now.checked_add_signed(VideoRequest::LIFE)).unwrap_or(now);
+    let life = expires - now;
     match () {
         () if length < TimeDelta::zero() => Err(AddRefused::Inverted),
         () if length.is_zero() => Err(AddRefused::Empty),
@@ -109,6 +113,8 @@ pub(super) fn check(draft: &Draft, now: DateTime<Utc>) -> Result<(), AddRefused>
             Err(AddRefused::Priority)
         }
         () if life <= TimeDelta::zero() || life > VideoRequest::LONGEST_LIFE => Err(AddRefused::Expiry),
+        // Before a range is over nobody knows what there is of it.
+        () if expires <= draft.to => Err(AddRefused::TooEarly),
         () if draft.serials.is_empty() || draft.serials.len() > DEVICES => Err(AddRefused::Devices),
         () => Ok(()),
     }
@@ -184,20 +190,42 @@ pub(crate) fn wanted(declared: &Declared, span: Option<Span>, open: &[(VideoRequ
     open.iter().map(|(request, _)| request).filter(|request| asks(request)).map(|request| request.priority).min()
 }
 
+/// Whether a recording that a device offered is one of these that is still to come: it was not overwritten, by all that is known.
+/// `span` is where it lies, `overwrites` when it is overwritten, and `oldest` what the device holds at least, by its own clock.
+pub(super) fn is_to_come(
+    declared: &Declared,
+    span: Option<Span>,
+    overwrites: Option<DateTime<Utc>>,
+    oldest: Option<DateTime<FixedOffset>>,
+    request: &VideoRequest,
+    now: DateTime<Utc>,
+) -> bool {
+    let is_gone = overwrites.is_some_and(|at| at <= now) || oldest.is_some_and(|oldest| declared.start < oldest);
+    !is_gone && request.is_of_camera(&declared.camera) && span.is_some_and(|span| span.overlaps(&request.span))
+}
+
 /// Whether there is no more to come from a device, when `stored` is what is in the store of the range. Before the range is
-/// over there always is.
-pub(super) fn settle(request: &VideoRequest, target: &Target, stored: &[Lies], now: DateTime<Utc>) -> Option<Outcome> {
+/// over there always is, and so there is while recordings are `to_come` that the device offered: it may not see them now, on a
+/// card that is not in.
+pub(super) fn settle(
+    request: &VideoRequest,
+    target: &Target,
+    stored: &[Lies],
+    to_come: bool,
+    now: DateTime<Utc>,
+) -> Option<Outcome> {
     if target.ended.is_some() || now < request.span.to {
         return None;
     }
-    let told = target.told.as_ref().map(|told| told.holds);
     let whole = coverage(request, stored).iter().all(|camera| request.span.is_whole(&camera.covered));
     // Another camera may have more, which nobody but the device knows, unless the device has but one.
     let no_other = !request.cameras.is_empty() || stored.iter().all(|lies| lies.camera.is_empty());
-    match told {
-        Some(Holds::Done | Holds::Nothing) if stored.is_empty() => Some(Outcome::Nothing),
-        Some(Holds::Done | Holds::Nothing) => Some(Outcome::Done),
+    match target.says() {
         _ if whole && no_other && !stored.is_empty() => Some(Outcome::Done),
+        Some(Holds::Done | Holds::Nothing) if to_come => None,
+        Some(Holds::Nothing) if stored.is_empty() => Some(Outcome::Nothing),
+        // What it sent may lie elsewhere by true time, or nobody knows where.
+        Some(Holds::Done | Holds::Nothing) => Some(Outcome::Done),
         _ => None,
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn standing(row: &RequestRow, target: &Target, known: &Circumstances<
 }
 
 fn waits_for(request: &VideoRequest, target: &Target, known: &Circumstances<'_>) -> String {
-    let told = target.told.as_ref().map(|told| told.holds);
+    let told = target.says();
     match known.device.state {
         DeviceState::Suspended => return "the device is suspended, and is asked when it is activated".to_owned(),
         DeviceState::Retired => return "the device is retired, and will hand over nothing".to_owned(),
@@ -128,6 +128,9 @@ fn waits_for(request: &VideoRequest, target: &Target, known: &Circumstances<'_>)
         _ if target.handed_over.is_none() => "the device has not asked what it is to do yet",
         Some(Holds::Queued | Holds::Partial) => "the device holds some of it, and sends it",
         Some(Holds::Done | Holds::Nothing) if known.now < request.span.to => "the range is not over yet",
+        Some(Holds::Done | Holds::Nothing) => {
+            "the device does not find what it offered of it before: is another of its cards in?"
+        }
         _ => "the device looks for it",
     };
     why.to_owned()

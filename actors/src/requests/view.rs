@@ -133,8 +133,7 @@ fn waiting(index: &Index, device: DeviceId, clock: &DeviceClock) -> Result<Vec<(
     let mut waiting = Vec::new();
     for row in index.declared_of(device)? {
         let declared = row.declared;
-        let Some(overwrite_at) = declared.overwrite_at else { continue };
-        let at = clock.to_true(overwrite_at, None).unwrap_or_else(|| overwrite_at.to_utc());
+        let Some(at) = declared.overwrites(clock) else { continue };
         if stored_as(&declared, &index.stored(device, declared.rid)?).is_none() {
             waiting.push((declared, at));
         }

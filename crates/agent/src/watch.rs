@@ -60,7 +60,7 @@ impl Watch {
     /// What the operating system says when it is asked for the mount points.
     pub fn roots(&self) -> io::Result<Vec<PathBuf>> {
         let mut roots = self.folders.clone();
-        if !self.mounts.is_empty() {
+        if self.has_cards() {
             roots.extend(mounts::mount_points()?.into_iter().filter(|point| self.mounts.is_match(point)));
         }
         roots.sort_unstable();
@@ -68,12 +68,17 @@ impl Watch {
         Ok(roots)
     }
 
+    /// Whether there are cards that come and go.
+    pub(crate) fn has_cards(&self) -> bool {
+        !self.mounts.is_empty()
+    }
+
     /// Waits until the folders to look through are others than `known`: a card was put in or pulled out.
     ///
     /// # Errors
     /// What the operating system says when it is asked for the mount points.
     pub async fn changed(&self, known: &[PathBuf]) -> io::Result<()> {
-        if self.mounts.is_empty() {
+        if !self.has_cards() {
             return std::future::pending().await;
         }
         while !self.has_changed(known)? {

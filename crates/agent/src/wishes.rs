@@ -1,9 +1,9 @@
 //! What people ask of this device: which recordings are meant, and how it stands with them; pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use longshore_model::{Holds, RequestId, Span};
+use longshore_model::{Holds, RecordingId, RequestId, Span};
 use longshore_protocol::{DesiredRequest, Range, ReportedRequest};
 
 use crate::recording::Recording;
@@ -19,13 +19,17 @@ pub(crate) struct Wishes {
     requests: Vec<DesiredRequest>,
     /// What was handed over for each in this run, by the device's clock, since files that are deleted are forgotten.
     handed_over: BTreeMap<RequestId, Vec<Span>>,
+    /// What was seen of each in this run and went away with its card.
+    away: BTreeMap<RequestId, BTreeSet<RecordingId>>,
 }
 
 /// How much of the cards the agent has seen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sight {
-    /// A card is in, and everything that rests was looked at.
+    /// Everything that is in and rests was looked at.
     pub(crate) whole: bool,
+    /// There are no cards that come and go: what is in is all that there is.
+    pub(crate) every_card: bool,
     /// Some of it could not be read.
     pub(crate) unreadable: bool,
     /// Something is still being written.
@@ -53,6 +57,7 @@ impl Wishes {
     /// Takes over what people ask for now.
     pub(crate) fn update(&mut self, requests: Vec<DesiredRequest>) {
         self.handed_over.retain(|id, _| requests.iter().any(|request| request.id == *id));
+        self.away.retain(|id, _| requests.iter().any(|request| request.id == *id));
         self.requests = requests;
     }
 
@@ -66,6 +71,16 @@ impl Wishes {
     pub(crate) fn handed_over(&mut self, recording: &Recording) {
         for request in self.requests.iter().filter(|request| is_meant(request, recording)) {
             self.handed_over.entry(request.id).or_default().push(known(recording));
+        }
+        for away in self.away.values_mut() {
+            away.remove(&recording.rid);
+        }
+    }
+
+    /// The card with `recording` was pulled out before the server had it.
+    pub(crate) fn went_away(&mut self, recording: &Recording) {
+        for request in self.requests.iter().filter(|request| is_meant(request, recording)) {
+            self.away.entry(request.id).or_default().insert(recording.rid);
         }
     }
 
@@ -87,18 +102,22 @@ impl Wishes {
     ) -> Option<ReportedRequest> {
         let mut parts = self.handed_over.get(&request.id).cloned().unwrap_or_default();
         let (mut some_there, mut some_left) = (!parts.is_empty(), false);
+        let mut away = self.away.get(&request.id).cloned().unwrap_or_default();
         for (recording, is_stored) in held.filter(|(recording, _)| is_meant(request, recording)) {
             parts.push(known(recording));
+            away.remove(&recording.rid);
             if is_stored { some_there = true } else { some_left = true }
         }
         let grows_into_it = sight.growing && request.to > sight.now - LONGEST_GROWING;
-        let may_find_more = !sight.whole || grows_into_it || request.to > sight.now;
+        let unseen = !sight.whole || sight.unreadable || !away.is_empty();
+        let may_find_more = unseen || grows_into_it || request.to > sight.now;
         let state = match (some_there, some_left) {
             (true, true) => Holds::Partial,
             (false, true) => Holds::Queued,
             (true, false) if may_find_more => Holds::Partial,
             (true, false) => Holds::Done,
-            (false, false) if may_find_more || sight.unreadable => return None,
+            // Another card may hold some of it.
+            (false, false) if may_find_more || !sight.every_card => return None,
             (false, false) => Holds::Nothing,
         };
         let zone = *request.device_from.offset();
@@ -152,7 +171,7 @@ mod tests {
 
     fn sight() -> Sight {
         let now = "2026-11-21T20:00:00Z".parse().unwrap();
-        Sight { whole: true, unreadable: false, growing: false, now }
+        Sight { whole: true, every_card: true, unreadable: false, growing: false, now }
     }
 
     fn states(wishes: &Wishes, held: &[(Recording, bool)], sight: Sight) -> Vec<Holds> {
@@ -208,10 +227,25 @@ mod tests {
             (Sight { growing: true, ..just_over }, None, Holds::Partial),
             (just_over, Some(Holds::Nothing), Holds::Done),
             (Sight { growing: true, ..sight() }, Some(Holds::Nothing), Holds::Done),
-            (Sight { unreadable: true, ..sight() }, None, Holds::Done),
+            (Sight { unreadable: true, ..sight() }, None, Holds::Partial),
+            (Sight { every_card: false, ..sight() }, None, Holds::Done),
         ] {
             assert_eq!(states(&wishes, &[], sight), Vec::from_iter(with_nothing), "{sight:?}");
             assert_eq!(states(&wishes, &stored, sight), [with_some], "{sight:?}");
         }
+    }
+    #[test]
+    fn what_went_away_with_its_card_is_still_to_come() {
+        let mut wishes = Wishes::default();
+        wishes.update(vec![request(1, "14:00:00", "14:20:00")]);
+        let (one, other) = (recording("15:00:00"), recording("15:10:00"));
+        wishes.went_away(&one);
+        wishes.went_away(&recording("16:00:00"));
+        assert_eq!(states(&wishes, &[], sight()), [], "it holds some, but not here");
+        assert_eq!(states(&wishes, &[(other.clone(), true)], sight()), [Holds::Partial]);
+        let both = [(one.clone(), false), (other.clone(), true)];
+        assert_eq!(states(&wishes, &both, sight()), [Holds::Partial], "it is back");
+        wishes.handed_over(&one);
+        assert_eq!(states(&wishes, &[(other, true)], sight()), [Holds::Done]);
     }
 }

@@ -274,16 +274,13 @@ impl Worklist {
         self.items.iter().filter_map(releasable).collect()
     }
 
-    /// How many recordings below `root` are not done with: still to be sent, or to be deleted one day.
-    pub(crate) fn unfinished_below(&self, root: &Path) -> usize {
-        let unfinished = |item: &&Item| {
-            let done = match item.standing {
-                Standing::NotRequested(_) | Standing::Stored { until: None, .. } => true,
-                Standing::Due(_) | Standing::Stored { .. } | Standing::Failed(_) => false,
-            };
-            !done && item.recording.path.starts_with(root)
+    /// The recordings below `root` that are not done with: still to be sent, or to be deleted one day.
+    pub(crate) fn unfinished_below(&self, root: &Path) -> impl Iterator<Item = &Recording> {
+        let unfinished = |item: &&Item| match item.standing {
+            Standing::NotRequested(_) | Standing::Stored { until: None, .. } => false,
+            Standing::Due(_) | Standing::Stored { .. } | Standing::Failed(_) => true,
         };
-        self.items.values().filter(unfinished).count()
+        self.items.values().filter(unfinished).map(|item| &item.recording).filter(move |it| it.path.starts_with(root))
     }
 
     /// How many recordings wait for the time at which the server wants them offered again.

@@ -1,6 +1,8 @@
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::Span;
+
 /// Differences below this are a network that takes its time.
 const NOISE: TimeDelta = TimeDelta::seconds(2);
 /// The samples of one device that are kept: two boots a day for a month.
@@ -12,6 +14,11 @@ const APART: TimeDelta = TimeDelta::seconds(10);
 const AT_LATEST: TimeDelta = TimeDelta::days(1);
 /// No clock tells of a time that lies further from its nearest sample: nobody knows how it went.
 const REACH: TimeDelta = TimeDelta::days(60);
+/// A clock that is further off was never set. It begins anew with each boot, so that one boot says nothing of another.
+const SET: TimeDelta = TimeDelta::days(1);
+
+/// No clock goes wrong by more than one part in this many; a sample that is further off came late.
+const STEADY: i32 = 5_000;
 
 /// What a device's clock showed at a moment that the server knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +39,25 @@ impl ClockSample {
     /// How far the device's clock is ahead.
     pub fn ahead(&self) -> TimeDelta {
         self.wall.to_utc() - self.server
+    }
+
+    fn is_set(&self) -> bool {
+        self.ahead().abs() <= SET
+    }
+
+    /// What the device's clock showed at `moment` if it went as it does here, in the device's zone.
+    fn shows(&self, moment: DateTime<Utc>) -> DateTime<FixedOffset> {
+        moment.checked_add_signed(self.ahead()).unwrap_or(moment).with_timezone(self.wall.offset())
+    }
+
+    /// Whether the clock was set between this sample and `newer`, of the same boot: it moved against its uptime.
+    fn is_set_before(&self, newer: &Self) -> bool {
+        (newer.booted(newer.wall.to_utc()) - self.booted(self.wall.to_utc())).abs() > NOISE
+    }
+
+    /// How much later the request of this sample came than that of `newer`, of the same boot.
+    fn late_by(&self, newer: &Self) -> TimeDelta {
+        self.booted(self.server) - newer.booted(newer.server)
     }
 
     /// When the device booted, in the time that `moment` is told in.
@@ -58,8 +84,12 @@ impl DeviceClock {
     pub fn is_news(&self, sample: &ClockSample) -> bool {
         let Some(last) = self.last() else { return true };
         let since = sample.server - last.server;
-        if since < APART {
+        if since.abs() < APART {
             return false;
+        }
+        // The server's own clock was set back: it knew no true time before.
+        if since < TimeDelta::zero() {
+            return true;
         }
         if last.boot != sample.boot || last.synced != sample.synced || since >= AT_LATEST {
             return true;
@@ -67,46 +97,76 @@ impl DeviceClock {
         // A request that came late shows the clock too far behind, and the boot too late: that is no news. A clock that was
         // set moves against its uptime; a request that came sooner than the one before tells better.
         let differs = (sample.ahead() - last.ahead()).abs() > NOISE;
-        let was_set = (sample.booted(sample.wall.to_utc()) - last.booted(last.wall.to_utc())).abs() > NOISE;
-        let is_better = last.booted(last.server) - sample.booted(sample.server) > NOISE;
-        differs && (was_set || is_better)
+        differs && (last.is_set_before(sample) || last.late_by(sample) > NOISE)
     }
 
-    /// Takes one more; the oldest makes room.
+    /// Takes one more; the oldest makes room. Those of a time that is still to come, since the server's own clock was ahead when
+    /// they were taken, are worth nothing.
     pub fn take(&mut self, sample: ClockSample) {
+        self.samples.retain(|known| known.server <= sample.server);
+        // A request that came sooner tells better how the clock went before, too.
+        while let Some(last) = self.last().filter(|last| last.boot == sample.boot && !last.is_set_before(&sample)) {
+            let drift = (sample.server - last.server) / STEADY;
+            if last.late_by(&sample) <= NOISE + drift {
+                break;
+            }
+            self.samples.pop();
+        }
         if self.samples.len() >= SAMPLES {
             self.samples.remove(0);
         }
         self.samples.push(sample);
     }
 
+    fn of_boot<'a>(&'a self, boot: &'a str) -> impl Iterator<Item = &'a ClockSample> + Clone {
+        self.samples.iter().filter(move |sample| sample.boot == boot)
+    }
+
     /// The true time at which the device's clock showed `wall`, in this boot if it is known; `None` if nobody knows how the
     /// clock went then.
     pub fn to_true(&self, wall: DateTime<FixedOffset>, boot: Option<&str>) -> Option<DateTime<Utc>> {
         let distance = |sample: &&ClockSample| (sample.wall - wall).abs();
-        let of_boot = self.samples.iter().filter(|sample| Some(sample.boot.as_str()) == boot).min_by_key(distance);
-        let nearest = of_boot.or_else(|| self.samples.iter().min_by_key(distance))?;
-        if distance(&nearest) > REACH {
-            return None;
-        }
-        wall.to_utc().checked_sub_signed(nearest.ahead())
+        let nearest = match boot.filter(|boot| self.of_boot(boot).next().is_some()) {
+            Some(boot) => self.of_boot(boot).min_by_key(distance),
+            None => self.samples.iter().filter(|sample| boot.is_none() || sample.is_set()).min_by_key(distance),
+        };
+        let nearest = nearest.filter(|nearest| distance(nearest) <= REACH)?;
+        // A clock that was set in between went as before until then.
+        let went = last_before(self.of_boot(&nearest.boot), |sample| sample.wall <= wall)?;
+        wall.to_utc().checked_sub_signed(went.ahead())
     }
 
-    /// What the device's clock showed at `moment`, in the device's zone; without samples, what it should have shown.
-    pub fn to_device(&self, moment: DateTime<Utc>) -> DateTime<FixedOffset> {
-        let distance = |sample: &&ClockSample| (sample.server - moment).abs();
-        let ran = |sample: &&ClockSample| {
-            let of_boot = self.samples.iter().filter(|other| other.boot == sample.boot);
-            let until = of_boot.map(|other| other.server).max();
-            sample.booted(sample.server) <= moment && until.is_some_and(|until| moment <= until)
-        };
-        let in_that_boot = self.samples.iter().filter(ran).min_by_key(distance);
-        let Some(nearest) = in_that_boot.or_else(|| self.samples.iter().min_by_key(distance)) else {
-            return moment.fixed_offset();
-        };
-        let shown = moment.checked_add_signed(nearest.ahead()).unwrap_or(moment);
-        shown.with_timezone(nearest.wall.offset())
+    /// How the clock went at `moment`: in the boot that began last before it, as the last sample before it tells.
+    fn at(&self, moment: DateTime<Utc>) -> Option<&ClockSample> {
+        let began = |sample: &&ClockSample| sample.booted(sample.server);
+        let boot = self.samples.iter().filter(|sample| began(sample) <= moment).max_by_key(began);
+        match boot {
+            Some(boot) => last_before(self.of_boot(&boot.boot), |sample| sample.server <= moment),
+            // Nothing is known of the boots before the first sample, but that a clock that is set mostly was.
+            None => self.samples.iter().find(|sample| sample.is_set()).or_else(|| self.samples.first()),
+        }
     }
+
+    /// What the device's clock showed from the first to the last moment of `span`, in the device's zone; without samples, what
+    /// it should have shown. Never ends before it begins: where the clock was set in between, it is all that it may have shown.
+    pub fn to_device(&self, span: Span) -> (DateTime<FixedOffset>, DateTime<FixedOffset>) {
+        let (Some(first), Some(last)) = (self.at(span.from), self.at(span.to)) else {
+            return (span.from.fixed_offset(), span.to.fixed_offset());
+        };
+        // No stretch reaches from one clock to another that is years off: that of the beginning counts.
+        let bridged = (first.ahead() - last.ahead()).abs() <= SET;
+        let last = if bridged { last } else { first };
+        let from = first.shows(span.from).min(last.shows(span.from));
+        (from, first.shows(span.to).max(last.shows(span.to)))
+    }
+}
+
+/// The last one that `is_before`, or else the first one.
+fn last_before<'a>(
+    mut samples: impl Iterator<Item = &'a ClockSample> + Clone,
+    is_before: impl Fn(&ClockSample) -> bool,
+) -> Option<&'a ClockSample> {
+    samples.clone().filter(|sample| is_before(sample)).last().or_else(|| samples.next())
 }
 
 #[cfg(test)]
@@ -133,6 +193,10 @@ mod tests {
         }
     }
 
+    fn asked(clock: &DeviceClock, from: &str, to: &str) -> (DateTime<FixedOffset>, DateTime<FixedOffset>) {
+        clock.to_device(Span { from: moment(from), to: moment(to) })
+    }
+
     fn clock(samples: impl IntoIterator<Item = ClockSample>) -> DeviceClock {
         let mut clock = DeviceClock::default();
         samples.into_iter().for_each(|sample| clock.take(sample));
@@ -142,7 +206,8 @@ mod tests {
     #[test]
     fn a_clock_that_is_an_hour_ahead_is_asked_for_an_hour_later() {
         let clock = clock([sample("a", 600, "2026-11-21T17:00:00+01:00", "2026-11-21T15:00:00Z")]);
-        assert_eq!(clock.to_device(moment("2026-11-21T14:00:00Z")).to_rfc3339(), "2026-11-21T16:00:00+01:00");
+        let (from, to) = asked(&clock, "2026-11-21T14:00:00Z", "2026-11-21T14:10:00Z");
+        assert_eq!([from.to_rfc3339(), to.to_rfc3339()], ["2026-11-21T16:00:00+01:00", "2026-11-21T16:10:00+01:00"]);
         let recorded = wall("2026-11-21T16:10:00+01:00");
         assert_eq!(clock.to_true(recorded, None), Some(moment("2026-11-21T14:10:00Z")));
         assert_eq!(clock.to_true(recorded, Some("unknown")), Some(moment("2026-11-21T14:10:00Z")));
@@ -157,9 +222,62 @@ mod tests {
         ]);
         assert_eq!(clock.to_true(wall("2000-01-01T00:30:00Z"), Some("b")), Some(moment("2026-11-21T15:30:00Z")));
         assert_eq!(clock.to_true(wall("2026-11-21T09:00:00Z"), Some("a")), Some(moment("2026-11-21T09:00:00Z")));
-        assert_eq!(clock.to_device(moment("2026-11-21T15:30:00Z")), wall("2000-01-01T00:30:00Z"));
-        // Nearer to the second sample, but before that boot.
-        assert_eq!(clock.to_device(moment("2026-11-21T09:00:00Z")), wall("2026-11-21T09:00:00Z"));
+        let hour = |from: &str, to: &str| (wall(from), wall(to));
+        assert_eq!(
+            asked(&clock, "2026-11-21T15:10:00Z", "2026-11-21T15:30:00Z"),
+            hour("2000-01-01T00:10:00Z", "2000-01-01T00:30:00Z")
+        );
+        // After the last sample of the first boot, and nearer to that of the second, which began later.
+        assert_eq!(
+            asked(&clock, "2026-11-21T14:00:00Z", "2026-11-21T14:30:00Z"),
+            hour("2026-11-21T14:00:00Z", "2026-11-21T14:30:00Z")
+        );
+        // Over the end of the first.
+        assert_eq!(
+            asked(&clock, "2026-11-21T14:50:00Z", "2026-11-21T15:10:00Z"),
+            hour("2026-11-21T14:50:00Z", "2026-11-21T15:10:00Z")
+        );
+        // Before both.
+        assert_eq!(
+            asked(&clock, "2026-11-20T14:50:00Z", "2026-11-20T15:10:00Z"),
+            hour("2026-11-20T14:50:00Z", "2026-11-20T15:10:00Z")
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_went_as_before_until_then() {
+        let clock = clock([
+            sample("a", 7200, "2026-11-21T09:00:00Z", "2026-11-21T08:00:00Z"),
+            sample("a", 43_200, "2026-11-21T18:00:00Z", "2026-11-21T18:00:00Z"),
+        ]);
+        let (from, to) = asked(&clock, "2026-11-21T14:00:00Z", "2026-11-21T14:10:00Z");
+        assert_eq!((from, to), (wall("2026-11-21T15:00:00Z"), wall("2026-11-21T15:10:00Z")));
+        assert_eq!(clock.to_true(from, Some("a")), Some(moment("2026-11-21T14:00:00Z")));
+        assert_eq!(clock.to_true(wall("2026-11-21T19:00:00Z"), Some("a")), Some(moment("2026-11-21T19:00:00Z")));
+        // When it was set is not known to the minute: whatever it may have shown is meant.
+        let (from, to) = asked(&clock, "2026-11-21T17:50:00Z", "2026-11-21T18:10:00Z");
+        assert_eq!((from, to), (wall("2026-11-21T17:50:00Z"), wall("2026-11-21T19:10:00Z")));
+    }
+
+    #[test]
+    fn a_boot_of_which_nothing_is_known_tells_no_time_if_the_clock_is_never_set() {
+        let never_set = sample("c", 60, "2000-01-01T00:01:00Z", "2026-11-21T18:00:00Z");
+        let recorded = wall("2000-01-01T02:00:00Z");
+        assert_eq!(clock([never_set.clone()]).to_true(recorded, Some("b")), None, "its battery was flat before, too");
+        assert!(clock([never_set]).to_true(recorded, Some("c")).is_some());
+    }
+
+    #[test]
+    fn what_was_sampled_while_the_servers_clock_was_ahead_is_forgotten_once_it_is_right() {
+        let mut clock = clock([
+            sample("a", 600, "2026-11-21T15:00:00Z", "2026-11-21T15:00:00Z"),
+            sample("a", 660, "2026-11-21T15:01:00Z", "2099-01-01T00:00:00Z"),
+        ]);
+        let right = sample("a", 720, "2026-11-21T15:02:00Z", "2026-11-21T15:02:00Z");
+        assert!(clock.is_news(&right));
+        clock.take(right);
+        assert_eq!(clock.to_true(wall("2026-11-21T15:03:00Z"), Some("a")), Some(moment("2026-11-21T15:03:00Z")));
+        assert_eq!(clock.samples.len(), 2);
     }
 
     #[test]
@@ -186,7 +304,10 @@ mod tests {
         }
         let late = sample("a", 600, "2026-11-21T15:00:00Z", "2026-11-21T15:00:40Z");
         let better = sample("a", 660, "2026-11-21T15:01:00Z", "2026-11-21T15:01:00Z");
-        assert!(self::clock([late]).is_news(&better), "a request that came sooner tells better");
+        assert!(self::clock([late.clone()]).is_news(&better), "a request that came sooner tells better");
+        let clock = self::clock([late, better]);
+        assert_eq!(clock.to_true(wall("2026-11-21T15:00:10Z"), Some("a")), Some(moment("2026-11-21T15:00:10Z")));
+        assert_eq!(clock.samples.len(), 1);
     }
 
     #[test]
@@ -210,13 +331,16 @@ mod tests {
             let server = moment("2026-11-21T15:00:00Z");
             let wall = (server + TimeDelta::seconds(ahead_s)).fixed_offset();
             let clock = clock([ClockSample { boot: "a".into(), uptime_ms, wall, synced: false, server }]);
-            let asked = server + TimeDelta::seconds(moment_s);
-            prop_assert_eq!(clock.to_true(clock.to_device(asked), Some("a")), Some(asked));
+            let from = server + TimeDelta::seconds(moment_s);
+            let (shown, _) = clock.to_device(Span { from, to: from });
+            prop_assert_eq!(clock.to_true(shown, Some("a")), Some(from));
         }
 
         #[test]
-        fn nothing_that_a_device_can_say_panics(
+        fn nothing_that_a_device_can_say_panics_or_turns_a_stretch_round(
             walls in prop::collection::vec((any::<u64>(), -8_000_000_000_000_i64..8_000_000_000_000, 0..5_u8), 1..10),
+            from_h in -100..100_i64,
+            length_h in 0..200_i64,
         ) {
             let server = moment("2026-11-21T15:00:00Z");
             let mut clock = DeviceClock::default();
@@ -226,7 +350,10 @@ mod tests {
                 let sample = ClockSample { boot: boot.to_string(), uptime_ms, wall, synced: false, server };
                 let _either = clock.is_news(&sample);
                 clock.take(sample);
-                let _any = (clock.to_true(wall, Some("1")), clock.to_device(server));
+                let _any = clock.to_true(wall, Some("1"));
+                let from = server + TimeDelta::hours(from_h);
+                let (shown_from, shown_to) = clock.to_device(Span { from, to: from + TimeDelta::hours(length_h) });
+                prop_assert!(shown_from <= shown_to, "a stretch that ends before it begins");
             }
         }
     }

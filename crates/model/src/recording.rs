@@ -105,6 +105,12 @@ impl Declared {
         (truly(self.start), self.end.and_then(truly))
     }
 
+    /// When the device overwrites it, in true time; where `clock` does not tell, as the device says.
+    pub fn overwrites(&self, clock: &DeviceClock) -> Option<DateTime<Utc>> {
+        let at = self.overwrite_at?;
+        Some(clock.to_true(at, None).unwrap_or_else(|| at.to_utc()))
+    }
+
     /// Where it lies in true time; where `clock` does not tell, as the device says. `None`: nobody knows.
     pub fn span(&self, clock: &DeviceClock) -> Option<Span> {
         let (start, end) = self.true_times(clock);

@@ -62,6 +62,10 @@ pub struct DesiredCommand {
 /// `PUT /reported`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reported {
+    /// `ETag` of the document of `GET /desired` that it went by. Under another one it may have looked for another time, so that
+    /// nothing ends by what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<String>,
     /// How it stands with each request that the device was given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<ReportedRequest>,

@@ -3,12 +3,13 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use longshore_actors::Said;
-use longshore_model::{DeviceReport, Network, Span};
+use longshore_model::{DeviceReport, Holds, Network, Span};
 use longshore_protocol::{CommandState, Range, Reported, ReportedCommand, ReportedRequest, limits};
 
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
+use super::desired::tag;
 use super::{InService, clock};
 
 /// Records what is new of it.
@@ -20,10 +21,16 @@ pub(crate) async fn report(
 ) -> Result<HttpResponse, Failure> {
     let reported: Reported = json::read(&request, payload).await?;
     check(&reported)?;
-    let Reported { requests, commands, report, clock } = reported;
+    let Reported { desired, mut requests, commands, report, clock } = reported;
     clock::take(&server, device.id, clock.as_ref()).await?;
     if let Some(network) = &report.network {
         server.engine.presence().reported(device.id, network.clone());
+    }
+    if let Some(known) = desired {
+        // The clock that it tells may show that it was asked for a wrong time: now, since it was taken above.
+        let wants = server.engine.wants(device.id).await?;
+        let is_current = known == tag(&server, &device, &wants.borrow());
+        requests.retain(|request| is_current || !matches!(request.state, Holds::Done | Holds::Nothing));
     }
     let span = |Range { from, to }: Range| Span { from: from.to_utc(), to: to.to_utc() };
     let of_request =

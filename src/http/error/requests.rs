@@ -16,6 +16,7 @@ impl From<AddRefused> for Failure {
             | AddRefused::TooLong
             | AddRefused::Priority
             | AddRefused::Expiry
+            | AddRefused::TooEarly
             | AddRefused::Devices => ProblemType::MalformedRequest,
         };
         Self::new(kind, refused.to_string())

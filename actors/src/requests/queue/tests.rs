@@ -74,6 +74,8 @@ fn a_range_is_neither_empty_nor_inverted_nor_longer_than_a_week() {
         (Draft { priority: 10, ..draft() }, Err(AddRefused::Priority)),
         (Draft { expires: Some(now()), ..draft() }, Err(AddRefused::Expiry)),
         (Draft { expires: Some(now() + TimeDelta::days(366)), ..draft() }, Err(AddRefused::Expiry)),
+        (with(TimeDelta::days(40), TimeDelta::days(41)), Err(AddRefused::TooEarly)),
+        (Draft { expires: Some(now() + minutes(5)), ..with(minutes(0), minutes(10)) }, Err(AddRefused::TooEarly)),
         (Draft { serials: Vec::new(), ..draft() }, Err(AddRefused::Devices)),
         (Draft { serials: vec!["B-1".into(); 101], ..draft() }, Err(AddRefused::Devices)),
     ] {
@@ -165,6 +167,7 @@ fn a_request_is_done_when_all_of_it_is_there_or_the_device_has_no_more() {
         ("in two files", &request, Some(Holds::Partial), vec![lies("", -61, -55), lies("", -55, -49)], done),
         ("a gap", &request, Some(Holds::Partial), vec![lies("", -61, -56), lies("", -55, -49)], None),
         ("a gap that the device knows of", &request, Some(Holds::Done), vec![lies("", -61, -56)], done),
+        ("what it sent lies elsewhere", &request, Some(Holds::Done), vec![], done),
         ("it was there before, and is deleted", &request, Some(Holds::Nothing), vec![lies("", -61, -56)], done),
         ("there may be another camera", &request, None, vec![whole("front")], None),
         ("both that were asked for", &two, None, vec![whole("front"), whole("rear")], done),
@@ -172,18 +175,58 @@ fn a_request_is_done_when_all_of_it_is_there_or_the_device_has_no_more() {
         ("no end is known", &request, None, vec![Lies { to: None, ..whole("") }], None),
         ("no end is known, and no more", &request, Some(Holds::Done), vec![Lies { to: None, ..whole("") }], done),
     ] {
-        assert_eq!(settle(request, &target(told), &stored, now()), outcome, "{what}");
+        assert_eq!(settle(request, &target(told), &stored, false, now()), outcome, "{what}");
     }
+}
+
+fn declared() -> Declared {
+    Declared {
+        rid: RecordingId::from_bytes([1; 16]),
+        camera: String::new(),
+        kind: Kind::Continuous,
+        event_type: None,
+        start: now().fixed_offset(),
+        end: None,
+        boot: None,
+        overwrite_at: None,
+        request: None,
+        size: None,
+        sha256: None,
+        filename: None,
+        clock_unset: false,
+        metadata: None,
+        parts: Vec::new(),
+    }
+}
+
+#[test]
+fn what_a_device_offered_is_to_come_until_it_is_overwritten() {
+    let request = request();
+    let span = Span { from: now() - minutes(61), to: now() - minutes(59) };
+    let front = Declared { camera: "front".into(), start: span.from.fixed_offset(), ..declared() };
+    let to_come =
+        |declared: &Declared, span, overwrites, oldest| is_to_come(declared, span, overwrites, oldest, &request, now());
+    assert!(to_come(&front, Some(span), None, None));
+    assert!(to_come(&front, Some(span), Some(now() + minutes(1)), Some(front.start)));
+    assert!(!to_come(&front, Some(span), Some(now()), None), "it said that it would overwrite it by now");
+    assert!(!to_come(&front, Some(span), None, Some(front.start + minutes(1))), "what it holds begins later");
+    assert!(!to_come(&front, None, None, None), "nobody knows where it lies");
+    let elsewhere = Span { from: now() - minutes(50), to: now() };
+    assert!(!to_come(&front, Some(elsewhere), None, None));
+    let rear = VideoRequest { cameras: vec!["rear".into()], ..request.clone() };
+    assert!(!is_to_come(&front, Some(span), None, None, &rear, now()));
 }
 
 #[test]
 fn nothing_is_over_before_the_range_is() {
     let request = request();
     let early = request.span.to - TimeDelta::seconds(1);
-    assert_eq!(settle(&request, &target(Some(Holds::Nothing)), &[], early), None);
-    assert_eq!(settle(&request, &target(Some(Holds::Nothing)), &[], request.span.to), Some(Outcome::Nothing));
+    assert_eq!(settle(&request, &target(Some(Holds::Nothing)), &[], false, early), None);
+    let at_its_end = |to_come| settle(&request, &target(Some(Holds::Nothing)), &[], to_come, request.span.to);
+    assert_eq!(at_its_end(false), Some(Outcome::Nothing));
+    assert_eq!(at_its_end(true), None, "it offered some");
     let ended = Target { ended: Some((Outcome::Nothing, now())), ..target(Some(Holds::Done)) };
-    assert_eq!(settle(&request, &ended, &[], now()), None, "once is enough");
+    assert_eq!(settle(&request, &ended, &[], false, now()), None, "once is enough");
 }
 
 #[test]
@@ -271,7 +314,7 @@ proptest! {
             let moment = now() + minutes(minute) + TimeDelta::seconds(30);
             stored.iter().any(|lies| lies.from <= moment && lies.to.unwrap() > moment)
         });
-        prop_assert_eq!(settle(&request, &target(None), &stored, now()).is_some(), whole);
-        prop_assert!(settle(&request, &target(Some(Holds::Done)), &stored, now()).is_some());
+        prop_assert_eq!(settle(&request, &target(None), &stored, false, now()).is_some(), whole);
+        prop_assert!(settle(&request, &target(Some(Holds::Done)), &stored, false, now()).is_some());
     }
 }

@@ -253,7 +253,7 @@ fn look_up(
         Ok(Known {
             receipts,
             wanted: requests::wanted(item, item.span(&clock), &open),
-            overwrite_at: item.overwrite_at.map(|at| clock.to_true(at, None).unwrap_or_else(|| at.to_utc())),
+            overwrite_at: item.overwrites(&clock),
             stored: index.stored(device, item.rid)?,
             unfinished: unfinished.get(&item.rid).cloned(),
             declared: index.declared(device, item.rid)?,

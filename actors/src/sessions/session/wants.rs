@@ -88,11 +88,9 @@ impl DeviceSession {
             if session.looked < look {
                 let Found { state, profile, open, clock, commands } = found?;
                 session.looked = look;
-                let asked = |(request, target): (VideoRequest, Target)| Asked {
-                    device_from: clock.to_device(request.span.from),
-                    device_to: clock.to_device(request.span.to),
-                    handed_over: target.handed_over.is_some(),
-                    request,
+                let asked = |(request, target): (VideoRequest, Target)| {
+                    let (device_from, device_to) = clock.to_device(request.span);
+                    Asked { request, device_from, device_to, handed_over: target.handed_over.is_some() }
                 };
                 let (offer_again, requests) = (session.offer_again, open.into_iter().map(asked).collect());
                 session.publish(Desires { offer_again, state, profile, requests, commands, digest: None });
@@ -149,7 +147,8 @@ impl Handler<LookAgain> for DeviceSession {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _: LookAgain, _: &mut Self::Context) -> Self::Result {
-        if self.looked == 0 {
+        // Nobody asked yet. A first look that is under way may have read before what changed.
+        if self.looks == 0 {
             return Box::pin(ready(()));
         }
         Box::pin(self.look_up_wants().map(|looked, session, _| {

@@ -94,6 +94,8 @@ impl Offload {
             return;
         }
         if self.desires.tag.is_none() || self.desires.have_changed(&self.client) {
+            // What an older question brings is not newer than what this one does.
+            self.desires.poll = None;
             let found = self.client.desired(self.desires.tag.as_deref(), Duration::ZERO).await;
             self.take_desired(found);
         }
@@ -150,14 +152,16 @@ impl Offload {
 
     fn report_of_desired(&self) -> Reported {
         let sight = Sight {
-            whole: !self.here.is_empty() && !self.unread,
-            unreadable: self.not_read > 0,
+            whole: !self.here.is_empty() && self.here.len() == self.roots.len() && !self.unread,
+            every_card: !self.options.watch.has_cards(),
+            unreadable: self.not_read > 0 || self.summary.skipped > 0,
             growing: self.growing > 0,
             now: self.client.server_time().unwrap_or_else(|| self.clock.now()),
         };
         let report = DeviceReport { firmware: Some(env!("CARGO_PKG_VERSION").to_owned()), ..DeviceReport::default() };
         let requests = self.desires.wishes.report(&self.list.held(), sight);
-        Reported { requests, commands: self.desires.ended.clone(), report, clock: None }
+        let desired = self.desires.tag.clone();
+        Reported { desired, requests, commands: self.desires.ended.clone(), report, clock: None }
     }
 
     fn heed_later(&mut self, error: CallError) {

@@ -58,7 +58,11 @@ impl Offload {
             // Whatever comes back there may be another card.
             lock(&self.rests).keep_only(&root, &HashSet::new());
             lock(&self.unreadable).keep_only(&root, &HashSet::new());
-            let (folder, left) = (root.display().to_string(), self.list.unfinished_below(&root));
+            let (folder, mut left) = (root.display().to_string(), 0);
+            for recording in self.list.unfinished_below(&root) {
+                self.desires.wishes.went_away(recording);
+                left += 1;
+            }
             let (what, it) = match self.here.contains_key(&root) {
                 true => (format!("another card is in {folder}"), "the one before"),
                 false => (format!("{folder} is gone"), "it"),

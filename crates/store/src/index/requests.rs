@@ -119,9 +119,16 @@ impl Index {
         self.request_row(&head).map(Some)
     }
 
-    /// The requests that were made last, the newest first.
+    /// The requests that were made last, the newest first, and all older ones of which something is still to come.
     pub fn newest_requests(&self, most: usize) -> Result<Vec<RequestRow>, IndexError> {
-        self.tables[Table::Requests].iter().rev().take(most).map(|row| self.request_row(&row?.1)).collect()
+        let newest = self.tables[Table::Requests].iter().rev().take(most);
+        let mut rows: Vec<_> = newest.map(|row| self.request_row(&row?.1)).collect::<Result<_, IndexError>>()?;
+        if rows.len() == most {
+            let mut older = self.open_requests()?;
+            older.retain(|open| rows.iter().all(|row| row.request.id != open.request.id));
+            rows.extend(older.into_iter().rev());
+        }
+        Ok(rows)
     }
 
     /// All requests of which something is still to come, the oldest first.
@@ -166,6 +173,11 @@ impl Index {
 impl Target {
     fn new(device: DeviceId) -> Self {
         Self { device, handed_over: None, told: None, ended: None }
+    }
+
+    /// What the device said last of how much it holds.
+    pub fn says(&self) -> Option<Holds> {
+        self.told.as_ref().map(|told| told.holds)
     }
 }
 
