@@ -20,7 +20,7 @@ fn target(world: &World, request: &Value) -> Value {
 }
 
 /// Reports this of the request, and returns how it stands then.
-fn say(world: &World, camera: &Camera, request: &Value, state: &str, more: Value) -> Value {
+fn say(world: &World, camera: &Camera, request: &Value, state: &str, more: &Value) -> Value {
     let mut body = json!({"requests": [{"id": request["id"], "state": state}]});
     body.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
     let json = "Content-Type: application/json";
@@ -46,11 +46,11 @@ fn a_device_that_went_by_a_wrong_time_ends_nothing() {
     let asked_wrongly = tag(&camera);
 
     // Only now it says what its clock shows.
-    let said = say(&world, &camera, &request, "nothing", json!({"desired": asked_wrongly, "clock": clock_behind()}));
+    let said = say(&world, &camera, &request, "nothing", &json!({"desired": asked_wrongly, "clock": clock_behind()}));
     assert_eq!(said["state"], "handed_over", "{said}");
     let asked_rightly = tag(&camera);
     assert_ne!(asked_rightly, asked_wrongly);
-    let said = say(&world, &camera, &request, "nothing", json!({"desired": asked_rightly}));
+    let said = say(&world, &camera, &request, "nothing", &json!({"desired": asked_rightly}));
     assert_eq!(said["state"], "nothing", "{said}");
 }
 
@@ -69,13 +69,13 @@ fn what_a_device_offered_and_does_not_find_is_waited_for_until_it_is_overwritten
     tag(&camera);
     eventually("it is handed over", || target(&world, &request)["state"] == "handed_over");
 
-    let said = say(&world, &camera, &request, "nothing", json!({}));
+    let said = say(&world, &camera, &request, "nothing", &json!({}));
     assert_eq!(said["state"], "handed_over", "{said}");
     assert!(said["why"].as_str().unwrap().contains("does not find what it offered"), "{said}");
     let held =
         |oldest: DateTime<Utc>| json!({"storage": {"total": 64_000_000, "free": 1000, "oldest": oldest.to_rfc3339()}});
-    let said = say(&world, &camera, &request, "nothing", held(start));
+    let said = say(&world, &camera, &request, "nothing", &held(start));
     assert_eq!(said["state"], "handed_over", "{said}");
-    let said = say(&world, &camera, &request, "nothing", held(minutes_ago(30)));
+    let said = say(&world, &camera, &request, "nothing", &held(minutes_ago(30)));
     assert_eq!(said["state"], "nothing", "{said}");
 }
