@@ -28,6 +28,7 @@ use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::lobby::Lobby;
 use crate::http::operator::{Guesses, streams};
+use crate::http::port::BLOCKING;
 use crate::http::rates::Rates;
 use crate::http::{Server, local, on_the_socket, port};
 use crate::identity::Identity;
@@ -231,6 +232,7 @@ fn start_socket(server: &Data<Server>, data: &DataFolder) -> anyhow::Result<Serv
     let http = HttpServer::new(move || App::new().app_data(app_data.clone()).configure(on_the_socket))
         .on_connect(note_local)
         .workers(1)
+        .worker_max_blocking_threads(BLOCKING)
         .shutdown_timeout(STOP_REQUESTS_SECONDS)
         .disable_signals()
         .listen_uds(listener)?

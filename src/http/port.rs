@@ -31,6 +31,9 @@ const LINGER: Duration = Duration::from_secs(2);
 const CONNECTIONS: usize = 8192;
 /// With fewer, a dock room of some size would wait at the door; that is told.
 const FEW: usize = 1_000;
+/// Threads of each worker for what blocks: reads of the index, mostly of microseconds. Few enough that a flood of calls cannot
+/// take the memory, and more than the long reads that a few people begin at once, so that devices find one.
+pub(crate) const BLOCKING: usize = 32;
 /// Open files for each connection: itself, its transfer's, and a share of what the server has open besides.
 const FILES_EACH: u64 = 3;
 
@@ -85,6 +88,7 @@ pub(crate) fn start(
     };
     let running = ActixServer::build()
         .workers(workers)
+        .worker_max_blocking_threads(BLOCKING)
         .max_concurrent_connections(connections.div_ceil(workers))
         .shutdown_timeout(stop_seconds)
         .disable_signals()
