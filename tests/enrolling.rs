@@ -1,11 +1,13 @@
 //! Adding devices: texts for several, QR codes, typed codes, sheets, who is turned away, who takes another's place.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Output, Stdio};
 
 use base64::Engine as _;
-use longshore_model::BASE64URL;
+use longshore_model::{BASE64URL, Sha256};
 use longshore_protocol::{EnrolmentCode, EnrolmentText};
+use rcgen::PublicKeyData as _;
 use serde_json::{Value, json};
 
 use crate::support::{Camera, Process, Reply, World, agent, bytes, eventually, files_below, longshore, recording};
@@ -146,6 +148,50 @@ fn a_device_that_is_turned_away_hears_of_it_at_once_and_may_ask_with_a_new_text(
     let history = world.cli_json(&["device", "history", "B4-1"]);
     assert_eq!(history.as_array().unwrap().last().unwrap()["what"], "rejected");
     camera.ask_to_be_known(&world.enrolment_text("B4-1")).json(202);
+}
+
+#[test]
+fn a_code_that_two_devices_show_approves_neither_and_turns_both_away() {
+    let world = World::new();
+    // Keys until two show the same code: so few that anybody can make one for a code that they have seen.
+    let mut made: HashMap<Vec<u8>, Camera> = HashMap::new();
+    let (one, other) = loop {
+        let camera = Camera::new(&world);
+        let sum = Sha256::of(&camera.key().subject_public_key_info());
+        let code = sum.as_bytes().iter().take(4).map(|byte| byte % 32).collect();
+        match made.remove(&code) {
+            Some(earlier) => break (earlier, camera),
+            None => drop(made.insert(code, camera)),
+        }
+    };
+    let issued = world.cli_json(&["device", "add", "--uses", "2"]);
+    let serial = json!({"serial": "B4-1"});
+    let [first, second] = [&one, &other].map(|camera| asks(camera, text_of(&issued), &serial).json(202));
+    assert_eq!(first["code"], second["code"]);
+    let code = first["code"].as_str().unwrap();
+    let refused = world.cli(&["device", "approve", "B4-1", "--assignee", "J. Smith", "--code", code]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("different keys"), "{refused:?}");
+    assert!(world.cli(&["device", "reject", "B4-1", "--code", code]).status.success());
+    assert_eq!(world.cli_json(&["device", "list"]), json!([]));
+    for camera in [&one, &other] {
+        asks(camera, text_of(&issued), &serial).is_problem(403, "enrolment-rejected");
+    }
+}
+
+#[test]
+fn a_device_that_would_write_on_the_terminal_of_whoever_approves_it_is_refused() {
+    let world = World::new();
+    let issued = world.cli_json(&["device", "add"]);
+    let says = |device: &Value| asks(&Camera::new(&world), text_of(&issued), device);
+    let of_each = ["serial", "model", "uid", "firmware", "bay_mac"].map(|key| (key, "B4-1\u{1b}[2J"));
+    for (key, odd) in of_each.into_iter().chain([("serial", "B4-1\nB4-2"), ("serial", "\u{9b}31m"), ("serial", " ")]) {
+        let mut device = json!({"serial": "B4-1"});
+        device[key] = json!(odd);
+        says(&device).is_problem(400, "malformed-request");
+    }
+    says(&json!({"serial": "B4-1", "macs": ["02:00\u{1b}"]})).is_problem(400, "malformed-request");
+    assert_eq!(world.cli_json(&["device", "list"]), json!([]));
+    assert_eq!(says(&json!({"serial": " B4-1 "})).json(202)["serial"], "B4-1");
 }
 
 #[test]

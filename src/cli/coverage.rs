@@ -85,7 +85,7 @@ fn of_one(of_day: &DayCoverage) -> anyhow::Result<()> {
 }
 
 fn named(camera: &CameraCoverage) -> String {
-    if camera.camera.is_empty() { "its camera".to_owned() } else { camera.camera.clone() }
+    if camera.camera.is_empty() { "its camera".to_owned() } else { table::plain(&camera.camera).into_owned() }
 }
 
 /// On the device's clock.

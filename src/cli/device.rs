@@ -13,8 +13,8 @@ use longshore_model::{CommandOp, TokenId};
 
 use super::{Target, coverage, sessions};
 use crate::http::operator::{
-    ApproveBody, ApproveOf, AssignBody, DeviceBody, IssueBody, IssueCodeBody, IssueUploadTokenBody, Keyless,
-    RejectBody, RevokeUploadTokenBody, StandingBody, StandingChange,
+    ApproveBody, AssignBody, DeviceBody, IssueBody, IssueCodeBody, IssueUploadTokenBody, Keyless, RejectBody,
+    RevokeUploadTokenBody, StandingBody, StandingChange,
 };
 
 /// How moments are shown.
@@ -274,12 +274,12 @@ impl Device {
             Self::Connections { serial, target } => sessions::of_device(&serial, &target),
             Self::Coverage { serial, day, target } => coverage::show(&serial, day, &target),
             Self::Approve { serial, assignee, profile, code, re_enrol, replaces, target } => {
-                let of = match (assignee.filter(|_| !re_enrol), replaces) {
-                    (_, Some(replaces)) => ApproveOf::Replacement { replaces },
-                    (Some(assignee), None) => ApproveOf::NewDevice { assignee, profile },
-                    (None, None) => ApproveOf::KnownDevice,
+                let body = match (assignee.filter(|_| !re_enrol), replaces) {
+                    (_, Some(replaces)) => ApproveBody::Replacement { serial, code, replaces },
+                    (Some(assignee), None) => ApproveBody::NewDevice { serial, code, assignee, profile },
+                    (None, None) => ApproveBody::KnownDevice { serial, code },
                 };
-                enrol::approve(&ApproveBody { serial, code, of }, &target)
+                enrol::approve(&body, &target)
             }
             Self::Reject { serial, code, target } => enrol::reject(&RejectBody { serial, code }, &target),
             Self::Assign { serial, assignee, from, target } => {

@@ -134,15 +134,16 @@ fn show(view: &RequestView, target: &Target) -> anyhow::Result<()> {
     let VideoRequest { id, requester, cameras, span, priority, note, added_at, expires, .. } = &view.request;
     writeln!(out, "Request {id} of {requester}, made {}", added_at.format(MOMENT))?;
     let cameras = if cameras.is_empty() { "all cameras".to_owned() } else { cameras.join(", ") };
+    let cameras = table::plain(&cameras);
     writeln!(out, "{} to {}, {cameras}", span.from.format(MOMENT), span.to.format(MOMENT))?;
     writeln!(out, "Priority {priority}, expires {}", expires.format(MOMENT))?;
     if let Some(note) = note {
-        writeln!(out, "Note: {note}")?;
+        writeln!(out, "Note: {}", table::plain(note))?;
     }
     for at in &view.targets {
         writeln!(out, "{}: {}: {}", at.serial, at.standing.state.as_str(), at.standing.why)?;
         for camera in &at.coverage {
-            let name = if camera.camera.is_empty() { "its camera" } else { &camera.camera };
+            let name = if camera.camera.is_empty() { "its camera".into() } else { table::plain(&camera.camera) };
             writeln!(out, "  {name}: {} % is there", camera.percent)?;
             for part in &camera.covered {
                 writeln!(out, "    {} to {}", part.from.format(MOMENT), part.to.format(MOMENT))?;

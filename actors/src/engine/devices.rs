@@ -64,7 +64,7 @@ impl Engine {
         serial: String,
         code: Option<String>,
         by: String,
-    ) -> Result<EnrolmentRecord, DecisionError<ApproveRefused>> {
+    ) -> Result<Vec<EnrolmentRecord>, DecisionError<ApproveRefused>> {
         self.enrolment.ask(Reject { serial, code, by }, ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))
     }
 

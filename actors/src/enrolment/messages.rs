@@ -47,9 +47,9 @@ pub(crate) struct Revoke {
     pub(crate) by: String,
 }
 
-/// Turn a device that waits away.
+/// Turn a device that waits away, with all that show its code.
 #[derive(Message)]
-#[rtype(result = "Result<Record, DecisionError<ApproveRefused>>")]
+#[rtype(result = "Result<Vec<Record>, DecisionError<ApproveRefused>>")]
 pub(crate) struct Reject {
     pub(crate) serial: String,
     pub(crate) code: Option<String>,

@@ -186,7 +186,7 @@ impl Handler<Request> for Enrolment {
 }
 
 impl Handler<Reject> for Enrolment {
-    type Result = ResponseActFuture<Self, Result<Record, DecisionError<ApproveRefused>>>;
+    type Result = ResponseActFuture<Self, Result<Vec<Record>, DecisionError<ApproveRefused>>>;
 
     fn handle(&mut self, Reject { serial, code, by }: Reject, _: &mut Self::Context) -> Self::Result {
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
@@ -194,13 +194,14 @@ impl Handler<Reject> for Enrolment {
             let _in_flight = in_flight;
             let decided = catalogue.decide(move |index| {
                 let waiting = rules::waiting(&serial, index.enrolments()?, now);
-                Ok(rules::reject(&serial, code.as_deref(), &waiting, by))
+                Ok(rules::reject(&serial, code.as_deref(), &waiting, &by))
             });
             decided.await.map_err(DecisionError::from)
         };
-        Box::pin(deciding.into_actor(self).map(|result: Result<Record, _>, actor, _| {
+        Box::pin(deciding.into_actor(self).map(|result: Result<Vec<Record>, _>, actor, _| {
             let rejected = result?;
-            actor.decided(&[rejected.id]);
+            let decided: Vec<_> = rejected.iter().map(|rejected| rejected.id).collect();
+            actor.decided(&decided);
             Ok(rejected)
         }))
     }

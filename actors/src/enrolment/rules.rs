@@ -119,6 +119,17 @@ pub enum ApproveRefused {
         /// Their codes.
         codes: String,
     },
+    /// The code is short, so a key can be made that has it.
+    #[error(
+        "several devices with different keys wait under the serial {serial} and show the code {code}, so one of them is not \
+         what it says. Turn them away (`longshore device reject`, with --code {code}), and enrol the device with a new text"
+    )]
+    SameCode {
+        /// Their serial.
+        serial: String,
+        /// Their code.
+        code: String,
+    },
     /// Nor need it: it is enrolled.
     #[error("a device with the serial {0} is enrolled already, and none waits to be enrolled anew")]
     EnrolledAndNoneWaits(String),
@@ -131,7 +142,7 @@ pub enum ApproveRefused {
     /// There is a device with this serial.
     #[error(
         "a device with the serial {serial} is enrolled already; the one that waits shows the code {code}. If it is the \
-         same device with a new key, as after a reset, confirm with `longshore device approve {serial} --re-enrol`"
+         same device with a new key, as after a reset, approve it with --re-enrol"
     )]
     AlreadyEnrolled {
         /// Its serial.
@@ -208,13 +219,31 @@ pub(super) fn meant<'a>(
     code: Option<&str>,
     waiting: &'a [Enrolment],
 ) -> Result<Option<&'a Enrolment>, ApproveRefused> {
+    let shows = with_code(serial, code, waiting)?;
+    // A device that lost its enrolment asks again with the same key, and so shows the same code: the newest request counts.
+    let Some(newest) = shows.last() else { return Ok(None) };
+    if shows.iter().any(|enrolment| enrolment.key != newest.key) {
+        return Err(ApproveRefused::SameCode { serial: serial.to_owned(), code: newest.code.clone() });
+    }
+    Ok(Some(newest))
+}
+
+/// Those of them that show this code; without one, the only one that waits.
+fn with_code<'a>(
+    serial: &str,
+    code: Option<&str>,
+    waiting: &'a [Enrolment],
+) -> Result<Vec<&'a Enrolment>, ApproveRefused> {
     match (code, waiting) {
-        (_, []) => Ok(None),
-        (None, [only]) => Ok(Some(only)),
+        (_, []) => Ok(Vec::new()),
+        (None, [only]) => Ok(vec![only]),
         (Some(code), several) => {
-            // The newest: a device that lost its enrolment shows the same code again, as it follows from the key.
-            let shows = several.iter().rev().find(|enrolment| enrolment.code.eq_ignore_ascii_case(code));
-            shows.map(Some).ok_or_else(|| ApproveRefused::AnotherCode(serial.to_owned(), code.to_owned()))
+            let shows = |enrolment: &&Enrolment| enrolment.code.eq_ignore_ascii_case(code);
+            let shows: Vec<_> = several.iter().filter(shows).collect();
+            if shows.is_empty() {
+                return Err(ApproveRefused::AnotherCode(serial.to_owned(), code.to_owned()));
+            }
+            Ok(shows)
         }
         (None, several) => {
             let codes: Vec<&str> = several.iter().map(|enrolment| enrolment.code.as_str()).collect();
@@ -223,16 +252,22 @@ pub(super) fn meant<'a>(
     }
 }
 
-/// Turns the one of these that is meant away.
+/// Turns away whoever of these is meant, the newest last: all that show the code, whatever their keys.
 pub(super) fn reject(
     serial: &str,
     code: Option<&str>,
     waiting: &[Enrolment],
-    by: String,
-) -> Result<(Vec<Fact>, Enrolment), ApproveRefused> {
-    let meant = meant(serial, code, waiting)?.ok_or_else(|| ApproveRefused::NotWaiting(serial.to_owned()))?;
-    let fact = PeopleFact::EnrolmentRejected { enrolment: meant.id, serial: meant.serial.clone(), by };
-    Ok((vec![Fact::People(fact)], meant.clone()))
+    by: &str,
+) -> Result<(Vec<Fact>, Vec<Enrolment>), ApproveRefused> {
+    let meant = with_code(serial, code, waiting)?;
+    if meant.is_empty() {
+        return Err(ApproveRefused::NotWaiting(serial.to_owned()));
+    }
+    let fact = |meant: &&Enrolment| {
+        let (enrolment, serial, by) = (meant.id, meant.serial.clone(), by.to_owned());
+        Fact::People(PeopleFact::EnrolmentRejected { enrolment, serial, by })
+    };
+    Ok((meant.iter().map(fact).collect(), meant.into_iter().cloned().collect()))
 }
 
 /// What the catalogue knows of a device that is to be approved.

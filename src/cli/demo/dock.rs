@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use super::super::client::Client;
 use super::part::{Docked, Said};
 use super::plan::{MODEL, Plan};
-use crate::http::operator::{ApproveBody, ApproveOf, DeviceRow, IssueBody, Issued, RecordingRow, paths};
+use crate::http::operator::{ApproveBody, DeviceRow, IssueBody, Issued, RecordingRow, paths};
 
 /// Below the folder of the demo: the server's configuration.
 const CONFIG: &str = "longshore.toml";
@@ -189,8 +189,8 @@ impl Dock {
         for device in devices.into_iter().filter(|device| device.code.is_some()) {
             let Some(bay) = plans.iter().position(|plan| plan.serial == device.serial) else { continue };
             let assignee = plans.get(bay).map(|plan| plan.assignee.to_owned()).unwrap_or_default();
-            let of = ApproveOf::NewDevice { assignee, profile: "default".to_owned() };
-            let body = ApproveBody { serial: device.serial, code: device.code, of };
+            let (serial, code, profile) = (device.serial, device.code, "default".to_owned());
+            let body = ApproveBody::NewDevice { serial, code, assignee, profile };
             let _row: DeviceRow = client.post(paths::APPROVALS, &body)?;
             approved.push(bay);
         }

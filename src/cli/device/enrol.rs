@@ -138,6 +138,26 @@ fn appeared(row: &DeviceRow) -> String {
     let model = if row.unknown_model { format!("{} (unknown model)", row.model) } else { row.model.clone() };
     let place = row.bay.as_ref().or(row.at.as_ref()).map(|place| format!(" at {place}")).unwrap_or_default();
     let how = if row.re_enrols { "--re-enrol" } else { "--assignee NAME" };
-    let (serial, code) = (&row.serial, row.code.as_deref().unwrap_or_default());
-    format!("{model} {serial}{place}, code {code}: longshore device approve {serial} {how}")
+    let code = row.code.as_deref().unwrap_or_default();
+    let told = format!("{model} {}{place}, code {code}", row.serial);
+    format!("{}: longshore device approve {} {how}", table::plain(&told), table::word(&row.serial))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_calls_itself_is_no_part_of_the_command_that_approves_it() {
+        let row =
+            |serial: &str| DeviceRow { serial: serial.to_owned(), model: "BC4".to_owned(), ..DeviceRow::default() };
+        for serial in ["B4-1", "x; rm -rf ~", "$(id)", "a 'b' \"c\""] {
+            let told = appeared(&row(serial));
+            let (_, command) = told.split_once(": ").unwrap();
+            let words = shlex::split(command).unwrap();
+            assert_eq!(words[..4], ["longshore", "device", "approve", serial], "{command}");
+            assert_eq!(words.len(), 6, "{command}");
+        }
+        assert!(!appeared(&row("B4-1\u{1b}[2J")).contains('\u{1b}'));
+    }
 }

@@ -26,6 +26,7 @@ pub(super) fn token(body: &IssueUploadTokenBody, target: &Target) -> anyhow::Res
     let IssuedUploadToken { id, token, serial, url, .. } = issued;
     writeln!(io::stdout(), "{token}")?;
     eprintln!("Uploads for {serial} go to {url} with the header `Authorization: Bearer TOKEN`.");
+    let serial = table::word(&serial);
     eprintln!("It is not shown again. `longshore device revoke-token {serial} {id}` makes it worthless.");
     Ok(())
 }

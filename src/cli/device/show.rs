@@ -88,7 +88,7 @@ fn drifted(drift: &Drift) -> String {
         Drift::Behind { id, version } => format!("the device is still set to {id} version {version}"),
         Drift::Refused { errors } => {
             let errors: Vec<_> = errors.iter().map(|(key, why)| format!("{key}: {why}")).collect();
-            format!("THE DEVICE COULD NOT DO ALL OF IT: {}", errors.join("; "))
+            format!("THE DEVICE COULD NOT DO ALL OF IT: {}", table::plain(&errors.join("; ")))
         }
     }
 }

@@ -14,6 +14,7 @@ use longshore_protocol::{
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
+use super::super::operator::name;
 use super::{Stranger, address, prefer};
 use crate::identity::is_p256;
 use crate::tls::ClientKey;
@@ -37,17 +38,14 @@ pub(crate) async fn request(
     })?;
     let body: EnrolmentRequest = json::read(&request, payload).await?;
     let EnrolmentDevice { uid, model, serial, firmware, macs, bay_mac } = body.device;
-    let names = [&uid, &model, &serial, &firmware, &bay_mac].into_iter().flatten().chain(&macs);
-    let bad = |name: &String| name.is_empty() || name.chars().count() > limits::NAME_CHARS;
-    let refused = names.into_iter().any(bad) || macs.len() > limits::MACS;
-    if refused {
-        let detail = format!(
-            "a name has 1 to {} characters, and a device at most {} addresses",
-            limits::NAME_CHARS,
-            limits::MACS
-        );
-        return Err(Failure::malformed(detail));
+    if macs.len() > limits::MACS {
+        return Err(Failure::malformed(format!("a device has at most {} addresses", limits::MACS)));
     }
+    // Admins read them in a terminal, before anybody has decided who the device is.
+    let said = |what, said: Option<String>| said.map(|said| name(what, &said)).transpose();
+    let (serial, model, uid) = (said("serial", serial)?, said("model", model)?, said("uid", uid)?);
+    let (firmware, bay_mac) = (said("firmware", firmware)?, said("bay's address", bay_mac)?);
+    let macs = macs.iter().map(|mac| name("address", mac)).collect::<Result<_, _>>()?;
     let description = Description { uid, firmware, macs, bay_mac };
     let spki = BASE64URL.encode(&key.spki);
     let address = address(&request);

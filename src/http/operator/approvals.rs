@@ -16,27 +16,31 @@ use super::device::Which;
 use super::devices::name;
 use super::{DeviceRow, by};
 
-/// Complete a set-up.
+/// Complete a set-up. `code` is the one that the device shows; needed where several wait under one serial.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub(crate) struct ApproveBody {
-    pub(crate) serial: String,
-    /// The code that the device shows; needed where several wait under one serial.
-    #[serde(default)]
-    pub(crate) code: Option<String>,
-    #[serde(flatten)]
-    pub(crate) of: ApproveOf,
-}
-
-/// What is approved.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "of", rename_all = "snake_case")]
-pub(crate) enum ApproveOf {
+#[serde(tag = "of", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum ApproveBody {
     /// A new device.
-    NewDevice { assignee: String, profile: String },
+    NewDevice {
+        serial: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        assignee: String,
+        profile: String,
+    },
     /// One that is enrolled and has a new key.
-    KnownDevice,
+    KnownDevice {
+        serial: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+    },
     /// A new device that takes another's place.
-    Replacement { replaces: String },
+    Replacement {
+        serial: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        replaces: String,
+    },
 }
 
 /// Turn a device that waits away.
@@ -81,6 +85,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 
 /// Suspend, activate or retire a device.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct StandingBody {
     pub(crate) serial: String,
     pub(crate) change: StandingChange,
@@ -106,19 +111,21 @@ pub(super) async fn approve(
     request: HttpRequest,
     body: Payload,
 ) -> Result<Json<DeviceRow>, Failure> {
-    let ApproveBody { serial, code, of } = json::read(&request, body).await?;
-    let of = match of {
-        ApproveOf::NewDevice { assignee, profile } => {
-            ApprovalOf::NewDevice { assignee: name("assignee", &assignee)?, profile: name("profile", &profile)? }
+    let (serial, code, of) = match json::read(&request, body).await? {
+        ApproveBody::NewDevice { serial, code, assignee, profile } => {
+            let (assignee, profile) = (name("assignee", &assignee)?, name("profile", &profile)?);
+            (serial, code, ApprovalOf::NewDevice { assignee, profile })
         }
-        ApproveOf::KnownDevice => ApprovalOf::KnownDevice,
-        ApproveOf::Replacement { replaces } => ApprovalOf::Replacement { of: name("serial", &replaces)? },
+        ApproveBody::KnownDevice { serial, code } => (serial, code, ApprovalOf::KnownDevice),
+        ApproveBody::Replacement { serial, code, replaces } => {
+            (serial, code, ApprovalOf::Replacement { of: name("serial", &replaces)? })
+        }
     };
     let approval = Approval { serial: name("serial", &serial)?, code, of, by: by(&request) };
     Ok(Json(DeviceRow::of(server.engine.approve(approval).await?, server.engine.models())))
 }
 
-/// Turns a device that waits away.
+/// Turns a device that waits away, with all that show its code.
 #[utoipa::path(post, path = "/api/v1/rejections", request_body = RejectBody,
     responses((status = 200, description = "who was turned away", body = RejectBody)))]
 pub(super) async fn reject(
@@ -127,8 +134,11 @@ pub(super) async fn reject(
     body: Payload,
 ) -> Result<Json<RejectBody>, Failure> {
     let RejectBody { serial, code } = json::read(&request, body).await?;
-    let rejected = server.engine.reject(name("serial", &serial)?, code, by(&request)).await?;
-    Ok(Json(RejectBody { serial: rejected.serial, code: Some(rejected.code) }))
+    let serial = name("serial", &serial)?;
+    let rejected = server.engine.reject(serial.clone(), code, by(&request)).await?;
+    // All of them have the same.
+    let code = rejected.into_iter().map(|rejected| rejected.code).next();
+    Ok(Json(RejectBody { serial, code }))
 }
 
 /// Gives a device to somebody else; what is stored keeps its name.
@@ -180,4 +190,30 @@ pub(super) async fn change(
         server.engine.change(name("serial", &serial)?, change, by(&request)).await?,
         server.engine.models(),
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_misspelt_is_refused_and_not_left_out() {
+        let reads = |body: &str| serde_json::from_str::<ApproveBody>(body).map(drop);
+        for good in [
+            r#"{"serial":"B-1","of":"known_device","code":"K7PX"}"#,
+            r#"{"of":"new_device","serial":"B-1","assignee":"J. Smith","profile":"default"}"#,
+            r#"{"of":"replacement","serial":"B-1","replaces":"B-0"}"#,
+        ] {
+            assert!(reads(good).is_ok(), "{good}");
+        }
+        for (wrong, why) in [
+            (r#"{"serial":"B-1","of":"known_device","cod":"K7PX"}"#, "cod"),
+            (r#"{"serial":"B-1","of":"known_device","assignee":"J. Smith"}"#, "assignee"),
+            (r#"{"serial":"B-1","of":"new_device","assignee":"J. Smith"}"#, "profile"),
+            (r#"{"serial":"B-1","of":"no_device"}"#, "no_device"),
+        ] {
+            assert!(reads(wrong).unwrap_err().to_string().contains(why), "{wrong}");
+        }
+        assert!(serde_json::from_str::<StandingBody>(r#"{"serial":"B-1","change":"suspend","code":"K7PX"}"#).is_err());
+    }
 }

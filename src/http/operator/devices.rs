@@ -110,7 +110,8 @@ pub(super) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, F
     Ok(Json(read.await??))
 }
 
-pub(super) fn name(what: &str, name: &str) -> Result<String, Failure> {
+/// A name that somebody gave, without the space around it.
+pub(in crate::http) fn name(what: &str, name: &str) -> Result<String, Failure> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > limits::NAME_CHARS || name.chars().any(char::is_control) {
         let detail =

@@ -28,11 +28,12 @@ use access::by;
 pub(crate) use accounts::{
     AccountRow, ChangeAccountBody, IssueApiTokenBody, IssuedApiToken, NewAccountBody, PasswordBody,
 };
-pub(crate) use approvals::{ApproveBody, ApproveOf, AssignBody, DeviceBody, RejectBody, StandingBody, StandingChange};
+pub(crate) use approvals::{ApproveBody, AssignBody, DeviceBody, RejectBody, StandingBody, StandingChange};
 pub(crate) use commands::CommandBody;
 pub(crate) use coverage::DeviceCoverage;
 pub(crate) use device::{Counts, DeviceDetail};
 pub(crate) use devices::DeviceRow;
+pub(in crate::http) use devices::name;
 pub(crate) use endpoints::routes;
 pub(crate) use enrolment_tokens::{IssueBody, IssueCodeBody, Issued, IssuedCode, TokenRow};
 pub(crate) use logins::{Guesses, LoginBody, WhoAmI};

@@ -162,9 +162,9 @@ fn a_revoked_token_serves_nobody_new_and_whoever_waits_goes_on_waiting() {
 #[test]
 fn who_was_turned_away_is_told_so_and_is_not_approved_later() {
     let (_, enrolment) = claimed(asks(), Some(&token()), None).unwrap();
-    let (facts, _) = reject("B-1", None, std::slice::from_ref(&enrolment), "uid 0".into()).unwrap();
+    let (facts, _) = reject("B-1", None, std::slice::from_ref(&enrolment), "uid 0").unwrap();
     assert!(matches!(facts[..], [Fact::People(PeopleFact::EnrolmentRejected { .. })]), "{facts:?}");
-    assert_eq!(reject("B-1", None, &[], "uid 0".into()), Err(ApproveRefused::NotWaiting("B-1".into())));
+    assert_eq!(reject("B-1", None, &[], "uid 0"), Err(ApproveRefused::NotWaiting("B-1".into())));
     let rejected = Enrolment { state: EnrolmentState::Rejected, ..enrolment };
     assert!(waiting("B-1", vec![rejected.clone()], now()).is_empty());
     assert_eq!(claimed(asks(), Some(&token()), Some(rejected)), Err(ClaimRefused::Rejected));
@@ -200,4 +200,26 @@ fn a_replacement_takes_over_whose_and_where_the_other_was() {
     for gone in [None, Some(&retired)] {
         assert_eq!(decide(gone).unwrap_err(), ApproveRefused::NothingToReplace("B-0".into()));
     }
+}
+
+#[test]
+fn a_code_that_two_keys_show_approves_neither_and_turns_both_away() {
+    let (_, one) = claimed(asks(), Some(&token()), None).unwrap();
+    let request = |n: u8, key: &[u8]| Enrolment {
+        id: EnrolmentId::from_bytes([n; 16]),
+        key: Sha256::of(key),
+        code: "K7PX".into(),
+        ..one.clone()
+    };
+    let (first, again, rogue) = (request(1, b"key"), request(2, b"key"), request(3, b"made for the code"));
+    let same_key = [first.clone(), again.clone()];
+    assert_eq!(meant("B-1", Some("k7px"), &same_key), Ok(Some(&again)), "the newest of one device");
+    let of_two_keys = [first, again, rogue, Enrolment { code: "AAAA".into(), ..request(4, b"other") }];
+    let refused = meant("B-1", Some("k7px"), &of_two_keys).unwrap_err();
+    assert_eq!(refused, ApproveRefused::SameCode { serial: "B-1".into(), code: "K7PX".into() });
+    assert!(matches!(meant("B-1", None, &of_two_keys), Err(ApproveRefused::SeveralWait { .. })));
+    let (facts, rejected) = reject("B-1", Some("K7PX"), &of_two_keys, "uid 0").unwrap();
+    let ids: Vec<_> = rejected.iter().map(|enrolment| enrolment.id).collect();
+    assert_eq!((facts.len(), ids), (3, [1, 2, 3].map(|n| EnrolmentId::from_bytes([n; 16])).to_vec()));
+    assert!(matches!(reject("B-1", None, &of_two_keys, "uid 0"), Err(ApproveRefused::SeveralWait { .. })));
 }
