@@ -1,54 +1,17 @@
 //! The JSON API over TLS: who may do what, and the command line on another computer.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use base64::Engine as _;
 use longshore_model::BASE64URL;
 use serde_json::{Value, json};
 
-use crate::support::{Camera, Reply, World, eventually, files_below, longshore};
+use crate::support::{Camera, Program, Reply, World, elsewhere, eventually, files_below, rid, token};
 
 const ROLES: [&str; 5] = ["viewer", "requester", "device-admin", "admin", "auditor"];
-
-/// A program that calls the API with this token.
-struct Program {
-    camera: Camera,
-    authorization: String,
-}
-
-impl Program {
-    fn new(world: &World, token: &str) -> Self {
-        // It shows a certificate that nobody knows, which is as good as none.
-        Self { camera: Camera::new(world), authorization: format!("Authorization: Bearer {token}") }
-    }
-
-    /// An account of its own with this role.
-    fn with_role(world: &World, role: &str) -> Self {
-        world.cli_json(&["account", "add", role, "--role", role]);
-        Self::new(world, &token(world, role))
-    }
-
-    fn request(&self, method: &str, path: &str, body: &[u8]) -> Reply {
-        self.camera.request(method, path, &[&self.authorization, "Content-Type: application/json"], body)
-    }
-
-    fn get(&self, path: &str) -> Reply {
-        self.request("GET", path, b"")
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Reply {
-        self.request("POST", path, body.to_string().as_bytes())
-    }
-}
-
-fn token(world: &World, account: &str) -> String {
-    world.cli_json(&["account", "token", account, "--label", "test"])["token"].as_str().unwrap().to_owned()
-}
 
 /// Every call that the document names.
 fn calls(program: &Program) -> Vec<(String, String)> {
@@ -81,6 +44,10 @@ fn a_role_opens_what_it_is_for_and_nothing_else() {
         may(&["admin"], &program.post("/api/v1/sites", &site), 201);
         may(&["admin", "device-admin"], &program.post("/api/v1/enrolment-tokens", &json!({})), 201);
         may(&["admin", "device-admin"], &program.post("/api/v1/rejections", &json!({"serial": "X"})), 409);
+        let request = json!({"devices": ["X"], "from": "2026-11-20T14:00:00Z", "to": "2026-11-20T14:10:00Z"});
+        may(&["requester", "admin", "device-admin"], &program.post("/api/v1/requests", &request), 404);
+        let cancel = format!("/api/v1/requests/{}/cancel", rid(7));
+        may(&["requester", "admin", "device-admin"], &program.post(&cancel, &json!(null)), 404);
         may(&["admin", "auditor"], &program.get("/api/v1/audit"), 200);
         may(&["admin", "auditor"], &program.get("/api/v1/accounts"), 200);
         may(&["admin"], &program.post("/api/v1/api-tokens", &json!({"account": "viewer", "label": "x"})), 201);
@@ -243,7 +210,9 @@ fn the_devices_that_wait_are_streamed_over_tls_to_a_bounded_number_of_people() {
     let watch =
         |program: &Program| program.camera.begin("GET", "/api/v1/enrolments/events", &[program.authorization.as_str()]);
     watch(&viewer).reply("GET").is_problem(403, "forbidden");
-    let mut streams: Vec<_> = (0..64).map(|_| watch(&admin)).collect();
+    // One account has no more connections than there may be streams.
+    let other = Program::with_role(&world, "admin");
+    let mut streams: Vec<_> = (0..64).map(|n| watch(if n % 2 == 0 { &admin } else { &other })).collect();
     assert!(streams.iter_mut().all(|stream| stream.answers_within(Duration::from_secs(30))));
     let refused = watch(&admin).reply("GET");
     refused.is_problem(429, "too-many");
@@ -254,17 +223,6 @@ fn the_devices_that_wait_are_streamed_over_tls_to_a_bounded_number_of_people() {
         assert!(stream.answers_within(Duration::from_secs(30)));
         stream.starts_with("HTTP/1.1 200")
     });
-}
-
-/// A computer of its own: `longshore` with this folder as its home.
-fn elsewhere(home: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut command: Command = longshore();
-    command.args(arguments).env("HOME", home).env_remove("XDG_CONFIG_HOME");
-    let mut running =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir(home).spawn().unwrap();
-    // It may refuse and end before it has read anything.
-    let _may_have_ended = running.stdin.take().unwrap().write_all(input.as_bytes());
-    running.wait_with_output().unwrap()
 }
 
 #[test]

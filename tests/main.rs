@@ -1,6 +1,7 @@
 //! Black-box tests: the real binaries, over the real protocol, on real files.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod accounts;
 mod api;
 mod arrows;
 mod bad_input;

@@ -49,6 +49,9 @@ impl LogIn {
         let shown = Client::key_of(&server)?;
         let fingerprint = BASE64URL.encode(shown.as_bytes());
         self.confirm(&server, &fingerprint)?;
+        // A damaged one is replaced, and nobody knows its token.
+        let earlier = Login::kept().ok().flatten();
+        let is_issued = self.account.is_some();
         let token = match self.account {
             Some(account) => {
                 let password = secret::ask("Password")?;
@@ -60,11 +63,25 @@ impl LogIn {
             None => secret::ask("API token")?,
         };
         let login = Login { server, fingerprint, token };
-        let who: WhoAmI = Client::of_login(&login)?.get(paths::WHOAMI)?;
-        login.keep()?;
+        let who = match login.begin() {
+            Ok(who) => who,
+            Err(error) => {
+                // Nobody will ever use it; a token that was brought stays whoever's it is.
+                if is_issued && let Err(why) = login.revoke() {
+                    eprintln!("The token that was made for this login could not be revoked: {why:#}");
+                }
+                return Err(error);
+            }
+        };
         writeln!(io::stdout(), "Logged in to {} as {} ({}).", login.server, who.name, who.role.as_str())?;
         if who.version != env!("CARGO_PKG_VERSION") {
             eprintln!("The server's version is {}, and this is {}.", who.version, env!("CARGO_PKG_VERSION"));
+        }
+        // After the new one is kept: a login that fails leaves the earlier one as it was.
+        if let Some(earlier) = earlier.filter(|earlier| earlier.token != login.token)
+            && let Err(error) = earlier.revoke()
+        {
+            eprintln!("The token of the earlier login to {} could not be revoked: {error:#}", earlier.server);
         }
         Ok(())
     }
@@ -90,7 +107,7 @@ impl LogIn {
 impl LogOut {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let Some(login) = Login::kept()? else { bail!("nobody is logged in") };
-        let revoked = Client::of_login(&login).and_then(|client| client.delete(paths::LOGINS));
+        let revoked = login.revoke();
         fs::remove_file(file()?)?;
         writeln!(io::stdout(), "Logged out of {}.", login.server)?;
         revoked.context("this computer has forgotten the token, but it may still be good; revoke it on the server")
@@ -114,6 +131,18 @@ impl Login {
     pub(super) fn pin(&self) -> anyhow::Result<Sha256> {
         let bytes = BASE64URL.decode(&self.fingerprint).ok().and_then(|bytes| bytes.try_into().ok());
         Ok(Sha256::from_bytes(bytes.context("the fingerprint in the login is damaged; log in again")?))
+    }
+
+    /// Tries it, and keeps it if it is good: whose it is.
+    fn begin(&self) -> anyhow::Result<WhoAmI> {
+        let who = Client::of_login(self)?.get(paths::WHOAMI)?;
+        self.keep()?;
+        Ok(who)
+    }
+
+    /// Makes its token worthless.
+    fn revoke(&self) -> anyhow::Result<()> {
+        Client::of_login(self)?.delete(paths::LOGINS)
     }
 
     fn keep(&self) -> anyhow::Result<()> {

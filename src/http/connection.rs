@@ -34,12 +34,20 @@ pub(crate) struct Connection {
     pub(crate) of_this_key: usize,
     /// The same for a device in whose name a token is shown, from the first on: a token is in no handshake.
     by_token: OnceCell<(Place, usize)>,
+    /// The same for the account of the first API token that is shown.
+    by_account: OnceCell<(Place, usize)>,
 }
 
 impl Connection {
     /// Counts this connection for the device whose token it shows, and says how many there were with it when it was.
     pub(crate) fn enter_for(&self, device: DeviceId, connections: &Connections) -> usize {
         self.by_token.get_or_init(|| connections.enter(Sha256::of(device.as_bytes()))).1
+    }
+
+    /// The same for an account.
+    pub(crate) fn enter_as(&self, account: &str, connections: &Connections) -> usize {
+        // The beginning tells it from a device's id.
+        self.by_account.get_or_init(|| connections.enter(Sha256::of(format!("account {account}").as_bytes()))).1
     }
 }
 
@@ -50,7 +58,7 @@ pub(crate) struct LocalPeer {
     pub(crate) uid: Option<u32>,
 }
 
-/// Counts connections by key, and those with tokens by device.
+/// Counts connections by key, and those with tokens by device or account.
 #[derive(Clone, Default)]
 pub(crate) struct Connections(Arc<Mutex<HashMap<Sha256, usize>>>);
 
@@ -79,8 +87,17 @@ impl Connections {
         let address = ends.map(|(peer, _)| peer.ip());
         let requests = ends.and_then(|ends| lobby.requests(ends));
         let place = place.map(|(place, _)| place);
-        let by_token = OnceCell::new();
-        extensions.insert(Connection { key, address, ends, requests, _place: place, of_this_key, by_token });
+        let (by_token, by_account) = (OnceCell::new(), OnceCell::new());
+        extensions.insert(Connection {
+            key,
+            address,
+            ends,
+            requests,
+            _place: place,
+            of_this_key,
+            by_token,
+            by_account,
+        });
     }
 }
 

@@ -3,7 +3,7 @@ use std::io::{self, BufRead as _, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -250,6 +250,26 @@ impl Exchange {
         let read = self.stream.fill_buf().map(<[u8]>::is_empty);
         self.stream.sock.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         read.unwrap_or_else(|error| error.kind() != io::ErrorKind::WouldBlock)
+    }
+
+    /// What the server says until it ends the connection, which is soon.
+    pub(crate) fn rest(&mut self) -> String {
+        let (mut rest, end) = (Vec::new(), Instant::now() + READ_TIMEOUT);
+        loop {
+            let told = match self.stream.fill_buf() {
+                // Without a farewell of TLS, it is the end all the same.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                told => told.unwrap(),
+            };
+            if told.is_empty() {
+                break;
+            }
+            rest.extend_from_slice(told);
+            let len = told.len();
+            self.stream.consume(len);
+            assert!(Instant::now() < end, "the connection does not end: {}", String::from_utf8_lossy(&rest));
+        }
+        String::from_utf8_lossy(&rest).into_owned()
     }
 
     /// Closes the connection without a farewell, as a device without power does.

@@ -7,6 +7,7 @@ mod camera;
 mod client;
 mod fuse;
 mod process;
+mod program;
 mod tmpfs;
 mod world;
 
@@ -18,6 +19,7 @@ pub(crate) use camera::{Camera, Exchange, Reply, bytes, decode32, recording, rid
 pub(crate) use client::{Client, issue};
 pub(crate) use fuse::Share;
 pub(crate) use process::{Process, agent, longshore, offload};
+pub(crate) use program::{Program, elsewhere, token};
 pub(crate) use tmpfs::Tmpfs;
 pub(crate) use world::{World, checksum, eventually, files_below, send_signal};
 

@@ -30,12 +30,17 @@ impl Engine {
         asked.unwrap_or(Err(DecisionError::Unavailable))
     }
 
-    /// Gives a request up.
+    /// Gives a request up; `anybodys`: also one that somebody else made.
     ///
     /// # Errors
     /// [`DecisionError`].
-    pub async fn cancel_request(&self, request: RequestId, by: String) -> Result<(), DecisionError<CancelRefused>> {
-        let asked = self.requests.ask(CancelRequest { request, by }, ASK_DEADLINE).await;
+    pub async fn cancel_request(
+        &self,
+        request: RequestId,
+        by: String,
+        anybodys: bool,
+    ) -> Result<(), DecisionError<CancelRefused>> {
+        let asked = self.requests.ask(CancelRequest { request, by, anybodys }, ASK_DEADLINE).await;
         asked.unwrap_or(Err(DecisionError::Unavailable))
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct RequestVideo(pub(crate) Draft);
 pub(crate) struct CancelRequest {
     pub(crate) request: RequestId,
     pub(crate) by: String,
+    /// Whether they may cancel what others asked for too.
+    pub(crate) anybodys: bool,
 }
 
 /// Take what a device says of the requests that it was given; the ranges are in true time.
@@ -171,14 +173,18 @@ impl Handler<RequestVideo> for RequestQueue {
 impl Handler<CancelRequest> for RequestQueue {
     type Result = ResponseActFuture<Self, Result<(), DecisionError<CancelRefused>>>;
 
-    fn handle(&mut self, CancelRequest { request, by }: CancelRequest, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        CancelRequest { request, by, anybodys }: CancelRequest,
+        _: &mut Self::Context,
+    ) -> Self::Result {
         let (catalogue, in_flight) = (self.catalogue.clone(), self.probe.in_flight());
         let cancelling = async move {
             let _in_flight = in_flight;
             let decided = catalogue.decide(move |index| {
                 let row = index.request(request)?;
                 let devices = row.as_ref().map(|row| row.request.devices.clone()).unwrap_or_default();
-                Ok(queue::cancel(request, row.as_ref(), by).map(|facts| (facts, devices)))
+                Ok(queue::cancel(request, row.as_ref(), by, anybodys).map(|facts| (facts, devices)))
             });
             Ok(decided.await?)
         };

@@ -89,6 +89,9 @@ pub enum CancelRefused {
     /// Nothing is left of it to be cancelled.
     #[error("the request {0} is over")]
     Over(RequestId),
+    /// Another's footage is not given up by whoever may only ask for their own.
+    #[error("the request {0} was made by somebody else: ask them, a device admin or an admin to cancel it")]
+    OfAnother(RequestId),
 }
 
 /// A request that was taken.
@@ -169,10 +172,16 @@ pub(super) fn add(
     Ok((facts, Added { request, is_new: true }))
 }
 
-/// Gives a request up; one that was cancelled stays so.
-pub(super) fn cancel(id: RequestId, row: Option<&RequestRow>, by: String) -> Result<Vec<Fact>, CancelRefused> {
+/// Gives a request up; one that was cancelled stays so. `anybodys`: `by` may cancel what others asked for too.
+pub(super) fn cancel(
+    id: RequestId,
+    row: Option<&RequestRow>,
+    by: String,
+    anybodys: bool,
+) -> Result<Vec<Fact>, CancelRefused> {
     match row {
         None => Err(CancelRefused::Unknown(id)),
+        Some(row) if !anybodys && row.request.requester != by => Err(CancelRefused::OfAnother(id)),
         Some(RequestRow { closed: Some(Closed::Cancelled { .. }), .. }) => Ok(Vec::new()),
         Some(row) if row.is_open() => Ok(vec![Fact::Request(RequestFact::Cancelled { request: id, by })]),
         Some(_) => Err(CancelRefused::Over(id)),

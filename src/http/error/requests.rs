@@ -28,6 +28,7 @@ impl From<CancelRefused> for Failure {
         let kind = match refused {
             CancelRefused::Unknown(_) => ProblemType::NotFound,
             CancelRefused::Over(_) => ProblemType::Conflict,
+            CancelRefused::OfAnother(_) => ProblemType::Forbidden,
         };
         Self::new(kind, refused.to_string())
     }

@@ -8,9 +8,14 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _};
 use longshore_model::{Role, Sha256};
 use longshore_protocol::ProblemType;
 
+use super::super::Server;
 use super::super::connection::{Connection, LocalPeer};
 use super::super::device::{admit_stranger, bearer, server_of};
 use super::super::error::Failure;
+
+/// Connections of one account at the same time: a person's pages and commands, or a program's pool. Without a bound, one
+/// token could take the whole port.
+const CONNECTIONS: usize = 64;
 
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +42,22 @@ pub(super) struct Person {
     pub(super) role: Role,
     /// The token that was shown, by its checksum; on the socket there is none.
     pub(super) token: Option<Sha256>,
+    /// What the call needed.
+    needs: Needs,
+}
+
+impl Person {
+    /// Whether the role opens this too.
+    pub(super) fn may(&self, needs: Needs) -> bool {
+        needs.are_met_by(self.role)
+    }
+
+    /// Whether the call could still be made: its answer may last longer than the token, or the role.
+    pub(super) async fn still_may(&self, server: &Server) -> bool {
+        let Some(token) = self.token else { return true };
+        let account = server.engine.account_by_token(token).await.ok().flatten();
+        account.is_some_and(|account| self.needs.are_met_by(account.role))
+    }
 }
 
 impl Needs {
@@ -80,7 +101,7 @@ pub(super) async fn check(
 
 /// Whoever may make this call.
 async fn admit(needs: Needs, request: &HttpRequest) -> Result<Option<Person>, Failure> {
-    let Some(person) = person(request).await? else {
+    let Some(person) = person(needs, request).await? else {
         admit_stranger(request)?;
         if needs == Needs::Nothing {
             return Ok(None);
@@ -88,7 +109,7 @@ async fn admit(needs: Needs, request: &HttpRequest) -> Result<Option<Person>, Fa
         let detail = "send a good API token: Authorization: Bearer TOKEN; `longshore account token` makes one";
         return Err(Failure::new(ProblemType::Unauthenticated, detail));
     };
-    if !needs.are_met_by(person.role) {
+    if !person.may(needs) {
         let (name, role) = (&person.name, person.role.as_str());
         let detail = format!("this needs the role {}; the account {name} has the role {role}", needs.in_words());
         return Err(Failure::new(ProblemType::Forbidden, detail));
@@ -96,24 +117,35 @@ async fn admit(needs: Needs, request: &HttpRequest) -> Result<Option<Person>, Fa
     Ok(Some(person))
 }
 
-async fn person(request: &HttpRequest) -> Result<Option<Person>, Failure> {
+async fn person(needs: Needs, request: &HttpRequest) -> Result<Option<Person>, Failure> {
     // Whoever may open the folder of the socket owns the server.
     if let Some(peer) = request.conn_data::<LocalPeer>() {
         let name = peer.uid.map_or_else(|| "local".to_owned(), |uid| format!("uid {uid}"));
-        return Ok(Some(Person { name, role: Role::Admin, token: None }));
+        return Ok(Some(Person { name, role: Role::Admin, token: None, needs }));
     }
     let Some(token) = bearer(request) else { return Ok(None) };
     let server = server_of(request)?;
     let Some(account) = server.engine.account_by_token(token).await? else { return Ok(None) };
-    if let Some(ends) = request.conn_data::<Connection>().and_then(|connection| connection.ends) {
-        server.lobby.recognised(ends);
+    if let Some(connection) = request.conn_data::<Connection>() {
+        if connection.enter_as(&account.name, &server.connections) > CONNECTIONS {
+            let detail = format!("an account has at most {CONNECTIONS} connections; close some");
+            return Err(Failure::new(ProblemType::TooMany, detail).retry_after(1).closing());
+        }
+        if let Some(ends) = connection.ends {
+            server.lobby.recognised(ends);
+        }
     }
-    Ok(Some(Person { name: account.name, role: account.role, token: Some(token) }))
+    Ok(Some(Person { name: account.name, role: account.role, token: Some(token), needs }))
 }
 
 /// Who makes this call.
 pub(super) fn caller(request: &HttpRequest) -> Option<Person> {
     request.extensions().get::<Person>().cloned()
+}
+
+/// What is answered where the middleware noted no caller, which cannot be.
+pub(super) fn nobody() -> Failure {
+    Failure::new(ProblemType::Internal, "it is not known who asks")
 }
 
 /// Who did it, for the audit log.

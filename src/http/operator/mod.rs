@@ -11,6 +11,7 @@ mod device;
 mod devices;
 mod endpoints;
 mod enrolment_tokens;
+mod guesses;
 mod logins;
 mod models;
 mod openapi;
@@ -36,7 +37,8 @@ pub(crate) use devices::DeviceRow;
 pub(in crate::http) use devices::name;
 pub(crate) use endpoints::routes;
 pub(crate) use enrolment_tokens::{IssueBody, IssueCodeBody, Issued, IssuedCode, TokenRow};
-pub(crate) use logins::{Guesses, LoginBody, WhoAmI};
+pub(crate) use guesses::Guesses;
+pub(crate) use logins::{LoginBody, WhoAmI};
 pub(crate) use profiles::{
     AppliedProfile, ApplyProfileBody, AssignProfileBody, AssignedProfile, ProfileRow, schema_of_settings,
 };

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
+use super::access::{Needs, caller, nobody};
 use super::by;
 use super::devices::name;
 
@@ -92,7 +93,7 @@ pub(crate) async fn show(server: Data<Server>, id: Path<String>) -> Result<Json<
     Ok(Json(view(&server, parse(&id)?).await?))
 }
 
-/// Gives a request for footage up.
+/// Gives a request for footage up: one's own, or as a device admin or admin anybody's.
 #[utoipa::path(post, path = "/api/v1/requests/{id}/cancel", params(("id" = String, Path)),
     responses((status = 200, body = RequestView)))]
 pub(crate) async fn cancel(
@@ -100,8 +101,9 @@ pub(crate) async fn cancel(
     id: Path<String>,
     request: HttpRequest,
 ) -> Result<Json<RequestView>, Failure> {
-    let id = parse(&id)?;
-    server.engine.cancel_request(id, by(&request)).await?;
+    let (id, person) = (parse(&id)?, caller(&request).ok_or_else(nobody)?);
+    let anybodys = person.may(Needs::Devices);
+    server.engine.cancel_request(id, person.name, anybodys).await?;
     Ok(Json(view(&server, id).await?))
 }
 

@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use longshore_protocol::ProblemType;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::super::Server;
 use super::super::error::Failure;
 use super::DeviceRow;
+use super::access::{Person, caller, nobody};
 use super::devices::waiting;
 
 /// Streams at once: each is a person who adds devices.
@@ -26,6 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 struct Stream {
     server: Data<Server>,
+    person: Person,
     arrivals: watch::Receiver<()>,
     draining: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -36,12 +38,13 @@ struct Stream {
 /// The devices that wait, told anew whenever it is another list; events are named `waiting`.
 #[utoipa::path(get, path = "/api/v1/enrolments/events",
     responses((status = 200, content_type = "text/event-stream", body = [DeviceRow])))]
-pub(super) async fn stream(server: Data<Server>) -> Result<HttpResponse, Failure> {
+pub(super) async fn stream(server: Data<Server>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let person = caller(&request).ok_or_else(nobody)?;
     let place = Arc::clone(&server.streams).try_acquire_owned().map_err(|_| {
         Failure::new(ProblemType::TooMany, format!("{STREAMS} are watched already; close some")).retry_after(30)
     })?;
     let (arrivals, draining) = (server.engine.watch_arrivals(), server.draining.clone());
-    let stream = Stream { server, arrivals, draining, _place: place, told: None };
+    let stream = Stream { server, person, arrivals, draining, _place: place, told: None };
     let events = stream::unfold(stream, |mut stream| async move {
         let event = stream.next().await?;
         Some((Ok::<_, Infallible>(event), stream))
@@ -50,8 +53,14 @@ pub(super) async fn stream(server: Data<Server>) -> Result<HttpResponse, Failure
 }
 
 impl Stream {
-    /// The next thing to say; `None` at the end, as when the list cannot be read: the client comes again.
+    /// The next thing to say; `None` at the end, as when the list cannot be read: the client comes again. Nothing is said to
+    /// whoever may not hear it any more, so a revoked token ends the stream with the next thing to say.
     async fn next(&mut self) -> Option<Bytes> {
+        let said = self.compose().await?;
+        self.person.still_may(&self.server).await.then_some(said)
+    }
+
+    async fn compose(&mut self) -> Option<Bytes> {
         loop {
             if *self.draining.borrow() {
                 return None;

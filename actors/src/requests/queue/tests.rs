@@ -136,13 +136,22 @@ fn what_cannot_be_asked_and_what_is_too_much_is_refused() {
 fn only_what_is_open_is_cancelled_and_once_is_enough() {
     let open = row(request());
     let by = || "uid 0".to_owned();
-    assert_eq!(cancel(id(1), None, by()).unwrap_err(), CancelRefused::Unknown(id(1)));
-    assert_eq!(cancel(id(1), Some(&open), by()).unwrap().len(), 1);
+    assert_eq!(cancel(id(1), None, by(), true).unwrap_err(), CancelRefused::Unknown(id(1)));
+    assert_eq!(cancel(id(1), Some(&open), by(), true).unwrap().len(), 1);
     let cancelled = RequestRow { closed: Some(Closed::Cancelled { at: now(), by: by() }), ..open.clone() };
-    assert_eq!(cancel(id(1), Some(&cancelled), by()), Ok(Vec::new()));
+    assert_eq!(cancel(id(1), Some(&cancelled), by(), true), Ok(Vec::new()));
     let mut done = open;
     done.targets[0].ended = Some((Outcome::Done, now()));
-    assert_eq!(cancel(id(1), Some(&done), by()).unwrap_err(), CancelRefused::Over(id(1)));
+    assert_eq!(cancel(id(1), Some(&done), by(), true).unwrap_err(), CancelRefused::Over(id(1)));
+}
+
+#[test]
+fn what_another_asked_for_is_cancelled_by_those_alone_who_may_cancel_anybodys() {
+    let open = row(request());
+    assert_eq!(open.request.requester, "uid 0");
+    assert_eq!(cancel(id(1), Some(&open), "uid 0".into(), false).unwrap().len(), 1);
+    assert_eq!(cancel(id(1), Some(&open), "anna".into(), false), Err(CancelRefused::OfAnother(id(1))));
+    assert_eq!(cancel(id(1), Some(&open), "anna".into(), true).unwrap().len(), 1);
 }
 
 fn lies(camera: &str, from: i64, to: i64) -> Lies {
