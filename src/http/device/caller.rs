@@ -178,7 +178,7 @@ pub(in crate::http) fn server_of(request: &HttpRequest) -> Result<Data<Server>, 
 }
 
 /// From which the connection comes.
-pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
+pub(in crate::http) fn address(request: &HttpRequest) -> Option<IpAddr> {
     request.conn_data::<Connection>()?.address
 }
 

@@ -24,9 +24,8 @@ use longshore_protocol::{headers, paths};
 
 use super::Server;
 use super::error::{Failure, only};
-use caller::address;
 pub(crate) use caller::{Caller, DesiredTag, InService, Stranger, Uploader};
-pub(super) use caller::{admit_stranger, bearer, server_of};
+pub(super) use caller::{address, admit_stranger, bearer, server_of};
 use uploads::{rufh, tus};
 
 /// All of it.

@@ -13,7 +13,7 @@ use tracing::field::display;
 use utoipa::ToSchema;
 
 use super::super::Server;
-use super::super::connection::Connection;
+use super::super::device::address;
 use super::super::error::Failure;
 use super::super::json;
 use super::access::{caller, nobody};
@@ -82,7 +82,7 @@ pub(super) async fn log_in(server: Data<Server>, request: HttpRequest, body: Pay
     });
     let (is_right, is_known) = checked.await??;
     if !is_right {
-        let address = request.conn_data::<Connection>().and_then(|connection| connection.address).map(display);
+        let address = address(&request).map(display);
         if is_known {
             tracing::info!(account, address, "a wrong password");
             if guess.is_last {
