@@ -130,7 +130,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     actix_web::rt::spawn(watch.run());
 
     // 6. The engine.
-    let models = Arc::new(models);
+    let models = reload.start_with(models);
     let parts = Parts {
         files: Arc::new(disk),
         incoming,
@@ -147,11 +147,13 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
             uploads_per_answer: limits::UPLOADS_PER_ANSWER,
             upload_bytes: limits::UPLOAD_BYTES,
         },
-        models: Arc::clone(&models),
+        models: models.clone(),
     };
     let engine = Engine::start(parts).await?;
     let completing = engine.clone();
     actix_web::rt::spawn(async move { completing.keep_completing().await });
+    let following = engine.clone();
+    actix_web::rt::spawn(async move { following.follow_models().await });
 
     // 7. The edge: the port and the local socket.
     let (drain, draining) = watch::channel(false);

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Camera, World, longshore, recording};
+use crate::support::{Camera, World, bytes, eventually, longshore, recording};
 
 #[test]
 fn the_models_that_are_known_are_listed_with_what_they_can_do() {
@@ -76,6 +76,40 @@ fn a_wrong_file_of_models_is_told_with_line_and_key_and_the_server_does_not_star
     fs::remove_file(&models).unwrap();
     let output = longshore().args(["config", "check"]).arg(&config).output().unwrap();
     assert!(String::from_utf8(output.stderr).unwrap().contains("models.toml: the models of devices cannot be read"));
+}
+
+#[test]
+fn sighup_takes_up_a_changed_file_of_models_and_keeps_what_was_if_it_is_wrong() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| fs::write(file.path(), text).unwrap();
+    write("[BC4]\nresolution = { default = '720p' }\nstream_rate = '80 kbit/s'\n");
+    let world = World::configured(&format!("[devices]\nmodels = '{}'\n[rates]\n", file.path().display()));
+    let camera = world.camera("B4-1", "J. Smith");
+    let known = camera.request("GET", "/device/v1/desired", &[], b"");
+    let resolution = |document: &serde_json::Value| document["profile"]["settings"]["video"]["resolution"].clone();
+    assert_eq!(resolution(&known.json(200)), "720p");
+    let tag = format!("If-None-Match: {}", known.headers["etag"]);
+    let mut parked = camera.begin("GET", "/device/v1/desired", &[&tag, "Prefer: wait=50"]);
+    let content = bytes(1, 8_000_000);
+    let upload = camera.upload_of(&recording(1, &content));
+    std::thread::scope(|scope| {
+        // It would take a quarter of an hour.
+        let patching = scope.spawn(|| camera.patch(&upload, 0, &content).status);
+        eventually("it is being read", || world.works_on(&upload));
+
+        write("[BC4]\nresolution = { default = '1080p' }\nstraem_rate = '1 Gbit/s'\n");
+        world.hang_up();
+        eventually("the log says why", || world.log().contains("the models of devices were not reloaded"));
+        let place = format!("{}:3:1: BC4.straem_rate", file.path().display());
+        assert!(world.log().contains(&place), "{}", world.log());
+        assert_eq!(world.cli_json(&["model", "list"])["BC4"]["stream_rate"], "80 kbit/s");
+
+        write("[BC4]\nresolution = { default = '1080p' }\nstream_rate = '1 Gbit/s'\n");
+        world.hang_up();
+        assert_eq!(patching.join().unwrap(), 204);
+    });
+    assert_eq!(resolution(&parked.reply("GET").json(200)), "1080p");
+    assert_eq!(world.cli_json(&["model", "list"])["BC4"]["stream_rate"], "1 Gbit/s");
 }
 
 #[test]

@@ -158,14 +158,14 @@ mod tests {
         };
         let storage = StorageParts::new(files, incoming.clone(), Floor::Bytes(0), None);
         let (pool, commits) = (SegmentPool::new(limits.patches_in_all), CommitEvery::for_sync_time(None));
-        let (models, presence) = (Arc::default(), Presence::new(Arc::new(clock.clone())));
+        let (models, presence) = (watch::channel(Arc::default()).1, Presence::new(Arc::new(clock.clone())));
         let parts = SessionParts {
             completer,
             incoming: incoming.clone(),
             pool,
             commits,
             limits,
-            models: Arc::clone(&models),
+            models: models.clone(),
             draining,
         };
         let (enrolment, requests) = (Line::new(), Line::new());

@@ -2,6 +2,7 @@
 //! so that a profile and the device that gets it are what they were when it was looked whether they suit.
 
 use std::fmt;
+use std::sync::Arc;
 
 use longshore_model::{
     BuiltIn, Complaint, Device, DeviceId, DeviceModels, DeviceProfile, DeviceState, Profile, ProfileName, Settings,
@@ -9,6 +10,10 @@ use longshore_model::{
 };
 use longshore_store::facts::{Fact, ProfileFact};
 use longshore_store::index::{Index, IndexError};
+use tokio::sync::watch;
+
+/// What is known of models of devices, now and after each reload.
+pub type Models = watch::Receiver<Arc<DeviceModels>>;
 
 /// A profile as somebody wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]

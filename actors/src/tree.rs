@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use longshore_model::DeviceModels;
-
 use crate::enrolment::{Arrivals, Enrolment};
 use crate::expiry::Expiry;
 use crate::kit::{Board, Line, Supervisor};
 use crate::presence::{Presence, PresenceLog};
+use crate::profiles::Models;
 use crate::requests::RequestQueue;
 use crate::sessions::{DeviceSessions, SessionParts, Sessions};
 use crate::storage::{StorageParts, StorageWriter};
@@ -20,7 +19,7 @@ pub(crate) struct Tree {
     pub(crate) requests: Line<RequestQueue>,
     pub(crate) arrivals: Arrivals,
     pub(crate) sessions: Line<DeviceSessions>,
-    pub(crate) models: Arc<DeviceModels>,
+    pub(crate) models: Models,
     pub(crate) presence: Presence,
     pub(crate) storage: StorageParts,
     pub(crate) parts: SessionParts,
@@ -40,7 +39,7 @@ impl Tree {
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
         supervisor.supervise("enrolment", &enrolment, move |lifeline, probe| {
             let (catalogue, arrivals) = (catalogue.clone(), Arc::clone(&arrivals));
-            Enrolment::new(catalogue, Arc::clone(&models), Arc::clone(&clock), arrivals, lifeline, probe)
+            Enrolment::new(catalogue, models.clone(), Arc::clone(&clock), arrivals, lifeline, probe)
         });
         supervisor.supervise("requests", &requests, move |lifeline, probe| {
             RequestQueue::new(of_requests.clone(), Arc::clone(&at), asked.clone(), lifeline, probe)

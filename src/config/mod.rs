@@ -242,6 +242,7 @@ impl Config {
             server: Server { url: new.server.url.clone(), ..self.server.clone() },
             tls: new.tls.clone(),
             rates: new.rates.clone(),
+            devices: new.devices.clone(),
             log: Log { filter: new.log.filter.clone(), ..self.log.clone() },
             ..self.clone()
         }

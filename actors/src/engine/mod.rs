@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::{Arbiter, ArbiterHandle};
-use longshore_model::{Clock, DeviceModels, EnrolmentId, ReceiptError, ReceiptKey, ReceiptVerifier};
+use longshore_model::{Clock, EnrolmentId, ReceiptError, ReceiptKey, ReceiptVerifier};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::Incoming;
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use crate::enrolment::{Arrivals, Enrolment, Watch};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::presence::{self, Presence};
+use crate::profiles::Models;
 use crate::requests::RequestQueue;
 use crate::sessions::{DeviceSessions, Limits, SessionParts};
 use crate::storage::{CommitEvery, Floor, OTHER_BLOCKING, POOL, Reader, StorageParts};
@@ -58,7 +59,7 @@ pub struct Parts {
     /// Bounds on one device.
     pub limits: Limits,
     /// What is known of models of devices.
-    pub models: Arc<DeviceModels>,
+    pub models: Models,
 }
 
 /// A part of the engine failed.
@@ -111,7 +112,7 @@ pub struct Engine {
     catalogue: Catalogue,
     incoming: Incoming,
     verifier: Arc<ReceiptVerifier>,
-    models: Arc<DeviceModels>,
+    models: Models,
     presence: Presence,
     arbiter: ArbiterHandle,
 }
@@ -152,7 +153,7 @@ impl Engine {
             catalogue: catalogue.clone(),
             incoming: incoming.clone(),
             verifier,
-            models: Arc::clone(&models),
+            models: models.clone(),
             presence: Presence::new(Arc::clone(&clock)),
             arbiter: arbiter.handle(),
         };
@@ -161,8 +162,7 @@ impl Engine {
         let completer =
             Completer { writer: writer.clone(), requests: requests.clone(), catalogue, key: receipt_key, clock };
         let pool = SegmentPool::new(limits.patches_in_all);
-        let parts =
-            SessionParts { completer, incoming, pool, commits, limits, models: Arc::clone(&models), draining: told };
+        let parts = SessionParts { completer, incoming, pool, commits, limits, models: models.clone(), draining: told };
         let (presence, arrivals) = (engine.presence.clone(), Arc::clone(&engine.arrivals));
         let tree = Tree { writer, enrolment, arrivals, requests, sessions, models, presence, storage, parts };
         let (sender, supervisor) = oneshot::channel();

@@ -1,5 +1,7 @@
 //! Config profiles, and what each device is to be set to.
 
+use std::sync::Arc;
+
 use longshore_model::{Device, DeviceModels, DeviceProfile};
 use tokio::time::timeout;
 
@@ -15,7 +17,7 @@ impl Engine {
     /// # Errors
     /// [`DecisionError<ProfileRefused>`].
     pub async fn apply_profile(&self, new: NewProfile, by: String) -> Result<Applied, DecisionError<ProfileRefused>> {
-        let models = self.models.clone();
+        let models = self.models();
         let deciding = self.catalogue.decide(move |index| {
             let before = index.profile(new.name.as_str())?;
             let devices = index.devices_with_profile(&new.name)?;
@@ -36,7 +38,7 @@ impl Engine {
         name: String,
         by: String,
     ) -> Result<ProfileAssigned, DecisionError<ProfileRefused>> {
-        let models = self.models.clone();
+        let models = self.models();
         let deciding = self.catalogue.decide(move |index| {
             let Some(profile) = index.profile(&name)? else {
                 return Ok(Err(profiles::unknown(&name, &index.profiles()?)));
@@ -55,12 +57,24 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn profile_of(&self, device: &Device) -> Result<DeviceProfile, EngineError> {
-        let (index, models, device) = (self.catalogue.index().clone(), self.models.clone(), device.clone());
+        let (index, models, device) = (self.catalogue.index().clone(), self.models(), device.clone());
         Ok(blocking(move || profiles::settings_of(&index, &models, &device)).await?)
     }
 
     /// What is known of models of devices.
-    pub fn models(&self) -> &DeviceModels {
-        &self.models
+    pub fn models(&self) -> Arc<DeviceModels> {
+        Arc::clone(&self.models.borrow())
+    }
+
+    /// Whenever other models are known, lets devices look what they are to be set to; as long as the server runs.
+    pub async fn follow_models(&self) {
+        let mut models = self.models.clone();
+        while models.changed().await.is_ok() {
+            let index = self.catalogue.index().clone();
+            match blocking(move || index.devices()).await {
+                Ok(devices) => devices.iter().for_each(|device| self.sessions.tell(LookAgain(device.id))),
+                Err(error) => tracing::warn!(%error, "devices hear of the new models when they connect anew"),
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use longshore_model::{
-    Clock, Device, DeviceId, DeviceModels, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId, UploadToken,
+    Clock, Device, DeviceId, EnrolToken, Enrolment as Record, EnrolmentId, Sha256, TokenId, UploadToken,
 };
 use longshore_store::catalogue::Catalogue;
 use longshore_store::facts::{Fact, PeopleFact};
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use crate::decision::DecisionError;
 use crate::kit::blocking;
 use crate::kit::{Lifeline, Probe, fail_point};
-use crate::profiles;
+use crate::profiles::{self, Models};
 pub use assigning::AssignRefused;
 pub(crate) use messages::{
     Approve, Assign, ChangeStanding, Issue, IssueUploadToken, Reject, Request, Revoke, RevokeUploadToken, Watch,
@@ -42,7 +42,7 @@ pub(crate) type Arrivals = Arc<watch::Sender<()>>;
 /// The actor; it holds who waits, and nothing that the catalogue lacks.
 pub(crate) struct Enrolment {
     catalogue: Catalogue,
-    models: Arc<DeviceModels>,
+    models: Models,
     clock: Arc<dyn Clock>,
     watched: HashMap<EnrolmentId, watch::Sender<()>>,
     /// Changes when somebody begins to wait, or ends to.
@@ -88,7 +88,7 @@ pub struct IssuedUploadToken {
 impl Enrolment {
     pub(crate) fn new(
         catalogue: Catalogue,
-        models: Arc<DeviceModels>,
+        models: Models,
         clock: Arc<dyn Clock>,
         arrivals: Arrivals,
         lifeline: Lifeline,
@@ -228,7 +228,7 @@ impl Handler<Approve> for Enrolment {
     type Result = ResponseActFuture<Self, Result<Device, DecisionError<ApproveRefused>>>;
 
     fn handle(&mut self, Approve(approval): Approve, _: &mut Self::Context) -> Self::Result {
-        let models = Arc::clone(&self.models);
+        let models = Arc::clone(&self.models.borrow());
         let (catalogue, now, in_flight) = (self.catalogue.clone(), self.clock.now(), self.probe.in_flight());
         let deciding = async move {
             let _in_flight = in_flight;

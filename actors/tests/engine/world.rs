@@ -14,6 +14,7 @@ use longshore_store::files::{Disk, DiskOptions, Files, SimulatedDisk};
 use longshore_store::incoming::Incoming;
 use longshore_store::index::IndexPlace;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use super::gated_disk::GatedDisk;
 
@@ -71,7 +72,7 @@ pub(crate) async fn world() -> World {
             uploads_per_answer: 16,
             upload_bytes: 1 << 40,
         },
-        models: Arc::default(),
+        models: watch::channel(Arc::default()).1,
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, clock, _folder: folder }
 }

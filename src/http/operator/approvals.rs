@@ -122,7 +122,7 @@ pub(super) async fn approve(
         }
     };
     let approval = Approval { serial: name("serial", &serial)?, code, of, by: by(&request) };
-    Ok(Json(DeviceRow::of(server.engine.approve(approval).await?, server.engine.models())))
+    Ok(Json(DeviceRow::of(server.engine.approve(approval).await?, &server.engine.models())))
 }
 
 /// Turns a device that waits away, with all that show its code.
@@ -151,7 +151,7 @@ pub(super) async fn assign(
 ) -> Result<Json<DeviceRow>, Failure> {
     let AssignBody { serial, assignee, from } = json::read(&request, body).await?;
     let (serial, assignee) = (name("serial", &serial)?, name("assignee", &assignee)?);
-    Ok(Json(DeviceRow::of(server.engine.assign(serial, assignee, from, by(&request)).await?, server.engine.models())))
+    Ok(Json(DeviceRow::of(server.engine.assign(serial, assignee, from, by(&request)).await?, &server.engine.models())))
 }
 
 /// Gives a device another home site, or other labels.
@@ -168,7 +168,7 @@ pub(super) async fn set(
     let change = DeviceChange { site, groups: groups.transpose()? };
     Ok(Json(DeviceRow::of(
         server.engine.set_device(which.into_inner().serial, change, by(&request)).await?,
-        server.engine.models(),
+        &server.engine.models(),
     )))
 }
 
@@ -188,7 +188,7 @@ pub(super) async fn change(
     };
     Ok(Json(DeviceRow::of(
         server.engine.change(name("serial", &serial)?, change, by(&request)).await?,
-        server.engine.models(),
+        &server.engine.models(),
     )))
 }
 

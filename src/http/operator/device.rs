@@ -115,7 +115,7 @@ pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
         assignments: device.assignments.clone(),
         recordings,
         unfinished,
-        row: DeviceRow::of(device, server.engine.models()),
+        row: DeviceRow::of(device, &server.engine.models()),
     }))
 }
 

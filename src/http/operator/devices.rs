@@ -103,8 +103,8 @@ pub(super) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, F
     let read = web::block(move || {
         let (index, models, now) = (server.engine.catalogue().index(), server.engine.models(), server.now());
         // In this order: who is approved meanwhile is in both lists, not in none.
-        let mut rows = waiting(index, models, now)?;
-        rows.extend(index.devices()?.into_iter().map(|device| DeviceRow::of(device, models)));
+        let mut rows = waiting(index, &models, now)?;
+        rows.extend(index.devices()?.into_iter().map(|device| DeviceRow::of(device, &models)));
         Ok::<_, Failure>(rows)
     });
     Ok(Json(read.await??))

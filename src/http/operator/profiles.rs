@@ -158,5 +158,5 @@ pub(crate) async fn assign(
     let AssignProfileBody { serial, profile } = json::read(&request, payload).await?;
     let (serial, profile) = (name("serial", &serial)?, name("profile", &profile)?);
     let ProfileAssigned { device, warnings } = server.engine.assign_profile(serial, profile, by(&request)).await?;
-    Ok(Json(AssignedProfile { device: DeviceRow::of(device, server.engine.models()), warnings }))
+    Ok(Json(AssignedProfile { device: DeviceRow::of(device, &server.engine.models()), warnings }))
 }

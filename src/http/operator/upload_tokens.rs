@@ -80,5 +80,5 @@ pub(super) async fn revoke(
 ) -> Result<Json<DeviceRow>, Failure> {
     let RevokeUploadTokenBody { serial, token } = json::read(&request, payload).await?;
     let revoked = server.engine.revoke_upload_token(name("serial", &serial)?, token, by(&request)).await?;
-    Ok(Json(DeviceRow::of(revoked, server.engine.models())))
+    Ok(Json(DeviceRow::of(revoked, &server.engine.models())))
 }

@@ -67,7 +67,7 @@ impl Stream {
             }
             self.arrivals.mark_unchanged();
             let server = self.server.clone();
-            let look = move || waiting(server.engine.catalogue().index(), server.engine.models(), server.now());
+            let look = move || waiting(server.engine.catalogue().index(), &server.engine.models(), server.now());
             let rows = web::block(look).await.ok()?.ok()?;
             let list = serde_json::to_string(&rows).ok()?;
             if self.told.as_ref() != Some(&list) {

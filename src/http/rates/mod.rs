@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::web;
+use longshore_actors::Models;
 use longshore_model::{BytesPerSecond, Clock, Device, DeviceModels, Site, present_site};
 use longshore_store::index::{Index, IndexError};
 use tokio::sync::{Notify, oneshot, watch};
@@ -25,16 +26,29 @@ const LOOK_AT_CLOCK: Duration = Duration::from_secs(5);
 /// Of a time for which nobody waits.
 const NOBODY_WAITS: Duration = Duration::from_secs(3600);
 
-/// Rate of one transfer at this time of the day; `None`: by the device's model.
-type OfStream = Option<Option<BytesPerSecond>>;
+/// Rate of one transfer at this time of the day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum OfStream {
+    ByModel(Arc<DeviceModels>),
+    Same(Option<BytesPerSecond>),
+}
+
+impl OfStream {
+    fn of(&self, model: &str) -> Option<BytesPerSecond> {
+        match self {
+            Self::ByModel(models) => models.get(model).and_then(|model| model.stream_rate.bytes_per_second()),
+            Self::Same(rate) => *rate,
+        }
+    }
+}
 
 /// What counts at this time of the day.
-fn at_this_time(settings: &Settings, sites: &[Site], clock: &dyn Clock) -> (Bounds, OfStream) {
+fn at_this_time(settings: &Settings, models: &Models, sites: &[Site], clock: &dyn Clock) -> (Bounds, OfStream) {
     let time = clock.now().with_timezone(&chrono::Local).time();
     let Settings { server, device, stream } = settings;
     let stream = match stream {
-        StreamRate::ByModel => None,
-        StreamRate::Same(timetable) => Some(timetable.at(time)),
+        StreamRate::ByModel => OfStream::ByModel(Arc::clone(&models.borrow())),
+        StreamRate::Same(timetable) => OfStream::Same(timetable.at(time)),
     };
     let sites = sites.iter().filter_map(|site| Some((site.name.clone(), site.rate.at(time)?))).collect();
     (Bounds { server: server.at(time), device: device.at(time), sites }, stream)
@@ -44,7 +58,7 @@ fn at_this_time(settings: &Settings, sites: &[Site], clock: &dyn Clock) -> (Boun
 pub(crate) struct Rates {
     config: watch::Receiver<Config>,
     index: Index,
-    models: Arc<DeviceModels>,
+    models: Models,
     clock: Arc<dyn Clock>,
     of_stream: watch::Sender<OfStream>,
     shared: Mutex<Shared>,
@@ -72,7 +86,7 @@ struct Transfer {
 pub(crate) struct Turns {
     rates: Arc<Rates>,
     id: StreamId,
-    model: Option<BytesPerSecond>,
+    model: String,
     own: Bucket,
     of_stream: watch::Receiver<OfStream>,
 }
@@ -81,11 +95,11 @@ impl Rates {
     pub(crate) fn new(
         config: watch::Receiver<Config>,
         index: Index,
-        models: Arc<DeviceModels>,
+        models: Models,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, IndexError> {
         let sites = index.sites()?;
-        let (bounds, of_stream) = at_this_time(&config.borrow().rates, &sites, &*clock);
+        let (bounds, of_stream) = at_this_time(&config.borrow().rates, &models, &sites, &*clock);
         let scheduler = Scheduler::new(&bounds, Instant::now());
         let shared = Mutex::new(Shared { bounds, sites, scheduler, transfers: HashMap::new() });
         let (looking, waits) = (tokio::sync::Mutex::default(), Notify::new());
@@ -97,13 +111,12 @@ impl Rates {
     pub(crate) fn open(self: &Arc<Self>, device: &Device, address: Option<IpAddr>) -> Turns {
         let begin = Instant::now();
         let id = self.lock().open(device, address, begin);
-        let model = self.models.get(&device.model).and_then(|model| model.stream_rate.bytes_per_second());
         let of_stream = self.of_stream.subscribe();
-        let rate = of_stream.borrow().unwrap_or(model);
-        Turns { rates: Arc::clone(self), id, model, own: Bucket::new(rate, begin), of_stream }
+        let rate = of_stream.borrow().of(&device.model);
+        Turns { rates: Arc::clone(self), id, model: device.model.clone(), own: Bucket::new(rate, begin), of_stream }
     }
 
-    /// Gives turns, and follows the clock and the configuration, as long as the server runs.
+    /// Gives turns, and follows the clock, the configuration and the models, as long as the server runs.
     pub(crate) async fn run(self: Arc<Self>) {
         tokio::select! {
             () = self.give_turns() => {}
@@ -111,23 +124,32 @@ impl Rates {
         }
     }
 
-    /// Looks what counts now, by the clock, the configuration and the sites; whoever changes these calls it.
+    /// Looks what counts now, by the clock, the configuration, the models and the sites; whoever changes these calls it.
     pub(crate) async fn look(&self) {
         let _one_after_the_other = self.looking.lock().await;
         let sites = self.sites().await;
-        let (bounds, of_stream) = at_this_time(&self.config.borrow().rates, &sites, &*self.clock);
-        self.of_stream.send_if_modified(|before| std::mem::replace(before, of_stream) != of_stream);
+        let (bounds, of_stream) = at_this_time(&self.config.borrow().rates, &self.models, &sites, &*self.clock);
+        self.of_stream.send_if_modified(|before| {
+            let differs = *before != of_stream;
+            *before = of_stream;
+            differs
+        });
         if self.lock().set(bounds, sites, Instant::now()) {
             self.waits.notify_one();
         }
     }
 
     async fn follow(&self) {
-        let mut config = self.config.clone();
+        let (mut config, mut models) = (self.config.clone(), self.models.clone());
         while config.has_changed().is_ok() {
             config.mark_unchanged();
+            models.mark_unchanged();
             self.look().await;
-            let _looked_at_again_in_any_case = timeout(LOOK_AT_CLOCK, config.changed()).await;
+            tokio::select! {
+                _ = config.changed() => {}
+                _ = models.changed() => {}
+                () = sleep(LOOK_AT_CLOCK) => {}
+            }
         }
     }
 
@@ -195,7 +217,7 @@ impl Turns {
     pub(crate) async fn next(&mut self) {
         loop {
             if self.of_stream.has_changed().unwrap_or(false) {
-                let rate = self.of_stream.borrow_and_update().unwrap_or(self.model);
+                let rate = self.of_stream.borrow_and_update().of(&self.model);
                 self.own.set_rate(rate, Instant::now());
             }
             let wait = self.own.ready_in(Instant::now());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix::fut::ready;
 use actix::prelude::*;
 use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Utc};
-use longshore_model::{Declared, DeviceId, DeviceModels, Kind, RecordingId, UploadId, VideoRequest};
+use longshore_model::{Declared, DeviceId, Kind, RecordingId, UploadId, VideoRequest};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError, Target};
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::messages::{AttachError, End, Hold, Holding, Limits, Offer, OfferError, UploadEnded};
 use super::plan::{self, Bounds, Known, Verdict};
 use crate::kit::{Ended, Idles, Lifeline, Line, Policy, Probe, Restarts, blocking, fail_point, jitter};
+use crate::profiles::Models;
 use crate::requests;
 use crate::storage::{Available, CommitEvery, StorageWriter};
 use crate::upload::{Completer, Drain, Receipted, SegmentPool, StreamParts, UploadStream};
@@ -46,7 +47,7 @@ pub(crate) struct SessionParts {
     pub(crate) commits: CommitEvery,
     pub(crate) limits: Limits,
     /// What is known of models of devices.
-    pub(crate) models: Arc<DeviceModels>,
+    pub(crate) models: Models,
     /// Turns true when the server stops; it is heard of whatever becomes of the router.
     pub(crate) draining: watch::Receiver<bool>,
 }

@@ -73,7 +73,7 @@ struct Found {
 impl DeviceSession {
     fn look_up_wants(&mut self) -> ResponseActFuture<Self, Result<(), IndexError>> {
         let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
-        let models = Arc::clone(&self.parts.models);
+        let models = Arc::clone(&self.parts.models.borrow());
         self.looks += 1;
         let look = self.looks;
         let found = blocking(move || {
