@@ -21,6 +21,7 @@ mod enrolment;
 mod expiry;
 mod foreign_clients;
 mod fuzz;
+mod group_profiles;
 mod interruption;
 mod limits;
 mod models;

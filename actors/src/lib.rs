@@ -30,7 +30,7 @@ pub use enrolment::{
 pub use kit::{ActorState, ActorStatus, LastError};
 pub use organisation::{AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused, SiteChange};
 pub use presence::{Call, Presence, Received};
-pub use profiles::{Applied, Models, NewProfile, ProfileAssigned, ProfileRefused};
+pub use profiles::{Applied, GroupAssigned, Models, NewProfile, ProfileAssigned, ProfileRefused};
 pub use reports::{CommandRefused, Said};
 pub use requests::{
     AddRefused, Added, CancelRefused, Coverage, Draft, RequestState, RequestView, Standing, TargetView,

@@ -1,6 +1,8 @@
 //! Config profiles: which versions there may be, and which device may have which. Pure; decided in the catalogue's writer,
 //! so that a profile and the device that gets it are what they were when it was looked whether they suit.
 
+mod groups;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +13,9 @@ use longshore_model::{
 use longshore_store::facts::{Fact, ProfileFact};
 use longshore_store::index::{Index, IndexError};
 use tokio::sync::watch;
+
+pub use groups::GroupAssigned;
+pub(crate) use groups::{Known, assign_group, may_carry};
 
 /// What is known of models of devices, now and after each reload.
 pub type Models = watch::Receiver<Arc<DeviceModels>>;
@@ -87,6 +92,14 @@ pub enum ProfileRefused {
     #[error("the device {0} is retired")]
     Retired(String),
     /// There is nothing to change.
+    #[error("the label {group} gives the profile {name} already")]
+    GroupAlready {
+        /// Which label.
+        group: String,
+        /// The profile.
+        name: ProfileName,
+    },
+    /// There is nothing to change.
     #[error("the device {serial} has the profile {name} already")]
     Already {
         /// Its serial.
@@ -139,17 +152,19 @@ pub(crate) fn apply(
     Ok((vec![Fact::Profile(fact)], Applied { profile, is_new: true, devices, warnings }))
 }
 
-/// Gives a device another profile; `others` are those that have it already.
+/// Gives a device another profile of its own. `profile` is the one that it has by that: with the default, perhaps that of its
+/// labels. `others` are those that have it already.
 pub(crate) fn assign(
     serial: &str,
     device: Option<Device>,
+    own: &ProfileName,
     profile: &Profile,
     others: &[Device],
     models: &DeviceModels,
     by: String,
 ) -> Result<(Vec<Fact>, ProfileAssigned), ProfileRefused> {
     let Some(mut device) = device else { return Err(ProfileRefused::UnknownDevice(serial.to_owned())) };
-    let (serial, name) = (serial.to_owned(), profile.name.clone());
+    let (serial, name) = (serial.to_owned(), own.clone());
     if device.state == DeviceState::Retired {
         return Err(ProfileRefused::Retired(serial));
     }
@@ -196,20 +211,22 @@ pub(crate) fn may_be_given(
     replaces: Option<&Device>,
 ) -> Result<Result<(), ProfileRefused>, IndexError> {
     let Some(profile) = index.profile(name)? else { return Ok(Err(unknown(name, &index.profiles()?))) };
-    let mut others = index.devices_with_profile(&profile.name)?;
+    let mut others = index.devices_with_profile(name)?;
     others.retain(|other| replaces.is_none_or(|replaced| replaced.id != other.id));
     Ok(may_have(serial, model, &profile, &others, models).map(drop))
 }
 
 /// What a device is to be set to. A profile never goes; were it not there, what every server has is right for every model.
 pub(crate) fn settings_of(index: &Index, models: &DeviceModels, device: &Device) -> Result<DeviceProfile, IndexError> {
-    let profile = index.profile(&device.profile)?.unwrap_or_else(BuiltIn::profile);
+    let groups = index.group_profiles()?;
+    let profile = index.profile(groups.of(device).name)?.unwrap_or_else(BuiltIn::profile);
     Ok(profile.for_device(models.get(&device.model)))
 }
 
 /// There is no profile of this name.
-pub(crate) fn unknown(name: &str, known: &[Profile]) -> ProfileRefused {
-    let known: Vec<_> = known.iter().map(|profile| profile.name.as_str()).collect();
+pub(crate) fn unknown<'a>(name: &str, known: impl IntoIterator<Item = &'a Profile>) -> ProfileRefused {
+    let mut known: Vec<_> = known.into_iter().map(|profile| profile.name.as_str()).collect();
+    known.sort_unstable();
     ProfileRefused::UnknownProfile { name: name.to_owned(), known: known.join(", ") }
 }
 
@@ -251,7 +268,7 @@ mod tests {
 
     use super::*;
 
-    fn models() -> DeviceModels {
+    pub(super) fn models() -> DeviceModels {
         let model = |bands: &[Band], addressing: &[Addressing]| DeviceModel {
             wifi: Some(WifiRadio { bands: bands.to_vec(), standard: None, rate: longshore_model::Rate::default() }),
             addressing: Some(addressing.to_vec()),
@@ -266,7 +283,7 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn device(n: u8, model: &str, profile: &str) -> Device {
+    pub(super) fn device(n: u8, model: &str, profile: &str) -> Device {
         let json = serde_json::json!({
             "id": DeviceId::from_bytes([n; 16]), "serial": format!("S-{n}"), "model": model, "state": "active",
             "assignments": [], "profile": profile, "approved_at": "2026-11-21T15:00:00Z",
@@ -274,7 +291,7 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn new(name: &str, settings: serde_json::Value) -> NewProfile {
+    pub(super) fn new(name: &str, settings: serde_json::Value) -> NewProfile {
         let settings = serde_json::from_value(settings).unwrap();
         NewProfile { name: name.parse().unwrap(), note: None, settings }
     }
@@ -340,7 +357,7 @@ mod tests {
         assert!(matches!(applied(fixed(), None, &two), Err(ProfileRefused::SharedAddress { .. })));
         let give = |device: Device, others: &[Device]| {
             let serial = device.serial.clone();
-            assign(&serial, Some(device), &one.profile, others, &models(), "uid 0".into())
+            assign(&serial, Some(device), &one.profile.name, &one.profile, others, &models(), "uid 0".into())
         };
         assert!(give(device(3, "OLD", "default"), &[]).is_ok());
         assert!(matches!(give(device(3, "OLD", "default"), &two[..1]), Err(ProfileRefused::SharedAddress { .. })));
@@ -350,7 +367,9 @@ mod tests {
 
     #[test]
     fn a_device_gets_a_profile_once_and_only_while_it_is_in_service() {
-        let give = |device: Option<Device>| assign("S-1", device, &BuiltIn::profile(), &[], &models(), "uid 0".into());
+        let default = BuiltIn::profile();
+        let give =
+            |device: Option<Device>| assign("S-1", device, &default.name, &default, &[], &models(), "uid 0".into());
         let (facts, assigned) = give(Some(device(1, "odd", "patrol"))).unwrap();
         assert_eq!((facts.len(), assigned.device.profile.as_str()), (1, "default"));
         assert!(matches!(give(Some(device(1, "odd", "default"))), Err(ProfileRefused::Already { .. })));

@@ -9,7 +9,8 @@ use longshore_model::{Complaint, DeviceModels, Profile as Version, ProfileName, 
 use super::{ConfigFile, Target, table};
 use crate::config::typed::{self, Written};
 use crate::http::operator::{
-    AppliedProfile, ApplyProfileBody, AssignProfileBody, AssignedProfile, ProfileRow, paths, schema_of_settings,
+    AppliedProfile, ApplyProfileBody, AssignGroupProfileBody, AssignProfileBody, AssignedGroupProfile, AssignedProfile,
+    ProfileRow, paths, schema_of_settings,
 };
 use crate::models;
 
@@ -65,6 +66,15 @@ pub(super) enum Profile {
         #[command(flatten)]
         target: Target,
     },
+    /// Let a label give a config profile to the devices that carry it, now and later, and have none of their own
+    AssignLabel {
+        /// The label
+        label: String,
+        /// Name of the profile; `default` takes away what the label gives
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Show who made which version of a config profile, and when
     History {
         /// Name of the profile
@@ -84,6 +94,7 @@ impl Profile {
             Self::Show { name, version, target } => show(&name, version, &target),
             Self::Check { file, model, config } => check(&file, model.as_deref(), &config),
             Self::Assign { serial, name, target } => assign(serial, name, &target),
+            Self::AssignLabel { label, name, target } => assign_label(label, name, &target),
             Self::History { name, target } => history(&name, &target),
             Self::Schema => table::print_json(&schema_of_settings()),
         }
@@ -146,14 +157,15 @@ fn list(target: &Target) -> anyhow::Result<()> {
     if target.json {
         return table::print_json(&rows);
     }
-    let cells = |ProfileRow { profile, devices }: ProfileRow| {
+    let cells = |ProfileRow { profile, devices, groups }: ProfileRow| {
         let Version { name, version, note, by, at, .. } = profile;
         let since = at.map(|at| at.format(MOMENT).to_string()).unwrap_or_default();
         let by = by.unwrap_or_default();
-        [name.to_string(), version.to_string(), devices.to_string(), since, by, note.unwrap_or_default()]
+        let (devices, groups) = (devices.to_string(), groups.join(", "));
+        [name.to_string(), version.to_string(), devices, groups, since, by, note.unwrap_or_default()]
     };
     let rows: Vec<_> = rows.into_iter().map(cells).collect();
-    Ok(table::print(["PROFILE", "VERSION", "DEVICES", "SINCE", "BY", "NOTE"], &rows)?)
+    Ok(table::print(["PROFILE", "VERSION", "DEVICES", "LABELS", "SINCE", "BY", "NOTE"], &rows)?)
 }
 
 fn of(path: &str, name: &str, version: Option<u32>) -> String {
@@ -232,6 +244,21 @@ fn assign(serial: String, profile: String, target: &Target) -> anyhow::Result<()
     }
     let (device, profile) = (assigned.device, body.profile);
     writeln!(io::stdout(), "{} {} has the profile {profile} now.", device.model, device.serial)?;
+    Ok(())
+}
+
+fn assign_label(group: String, profile: String, target: &Target) -> anyhow::Result<()> {
+    let body = AssignGroupProfileBody { group, profile };
+    let assigned: AssignedGroupProfile = target.client()?.post(paths::PROFILE_GROUP_ASSIGNMENTS, &body)?;
+    warn(&assigned.warnings);
+    if target.json {
+        return table::print_json(&assigned);
+    }
+    let AssignedGroupProfile { group, profile, devices, .. } = assigned;
+    writeln!(
+        io::stdout(),
+        "The label {group} gives the profile {profile} now; {devices} devices are set to another by that."
+    )?;
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use super::{Engine, EngineError};
 use crate::decision::DecisionError;
 use crate::kit::{ASK_DEADLINE, blocking};
 use crate::organisation::{self, AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused, SiteChange};
+use crate::profiles::{self, Known};
+use crate::sessions::LookAgain;
 
 /// An API token that was asked for; its text is told once, here.
 #[derive(Clone)]
@@ -104,11 +106,20 @@ impl Engine {
 
     /// Gives a device another home site, or other labels.
     pub async fn set_device(&self, serial: String, change: DeviceChange, by: String) -> PlaceResult<Device> {
+        let models = self.models();
         let decision = move |index: &Index| {
             let (device, sites) = (index.device_by_serial(&serial)?, index.sites()?);
-            Ok(organisation::set_device(&serial, change, device, &sites, by))
+            let decided = organisation::set_device(&serial, change, device, &sites, by);
+            if let Ok((_, device)) = &decided
+                && let Err(refused) = profiles::may_carry(&Known::read(index)?, device, &models)
+            {
+                return Ok(Err(PlaceRefused::Profile(refused)));
+            }
+            Ok(decided)
         };
-        self.organise(decision).await
+        let device = self.organise(decision).await?;
+        self.sessions.tell(LookAgain(device.id));
+        Ok(device)
     }
 
     async fn organise<T, R>(

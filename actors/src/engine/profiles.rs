@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{Engine, EngineError};
 use crate::decision::DecisionError;
 use crate::kit::{ASK_DEADLINE, blocking};
-use crate::profiles::{self, Applied, NewProfile, ProfileAssigned, ProfileRefused};
+use crate::profiles::{self, Applied, GroupAssigned, Known, NewProfile, ProfileAssigned, ProfileRefused};
 use crate::sessions::LookAgain;
 
 impl Engine {
@@ -20,7 +20,7 @@ impl Engine {
         let models = self.models();
         let deciding = self.catalogue.decide(move |index| {
             let before = index.profile(new.name.as_str())?;
-            let devices = index.devices_with_profile(&new.name)?;
+            let devices = index.devices_with_profile(new.name.as_str())?;
             Ok(profiles::apply(new, before, &devices, &models, by))
         });
         let applied = timeout(ASK_DEADLINE, deciding).await.map_err(|_| DecisionError::Unavailable)??;
@@ -40,15 +40,37 @@ impl Engine {
     ) -> Result<ProfileAssigned, DecisionError<ProfileRefused>> {
         let models = self.models();
         let deciding = self.catalogue.decide(move |index| {
-            let Some(profile) = index.profile(&name)? else {
+            let Some(own) = index.profile(&name)? else {
                 return Ok(Err(profiles::unknown(&name, &index.profiles()?)));
             };
-            let others = index.devices_with_profile(&profile.name)?;
-            let device = index.device_by_serial(&serial)?;
-            Ok(profiles::assign(&serial, device, &profile, &others, &models, by))
+            let (device, groups) = (index.device_by_serial(&serial)?, index.group_profiles()?);
+            let given = device.clone().map(|device| Device { profile: name.clone(), ..device });
+            let has = given.as_ref().map_or(name.as_str(), |given| groups.of(given).name);
+            let (profile, others) = (index.profile(has)?, index.devices_with_profile(has)?);
+            let profile = profile.unwrap_or_else(|| own.clone());
+            Ok(profiles::assign(&serial, device, &own.name, &profile, &others, &models, by))
         });
         let assigned = timeout(ASK_DEADLINE, deciding).await.map_err(|_| DecisionError::Unavailable)??;
         self.sessions.tell(LookAgain(assigned.device.id));
+        Ok(assigned)
+    }
+
+    /// Lets a label give another profile to the devices that carry it.
+    ///
+    /// # Errors
+    /// [`DecisionError<ProfileRefused>`].
+    pub async fn assign_profile_to_group(
+        &self,
+        group: String,
+        name: String,
+        by: String,
+    ) -> Result<GroupAssigned, DecisionError<ProfileRefused>> {
+        let models = self.models();
+        let deciding = self
+            .catalogue
+            .decide(move |index| Ok(profiles::assign_group(&group, &name, &Known::read(index)?, &models, by)));
+        let assigned = timeout(ASK_DEADLINE, deciding).await.map_err(|_| DecisionError::Unavailable)??;
+        assigned.devices.iter().for_each(|device| self.sessions.tell(LookAgain(*device)));
         Ok(assigned)
     }
 

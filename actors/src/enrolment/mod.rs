@@ -243,9 +243,10 @@ impl Handler<Approve> for Enrolment {
                     ApprovalOf::Replacement { of } => index.device_by_serial(of)?,
                     ApprovalOf::NewDevice { .. } | ApprovalOf::KnownDevice => None,
                 };
+                let groups = index.group_profiles()?;
                 let profile = match &approval.of {
-                    ApprovalOf::NewDevice { profile, .. } => Some(profile),
-                    ApprovalOf::Replacement { .. } => replaced.as_ref().map(|replaced| &replaced.profile),
+                    ApprovalOf::NewDevice { profile, .. } => Some(profile.as_str()),
+                    ApprovalOf::Replacement { .. } => replaced.as_ref().map(|replaced| groups.of(replaced).name),
                     ApprovalOf::KnownDevice => None,
                 };
                 if let (Some(profile), Some(Record { serial, model, .. })) = (profile, meant)

@@ -6,6 +6,8 @@ use ipnet::IpNet;
 use longshore_model::{Device, DeviceState, Dock, Site, Timetable};
 use longshore_store::facts::{Fact, PeopleFact};
 
+use crate::profiles::ProfileRefused;
+
 /// Sites in all: a present site is looked for among all their networks.
 const SITES: usize = 1_000;
 /// Networks of one site.
@@ -77,6 +79,9 @@ pub enum PlaceRefused {
         /// What stands there.
         what: String,
     },
+    /// A label would give it a profile that it may not have.
+    #[error("{0}; give the device a profile of its own first, which counts before those of labels")]
+    Profile(ProfileRefused),
     /// More than one server looks after.
     #[error("there can be at most {0}")]
     TooMany(String),

@@ -39,8 +39,8 @@ pub use device_model::{
 pub use id::{CommandId, DeviceId, EnrolmentId, InvalidId, RecordingId, RequestId, StorageId, TokenId, UploadId};
 pub use organisation::{Account, ApiToken, Dock, InvalidMac, Mac, Role, Site, UnknownRole, bay, present_site};
 pub use profile::{
-    Addresses, BuiltIn, DeviceProfile, Drift, Event, Led, Profile, ProfileName, Retention, Secret, Security, Settings,
-    Sound, Suits, Trigger, Upload, Uploads, Video, WifiNetwork,
+    Addresses, BuiltIn, DeviceProfile, Drift, Event, GroupProfiles, HasProfile, Led, Profile, ProfileName, Retention,
+    Secret, Security, Settings, Sound, Suits, Trigger, Upload, Uploads, Video, WifiNetwork,
 };
 pub use rate::{BytesPerSecond, Rate};
 pub use receipt::{Jwk, Jwks, ReceiptClaims, ReceiptError, ReceiptKey, ReceiptVerifier};

@@ -46,6 +46,9 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
         }
         Fact::Report(ReportFact::CommandGiven { device, by, .. }) => ("command_given", Subject::Device(*device), by),
         Fact::Profile(ProfileFact::Assigned { device, by, .. }) => ("profile_assigned", Subject::Device(*device), by),
+        Fact::Profile(ProfileFact::GroupAssigned { group, by, .. }) => {
+            ("profile_assigned_to_label", Subject::Other(group.clone()), by)
+        }
         Fact::Profile(ProfileFact::Applied { name, by, .. }) => {
             ("profile_applied", Subject::Other(name.to_string()), by)
         }

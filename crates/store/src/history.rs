@@ -183,7 +183,7 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Deleted { .. }
         | Fact::Request(_)
         | Fact::Report(ReportFact::ClockSampled { .. } | ReportFact::Reported { .. })
-        | Fact::Profile(ProfileFact::Applied { .. })
+        | Fact::Profile(ProfileFact::Applied { .. } | ProfileFact::GroupAssigned { .. })
         | Fact::Session(_) => return None,
     };
     Some(line)

@@ -39,15 +39,21 @@ pub(super) fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
         return table::print_json(&device);
     }
     let mut out = io::stdout().lock();
-    let DeviceDetail { row, id, key, profile_version, drift, upload_tokens, assignments, recordings, unfinished } =
-        device;
+    let DeviceDetail { row, id, key, overruled_groups, profile_version, drift, .. } = device;
+    let DeviceDetail { upload_tokens, assignments, recordings, unfinished, .. } = device;
     writeln!(out, "{} {}: {}, approved {}", row.model, row.serial, row.state, row.since.format(MOMENT))?;
     let key = key.map_or_else(|| "no key".to_owned(), |key| format!("key {key}"));
     writeln!(out, "Id {id}, {key}")?;
     if row.unknown_model {
         writeln!(out, "Nothing is known of the model {}; `longshore model list` shows which are known.", row.model)?;
     }
-    writeln!(out, "Profile {} version {profile_version}: {}", row.profile.unwrap_or_default(), drifted(&drift))?;
+    let (profile, drift) = (row.profile.unwrap_or_default(), drifted(&drift));
+    let by = row.profile_group.map(|group| format!(", by the label {group}")).unwrap_or_default();
+    writeln!(out, "Profile {profile} version {profile_version}{by}: {drift}")?;
+    if !overruled_groups.is_empty() {
+        let labels = overruled_groups.join(", ");
+        writeln!(out, "Labels that would give it another profile, and come later by name: {labels}")?;
+    }
     if let Some(site) = row.site {
         writeln!(out, "Home site {site}")?;
     }

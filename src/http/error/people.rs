@@ -78,7 +78,8 @@ impl From<PlaceRefused> for Failure {
         let kind = match refused {
             PlaceRefused::NoSite(_) | PlaceRefused::NoDock(_) | PlaceRefused::NoDevice(_) => ProblemType::NotFound,
             PlaceRefused::BayTwice(_) => ProblemType::MalformedRequest,
-            PlaceRefused::Retired(_)
+            PlaceRefused::Profile(_)
+            | PlaceRefused::Retired(_)
             | PlaceRefused::NetworkTaken { .. }
             | PlaceRefused::BayTaken { .. }
             | PlaceRefused::InUse { .. }

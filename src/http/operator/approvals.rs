@@ -13,7 +13,7 @@ use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
 use super::device::Which;
-use super::devices::name;
+use super::devices::{name, row};
 use super::{DeviceRow, by};
 
 /// Complete a set-up. `code` is the one that the device shows; needed where several wait under one serial.
@@ -122,7 +122,7 @@ pub(super) async fn approve(
         }
     };
     let approval = Approval { serial: name("serial", &serial)?, code, of, by: by(&request) };
-    Ok(Json(DeviceRow::of(server.engine.approve(approval).await?, &server.engine.models())))
+    Ok(Json(row(&server, server.engine.approve(approval).await?).await?))
 }
 
 /// Turns a device that waits away, with all that show its code.
@@ -151,7 +151,7 @@ pub(super) async fn assign(
 ) -> Result<Json<DeviceRow>, Failure> {
     let AssignBody { serial, assignee, from } = json::read(&request, body).await?;
     let (serial, assignee) = (name("serial", &serial)?, name("assignee", &assignee)?);
-    Ok(Json(DeviceRow::of(server.engine.assign(serial, assignee, from, by(&request)).await?, &server.engine.models())))
+    Ok(Json(row(&server, server.engine.assign(serial, assignee, from, by(&request)).await?).await?))
 }
 
 /// Gives a device another home site, or other labels.
@@ -166,10 +166,8 @@ pub(super) async fn set(
     let DeviceBody { site, groups } = json::read(&request, body).await?;
     let groups = groups.map(|groups| groups.iter().map(|group| name("label", group)).collect::<Result<_, _>>());
     let change = DeviceChange { site, groups: groups.transpose()? };
-    Ok(Json(DeviceRow::of(
-        server.engine.set_device(which.into_inner().serial, change, by(&request)).await?,
-        &server.engine.models(),
-    )))
+    let device = server.engine.set_device(which.into_inner().serial, change, by(&request)).await?;
+    Ok(Json(row(&server, device).await?))
 }
 
 /// Suspends, activates or retires a device.
@@ -186,10 +184,7 @@ pub(super) async fn change(
         StandingChange::Activate => Change::Activate,
         StandingChange::Retire => Change::Retire,
     };
-    Ok(Json(DeviceRow::of(
-        server.engine.change(name("serial", &serial)?, change, by(&request)).await?,
-        &server.engine.models(),
-    )))
+    Ok(Json(row(&server, server.engine.change(name("serial", &serial)?, change, by(&request)).await?).await?))
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ pub(crate) struct DeviceDetail {
     /// SHA-256 of its public key, base64url; one that only uploads with tokens has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
+    /// Other labels of it that would give it another config profile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) overruled_groups: Vec<String>,
     /// Version of its config profile.
     pub(crate) profile_version: u32,
     /// How far it is from that.
@@ -84,11 +87,11 @@ pub(crate) struct UnfinishedRow {
 #[utoipa::path(get, path = "/api/v1/device", params(Which), responses((status = 200, body = DeviceDetail)))]
 pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceDetail>, Failure> {
     let index = server.engine.catalogue().index().clone();
-    let (device, recordings, reported) = web::block(move || {
+    let (device, groups, recordings, reported) = web::block(move || {
         let device = find(&index, &which.serial)?;
         let recordings = counts(&index, &device)?;
         let reported = index.report(device.id)?.and_then(|row| row.report.profile);
-        Ok::<_, Failure>((device, recordings, reported))
+        Ok::<_, Failure>((device, index.group_profiles()?, recordings, reported))
     })
     .await??;
     let profile = server.engine.profile_of(&device).await?;
@@ -105,6 +108,7 @@ pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
     Ok(Json(DeviceDetail {
         id: device.id,
         key: device.key.map(|key| BASE64URL.encode(key.as_bytes())),
+        overruled_groups: groups.of(&device).overruled.into_iter().map(str::to_owned).collect(),
         profile_version: profile.version,
         drift: Drift::between(&profile, reported.as_ref()),
         upload_tokens: device
@@ -115,7 +119,7 @@ pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
         assignments: device.assignments.clone(),
         recordings,
         unfinished,
-        row: DeviceRow::of(device, &server.engine.models()),
+        row: DeviceRow::of(device, &server.engine.models(), &groups),
     }))
 }
 

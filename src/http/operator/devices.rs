@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use actix_web::web::{self, Data, Json};
 use chrono::{DateTime, Utc};
-use longshore_model::{Description, Device, DeviceModels, DeviceState, Enrolment};
+use longshore_model::{Description, Device, DeviceModels, DeviceState, Enrolment, GroupProfiles, HasProfile};
 use longshore_protocol::limits;
 use longshore_store::index::{Index, IndexError};
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,12 @@ pub(crate) struct DeviceRow {
     pub(crate) description: Option<Description>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assignee: Option<String>,
+    /// Name of the config profile that it is set to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) profile: Option<String>,
+    /// The label that gives it this profile, if it is not the device's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) profile_group: Option<String>,
     /// Its home site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) site: Option<String>,
@@ -74,20 +78,30 @@ impl DeviceRow {
 }
 
 impl DeviceRow {
-    pub(super) fn of(device: Device, models: &DeviceModels) -> Self {
+    pub(super) fn of(device: Device, models: &DeviceModels, groups: &GroupProfiles) -> Self {
+        let HasProfile { name, group, .. } = groups.of(&device);
+        let (profile, profile_group) = (Some(name.to_owned()), group.map(str::to_owned));
         Self {
             unknown_model: models.get(&device.model).is_none(),
             assignee: device.assignments.last().map(|last| last.assignee.clone()),
             serial: device.serial,
             model: device.model,
             state: device.state.as_str().to_owned(),
-            profile: Some(device.profile),
+            profile,
+            profile_group,
             site: device.site,
             groups: device.groups,
             since: device.approved_at,
             ..Self::default()
         }
     }
+}
+
+/// A device as it is after somebody changed it.
+pub(super) async fn row(server: &Server, device: Device) -> Result<DeviceRow, Failure> {
+    let index = server.engine.catalogue().index().clone();
+    let groups = web::block(move || index.group_profiles()).await??;
+    Ok(DeviceRow::of(device, &server.engine.models(), &groups))
 }
 
 /// The devices that wait, in the order in which they asked.
@@ -104,7 +118,8 @@ pub(super) async fn list(server: Data<Server>) -> Result<Json<Vec<DeviceRow>>, F
         let (index, models, now) = (server.engine.catalogue().index(), server.engine.models(), server.now());
         // In this order: who is approved meanwhile is in both lists, not in none.
         let mut rows = waiting(index, &models, now)?;
-        rows.extend(index.devices()?.into_iter().map(|device| DeviceRow::of(device, &models)));
+        let groups = index.group_profiles()?;
+        rows.extend(index.devices()?.into_iter().map(|device| DeviceRow::of(device, &models, &groups)));
         Ok::<_, Failure>(rows)
     });
     Ok(Json(read.await??))

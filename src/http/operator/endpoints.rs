@@ -73,6 +73,7 @@ pub(super) fn all() -> Vec<Endpoint> {
         call(&get, paths::PROFILE, Seeing, |route| route.to(profiles::show)),
         call(&get, paths::PROFILE_VERSIONS, Seeing, |route| route.to(profiles::versions)),
         call(&post, paths::PROFILE_ASSIGNMENTS, Devices, |route| route.to(profiles::assign)),
+        call(&post, paths::PROFILE_GROUP_ASSIGNMENTS, Devices, |route| route.to(profiles::assign_group)),
         call(&get, paths::REQUESTS, Seeing, |route| route.to(requests::list)),
         call(&post, paths::REQUESTS, Requesting, |route| route.to(requests::add)),
         call(&get, paths::REQUEST, Seeing, |route| route.to(requests::show)),

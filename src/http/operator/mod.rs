@@ -40,7 +40,8 @@ pub(crate) use enrolment_tokens::{IssueBody, IssueCodeBody, Issued, IssuedCode, 
 pub(crate) use guesses::Guesses;
 pub(crate) use logins::{LoginBody, WhoAmI};
 pub(crate) use profiles::{
-    AppliedProfile, ApplyProfileBody, AssignProfileBody, AssignedProfile, ProfileRow, schema_of_settings,
+    AppliedProfile, ApplyProfileBody, AssignGroupProfileBody, AssignProfileBody, AssignedGroupProfile, AssignedProfile,
+    ProfileRow, schema_of_settings,
 };
 pub(crate) use qr::terminal;
 pub(crate) use recordings::RecordingRow;
@@ -124,6 +125,8 @@ pub(crate) mod paths {
     pub(crate) const PROFILE_VERSIONS: &str = "/api/v1/profile-versions";
     /// Giving a device another one.
     pub(crate) const PROFILE_ASSIGNMENTS: &str = "/api/v1/profile-assignments";
+    /// Letting a label give one.
+    pub(crate) const PROFILE_GROUP_ASSIGNMENTS: &str = "/api/v1/profile-group-assignments";
     /// Devices that are connected.
     pub(crate) const SESSIONS: &str = "/api/v1/sessions";
     /// When a device was connected; `?serial=`.

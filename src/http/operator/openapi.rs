@@ -39,6 +39,7 @@ const PROBLEM: &str = "Problem";
         approvals::approve, approvals::reject, approvals::assign, approvals::set, approvals::change,
         commands::give, models::list,
         profiles::list, profiles::apply, profiles::schema, profiles::show, profiles::versions, profiles::assign,
+        profiles::assign_group,
         requests::list, requests::add, requests::show, requests::cancel,
         sessions::list, sessions::of_device, coverage::show,
         actors::list, recordings::list, audit::list,

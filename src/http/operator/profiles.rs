@@ -2,7 +2,7 @@
 
 use actix_web::web::{self, Data, Json, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use longshore_actors::{Applied, NewProfile, ProfileAssigned};
+use longshore_actors::{Applied, GroupAssigned, NewProfile, ProfileAssigned};
 use longshore_model::{Complaint, Profile, ProfileName, Settings};
 use longshore_protocol::ProblemType;
 use schemars::{Schema, schema_for};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
-use super::devices::name;
+use super::devices::{name, row};
 use super::{DeviceRow, by};
 
 /// A profile as somebody wants it.
@@ -60,6 +60,28 @@ pub(crate) struct ProfileRow {
     pub(crate) profile: Profile,
     /// Devices that have it.
     pub(crate) devices: u64,
+    /// Labels that give it to the devices that carry them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) groups: Vec<String>,
+}
+
+/// Which label is to give which profile.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AssignGroupProfileBody {
+    pub(crate) group: String,
+    /// `default` takes away what it gives.
+    pub(crate) profile: String,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct AssignedGroupProfile {
+    pub(crate) group: String,
+    pub(crate) profile: String,
+    /// Devices that are set to another profile by that.
+    pub(crate) devices: u64,
+    pub(crate) warnings: Vec<Complaint>,
 }
 
 /// Which profile, and which version of it; without one, the newest.
@@ -87,9 +109,13 @@ pub(crate) async fn schema() -> Json<Schema> {
 pub(crate) async fn list(server: Data<Server>) -> Result<Json<Vec<ProfileRow>>, Failure> {
     let index = server.engine.catalogue().index().clone();
     let rows = web::block(move || {
-        let devices = index.devices()?;
-        let count = |profile: &Profile| devices.iter().filter(|device| device.profile == profile.name.as_str()).count();
-        let row = |profile: Profile| ProfileRow { devices: count(&profile) as u64, profile: profile.masked() };
+        let (devices, groups) = (index.devices()?, index.group_profiles()?);
+        let row = |profile: Profile| {
+            let name = profile.name.as_str();
+            let devices = devices.iter().filter(|device| groups.of(device).name == name).count() as u64;
+            let giving = groups.giving(name).map(str::to_owned).collect();
+            ProfileRow { devices, groups: giving, profile: profile.masked() }
+        };
         Ok::<_, Failure>(index.profiles()?.into_iter().map(row).collect())
     });
     Ok(Json(rows.await??))
@@ -158,5 +184,20 @@ pub(crate) async fn assign(
     let AssignProfileBody { serial, profile } = json::read(&request, payload).await?;
     let (serial, profile) = (name("serial", &serial)?, name("profile", &profile)?);
     let ProfileAssigned { device, warnings } = server.engine.assign_profile(serial, profile, by(&request)).await?;
-    Ok(Json(AssignedProfile { device: DeviceRow::of(device, &server.engine.models()), warnings }))
+    Ok(Json(AssignedProfile { device: row(&server, device).await?, warnings }))
+}
+
+/// Lets a label give another config profile to the devices that carry it, and have none of their own.
+#[utoipa::path(post, path = "/api/v1/profile-group-assignments", request_body = AssignGroupProfileBody,
+    responses((status = 200, body = AssignedGroupProfile)))]
+pub(crate) async fn assign_group(
+    server: Data<Server>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<AssignedGroupProfile>, Failure> {
+    let AssignGroupProfileBody { group, profile } = json::read(&request, payload).await?;
+    let (group, profile) = (name("group", &group)?, name("profile", &profile)?);
+    let assigned = server.engine.assign_profile_to_group(group.clone(), profile.clone(), by(&request)).await?;
+    let GroupAssigned { devices, warnings } = assigned;
+    Ok(Json(AssignedGroupProfile { group, profile, devices: devices.len() as u64, warnings }))
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::super::Server;
 use super::super::error::Failure;
 use super::super::json;
-use super::devices::name;
+use super::devices::{name, row};
 use super::{DeviceRow, by};
 
 /// Asks for a token.
@@ -80,5 +80,5 @@ pub(super) async fn revoke(
 ) -> Result<Json<DeviceRow>, Failure> {
     let RevokeUploadTokenBody { serial, token } = json::read(&request, payload).await?;
     let revoked = server.engine.revoke_upload_token(name("serial", &serial)?, token, by(&request)).await?;
-    Ok(Json(DeviceRow::of(revoked, &server.engine.models())))
+    Ok(Json(row(&server, revoked).await?))
 }

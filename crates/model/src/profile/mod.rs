@@ -2,6 +2,7 @@
 
 mod check;
 mod drift;
+mod groups;
 mod secret;
 mod settings;
 
@@ -15,6 +16,7 @@ use crate::DeviceModel;
 
 pub use check::Suits;
 pub use drift::Drift;
+pub use groups::{GroupProfiles, HasProfile};
 pub use secret::Secret;
 pub use settings::{
     Addresses, Event, Led, Retention, Security, Settings, Sound, Trigger, Upload, Uploads, Video, WifiNetwork,

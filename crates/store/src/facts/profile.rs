@@ -19,6 +19,15 @@ pub enum ProfileFact {
         /// Who did it.
         by: String,
     },
+    /// A label gives another profile to the devices that carry it.
+    GroupAssigned {
+        /// Which label.
+        group: String,
+        /// Which profile; the default is none.
+        profile: ProfileName,
+        /// Who did it.
+        by: String,
+    },
     /// A device got another profile.
     Assigned {
         /// Which device.

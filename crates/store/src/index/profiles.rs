@@ -1,7 +1,7 @@
 //! Config profiles: every version of each, and which one a device has.
 
 use chrono::{DateTime, Utc};
-use longshore_model::{BuiltIn, Device, Profile, ProfileName, Settings};
+use longshore_model::{BuiltIn, Device, GroupProfiles, Profile, ProfileName, Settings};
 
 use super::apply::{Applied, Rows, change, put};
 use super::tables::Table;
@@ -21,6 +21,14 @@ impl Rows {
                     at: Some(at),
                 };
                 put(&self.tables[Table::Profiles], &key(name.as_str(), *version), &profile)
+            }
+            ProfileFact::GroupAssigned { group, profile, .. } => {
+                let (table, key) = (&self.tables[Table::GroupProfiles], group.as_bytes());
+                if profile.as_str() == BuiltIn::NAME {
+                    table.remove(key)?;
+                    return Ok(());
+                }
+                put(table, key, &(group, profile))
             }
             ProfileFact::Assigned { device, profile, .. } => {
                 change(&self.tables[Table::Devices], device.as_bytes(), |device: &mut Device| {
@@ -68,10 +76,15 @@ impl Index {
         Ok(newest)
     }
 
-    /// Devices that are set to this profile, by serial.
-    pub fn devices_with_profile(&self, name: &ProfileName) -> Result<Vec<Device>, IndexError> {
-        let mut devices = self.devices()?;
-        devices.retain(|device| device.profile == name.as_str());
+    /// Which profiles labels give.
+    pub fn group_profiles(&self) -> Result<GroupProfiles, IndexError> {
+        Ok(values::<(String, ProfileName)>(self.tables[Table::GroupProfiles].iter())?.into_iter().collect())
+    }
+
+    /// Devices that are set to this profile, by themselves or by their labels, by serial.
+    pub fn devices_with_profile(&self, name: &str) -> Result<Vec<Device>, IndexError> {
+        let (mut devices, groups) = (self.devices()?, self.group_profiles()?);
+        devices.retain(|device| groups.of(device).name == name);
         Ok(devices)
     }
 }

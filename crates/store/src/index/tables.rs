@@ -60,6 +60,8 @@ pub(super) enum Table {
     Commands,
     /// Versions of config profiles, by name and number.
     Profiles,
+    /// Which profile a label gives, by label.
+    GroupProfiles,
     /// Of each device the session that is open, and the last ones that ended, by their number.
     Sessions,
     /// How far the journal is in the index: one row.
@@ -68,7 +70,7 @@ pub(super) enum Table {
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -95,6 +97,7 @@ impl Table {
         Self::Reports,
         Self::Commands,
         Self::Profiles,
+        Self::GroupProfiles,
         Self::Sessions,
         Self::Applied,
     ];
@@ -127,6 +130,7 @@ impl Table {
             Self::Reports => "reports",
             Self::Commands => "commands",
             Self::Profiles => "profiles",
+            Self::GroupProfiles => "group_profiles",
             Self::Sessions => "sessions",
             Self::Applied => "applied",
         }

@@ -139,6 +139,10 @@ impl Random {
         if self.below(2) == 0 {
             return ProfileFact::Assigned { device, profile: name, by };
         }
+        if self.below(2) == 0 {
+            let profile = if self.below(2) == 0 { name } else { "default".parse().unwrap() };
+            return ProfileFact::GroupAssigned { group: format!("g-{}", self.below(FEW)), profile, by };
+        }
         let version = u32::try_from(self.below(FEW)).unwrap();
         ProfileFact::Applied { name, version, note: None, settings: Box::default(), by }
     }
