@@ -67,32 +67,39 @@ impl Engine {
 
     /// Discards the parts of a recording once it is stored: that all bytes are here is not enough, since they may be other ones
     /// when they are read from the medium again. If that takes long, it goes on beside the caller.
-    pub(super) async fn discard_parts(
-        &self,
-        device: DeviceId,
-        whole: UploadId,
-        parts: Vec<UploadId>,
-    ) -> Result<(), AttachError> {
-        if parts.is_empty() {
-            return Ok(());
-        }
+    async fn discard_parts(&self, device: DeviceId, whole: UploadId, parts: Vec<UploadId>) -> Result<(), AttachError> {
         if self.incoming.find(device, whole).is_none() {
             return self.discard_now(device, whole, &parts).await;
         }
+        let incoming = self.incoming.clone();
+        self.discard_parts_after(move || incoming.find(device, whole).is_some(), device, whole, parts);
+        Ok(())
+    }
+
+    /// The same when nobody is at work on the recording any more.
+    pub(super) fn discard_parts_after(
+        &self,
+        at_work: impl Fn() -> bool + Send + Sync + 'static,
+        device: DeviceId,
+        whole: UploadId,
+        parts: Vec<UploadId>,
+    ) {
         let engine = self.clone();
         tokio::spawn(async move {
             // Should the server stop meanwhile, the next request that joins them finds the recording, or they expire.
-            while engine.incoming.find(device, whole).is_some() && !*engine.draining.borrow() {
+            while at_work() && !*engine.draining.borrow() {
                 sleep(LOOK_EVERY).await;
             }
             if let Err(error) = engine.discard_now(device, whole, &parts).await {
                 tracing::warn!(upload = %whole, %device, %error, "the parts of a recording were not discarded");
             }
         });
-        Ok(())
     }
 
     async fn discard_now(&self, device: DeviceId, whole: UploadId, parts: &[UploadId]) -> Result<(), AttachError> {
+        if parts.is_empty() {
+            return Ok(());
+        }
         let index = self.catalogue.index().clone();
         if blocking(move || index.stored_by_upload(whole)).await?.is_none() {
             return Ok(());

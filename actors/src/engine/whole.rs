@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
+use actix::Addr;
 use chrono::TimeDelta;
 use longshore_store::Purpose;
 use longshore_store::incoming::Unfinished;
 use tokio::time::sleep;
 
-use super::{Engine, Held};
-use crate::kit::blocking;
-use crate::sessions::AttachError;
-use crate::upload::Wants;
+use super::Engine;
+use crate::kit::{ASK_DEADLINE, ask, blocking};
+use crate::sessions::{AttachError, CompleteWhole};
 
 /// The request that brought the last byte sees to it first, and must not be disturbed.
 const GRACE: TimeDelta = TimeDelta::minutes(1);
@@ -27,8 +27,9 @@ impl Engine {
         }
     }
 
-    /// Completes the uploads whose last byte is here and of which no recording came: since the server stopped, or the disk
-    /// refused. What cannot be completed now is left for the next time.
+    /// Begins to complete the uploads whose last byte is here, of which no recording came and on which nobody works: since the
+    /// server stopped, or the disk refused. What cannot be completed now is left for the next time. Their devices are told to
+    /// offer again, since nobody is here to take the receipts.
     pub async fn complete_what_is_whole(&self) {
         for whole in self.incoming.whole_for(GRACE) {
             let (device, upload) = (whole.identity.device, whole.identity.upload);
@@ -38,20 +39,17 @@ impl Engine {
         }
     }
 
-    async fn complete_one(&self, whole: &Unfinished) -> Result<(), String> {
+    async fn complete_one(&self, whole: &Unfinished) -> Result<(), AttachError> {
         let (device, upload) = (whole.identity.device, whole.identity.upload);
-        match self.attach(device, upload, Wants::Offset).await {
-            Ok(Held::Transfer(attachment)) => drop(attachment.end().await.map_err(|error| error.to_string())?),
-            // Somebody was faster.
-            Ok(Held::Stored { .. }) | Err(AttachError::NotFound) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-        if let Purpose::Joined(rid) = whole.identity.purpose {
-            let index = self.catalogue.index().clone();
-            let row = blocking(move || index.declared(device, rid)).await.map_err(|error| error.to_string())?;
-            let parts = row.map(|row| row.declared.parts).unwrap_or_default();
-            self.discard_parts(device, upload, parts).await.map_err(|error| error.to_string())?;
-        }
+        let session = self.session(device).await.ok_or(AttachError::Unavailable)?;
+        let completing = ask(&session, CompleteWhole(upload), ASK_DEADLINE).await;
+        let stream = completing.unwrap_or(Err(AttachError::Unavailable))?;
+        let Purpose::Joined(rid) = whole.identity.purpose else { return Ok(()) };
+        let index = self.catalogue.index().clone();
+        let row = blocking(move || index.declared(device, rid)).await?;
+        let parts = row.map(|row| row.declared.parts).unwrap_or_default();
+        let at_work = move || stream.as_ref().is_some_and(Addr::connected);
+        self.discard_parts_after(at_work, device, upload, parts);
         Ok(())
     }
 }

@@ -275,6 +275,11 @@ pub(crate) struct Hold {
     pub(crate) with_body: bool,
 }
 
+/// Let an upload that has all its bytes become a recording, though no request asks for it. Answers who sees to that now.
+#[derive(Message)]
+#[rtype(result = "Result<Option<Addr<UploadStream>>, AttachError>")]
+pub(crate) struct CompleteWhole(pub(crate) UploadId);
+
 /// What an upload is now.
 pub(crate) enum Holding {
     /// A transfer to attach to, and the places that a request with a body needs one of.

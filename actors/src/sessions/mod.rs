@@ -16,7 +16,8 @@ use crate::kit::{Ended, Lifeline, Line, Policy, Probe, Restarts, fail_point, jit
 
 pub use messages::{AttachError, Brings, CreateError, Created, Limits, OfferError, RepairError, TerminateError};
 pub(crate) use messages::{
-    CreateUpload, End, Expire, Hold, Holding, LookAgain, Offer, Park, REPAIR_WAIT, Repair, Terminate, UploadEnded, Want,
+    CompleteWhole, CreateUpload, End, Expire, Hold, Holding, LookAgain, Offer, Park, REPAIR_WAIT, Repair, Terminate,
+    UploadEnded, Want,
 };
 pub use plan::Verdict;
 pub(crate) use plan::stored_as;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix::prelude::*;
-use longshore_model::{Kind, Sha256, UploadId};
+use longshore_model::{Kind, UploadId};
 use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::{Incoming, Transfer};
 use longshore_store::manifest::Manifest;
@@ -24,7 +24,7 @@ pub use budget::Floor;
 use budget::NoRoom;
 pub use commits::CommitEvery;
 pub use error::StorageError;
-pub(crate) use read_back::Reader;
+pub(crate) use read_back::{ReadBack, Reader};
 pub(crate) use repair::{PutAside, Repair, Repaired};
 use suspicion::Suspicion;
 
@@ -105,11 +105,6 @@ pub(crate) struct Commit {
     pub(crate) transfer: Arc<Transfer>,
     pub(crate) to: Committed,
 }
-
-/// Read what is committed back from the medium; answers its checksum, or nothing where that is not wanted.
-#[derive(Message)]
-#[rtype(result = "Result<Option<Sha256>, StorageError>")]
-pub(crate) struct ReadBack(pub(crate) Arc<Transfer>);
 
 /// Put a complete upload under its final name; answers the manifest with its path. The job holds the transfer, so that
 /// nobody gives the upload up meanwhile, whatever becomes of the one who asked.
@@ -329,26 +324,6 @@ impl Handler<Commit> for StorageWriter {
 
     fn handle(&mut self, Commit { transfer, to }: Commit, _: &mut Self::Context) -> Self::Result {
         self.run(move || transfer.commit(to))
-    }
-}
-
-impl Handler<ReadBack> for StorageWriter {
-    type Result = ResponseFuture<Result<Option<Sha256>, StorageError>>;
-
-    fn handle(&mut self, ReadBack(transfer): ReadBack, _: &mut Self::Context) -> Self::Result {
-        let (reader, suspicion) = (self.parts.reader.clone(), self.parts.suspicion.clone());
-        let (probe, in_flight) = (self.probe.clone(), self.probe.in_flight());
-        boxed(async move {
-            let Some(reader) = reader else { return Ok(None) };
-            let found = reader.checksum(transfer).await;
-            drop(in_flight);
-            found.map(Some).inspect_err(|error| {
-                if matches!(error, StorageError::Io(_)) {
-                    probe.error(error);
-                    suspicion.note(error);
-                }
-            })
-        })
     }
 }
 

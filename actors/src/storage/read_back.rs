@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
+use actix::prelude::*;
 use longshore_model::{RunningHash, Sha256};
 use longshore_store::files::Blocks;
 use longshore_store::incoming::Transfer;
 use tokio::sync::oneshot;
 
-use super::StorageError;
+use super::{StorageError, StorageWriter, boxed};
 
 /// Bytes of one read.
 const READ: usize = 1024 * 1024;
@@ -18,6 +20,16 @@ const READ: usize = 1024 * 1024;
 const TURN: u64 = 16 * 1024 * 1024;
 /// What comes in from devices goes first; they wait for the receipt, but not for the next recording.
 const NICENESS: i32 = 10;
+
+/// Read what is committed back from the medium, unless that is not wanted. Answers what it has instead of what came, if it
+/// gives back other bytes, and again other ones: one reading that went wrong does not make a good copy bad.
+#[derive(Message)]
+#[rtype(result = "Result<Option<Sha256>, StorageError>")]
+pub(crate) struct ReadBack {
+    pub(crate) transfer: Arc<Transfer>,
+    /// Checksum of what came.
+    pub(crate) came: Sha256,
+}
 
 /// Threads that read back. They end with [`Reader::give_up`].
 #[derive(Clone)]
@@ -144,5 +156,37 @@ impl Job {
             self.read += read as u64;
         }
         Ok(self.read == length)
+    }
+}
+
+impl Handler<ReadBack> for StorageWriter {
+    type Result = ResponseFuture<Result<Option<Sha256>, StorageError>>;
+
+    fn handle(&mut self, ReadBack { transfer, came }: ReadBack, _: &mut Self::Context) -> Self::Result {
+        let (reader, suspicion) = (self.parts.reader.clone(), self.parts.suspicion.clone());
+        let (probe, in_flight) = (self.probe.clone(), self.probe.in_flight());
+        boxed(async move {
+            let Some(reader) = reader else { return Ok(None) };
+            let reading = async {
+                if reader.checksum(Arc::clone(&transfer)).await? == came {
+                    return Ok(None);
+                }
+                let upload = transfer.identity().upload;
+                tracing::warn!(%upload, "the storage gave back other bytes than were written: they are read once more");
+                probe.error("the storage gave back other bytes than were written");
+                Ok(Some(reader.checksum(transfer).await?).filter(|medium| *medium != came))
+            };
+            let found = reading.await;
+            drop(in_flight);
+            match &found {
+                Ok(Some(_)) => suspicion.note_altered(Instant::now()),
+                Err(error @ StorageError::Io(_)) => {
+                    probe.error(error);
+                    suspicion.note(error);
+                }
+                _ => {}
+            }
+            found
+        })
     }
 }

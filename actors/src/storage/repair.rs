@@ -21,7 +21,11 @@ const KEPT_OF_A_DEVICE: usize = 4;
 /// Put a complete upload aside.
 #[derive(Message)]
 #[rtype(result = "Result<(), StorageError>")]
-pub(crate) struct PutAside(pub(crate) Arc<Transfer>);
+pub(crate) struct PutAside {
+    pub(crate) transfer: Arc<Transfer>,
+    /// It came right, and the medium gives back other bytes.
+    pub(crate) altered: bool,
+}
 
 /// Compare an upload that was put aside, and let it go on after what is good of it.
 #[derive(Message)]
@@ -93,7 +97,7 @@ fn repair(parts: &StorageParts, upload: UploadId, sums: &BlockSums) -> Result<Re
     let aside = parts.incoming.take_up(upload)?;
     let came = aside.came();
     let found = RunningHash::resume(&came.hash).map_err(|error| StorageError::Damaged(error.to_string()))?.finish();
-    let good = if found == sums.sha256() {
+    let good = if found == sums.sha256() && !aside.is_altered() {
         // The bytes were right, and what was declared of them was wrong. They are read back before their receipt.
         came
     } else {
@@ -127,12 +131,15 @@ fn compare(aside: &Aside, sums: &BlockSums, stopping: &AtomicBool) -> Result<Res
 }
 
 impl StorageParts {
-    fn put_aside(&self, transfer: Arc<Transfer>) -> Result<(), StorageError> {
+    fn put_aside(&self, PutAside { transfer, altered }: PutAside) -> Result<(), StorageError> {
+        if altered {
+            // How many they can be, the suspicion bounds.
+            return Ok(transfer.put_aside_altered()?);
+        }
         transfer.put_aside()?;
-        let all = self.incoming.of_device(transfer.identity().device);
+        let all = self.incoming.of_device(transfer.identity().device).into_iter().filter(|upload| !upload.altered);
         drop(transfer);
-        let mut aside: Vec<_> =
-            all.into_iter().filter_map(|upload| Some((upload.aside_since?, upload.identity.upload))).collect();
+        let mut aside: Vec<_> = all.filter_map(|upload| Some((upload.aside_since?, upload.identity.upload))).collect();
         aside.sort_unstable();
         let why = "its bytes differ, and others of its device lie aside that are newer";
         for (_, upload) in aside.into_iter().rev().skip(KEPT_OF_A_DEVICE) {
@@ -148,9 +155,9 @@ impl StorageParts {
 impl Handler<PutAside> for StorageWriter {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
-    fn handle(&mut self, PutAside(transfer): PutAside, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, put_aside: PutAside, _: &mut Self::Context) -> Self::Result {
         let parts = self.parts.clone();
-        self.run(move || parts.put_aside(transfer))
+        self.run(move || parts.put_aside(put_aside))
     }
 }
 
@@ -238,12 +245,14 @@ mod tests {
             let identity = Identity { upload, device, purpose, length: Some(0), sha256: None, created_at: now };
             parts.reserve(identity, Kind::Event).unwrap();
             clock.set(now + TimeDelta::seconds(n.into()));
-            parts.put_aside(incoming.resume(upload).unwrap().0).unwrap();
+            let (transfer, _) = incoming.resume(upload).unwrap();
+            parts.put_aside(PutAside { transfer, altered: n == 10 }).unwrap();
         }
         let mut aside: Vec<_> =
             incoming.of_device(device).into_iter().filter_map(|upload| upload.aside_since).collect();
         aside.sort_unstable();
-        assert_eq!(aside, [12, 13, 14, 15].map(|n| now + TimeDelta::seconds(n)));
+        // What the medium altered is not for repair, and not counted.
+        assert_eq!(aside, [10, 12, 13, 14, 15].map(|n| now + TimeDelta::seconds(n)));
     }
 
     proptest! {

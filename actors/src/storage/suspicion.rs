@@ -1,8 +1,11 @@
-//! What follows from a write or a sync that the disk refused: nothing new is taken before it has shown that it works.
+//! What follows from a write or a sync that the disk refused: nothing new is taken before it has shown that it works. And from
+//! bytes that it altered: those who send would send again and again, for ever; so nothing new is taken for a while.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use longshore_store::files::{self, Files};
 
@@ -10,6 +13,12 @@ use super::StorageError;
 
 /// Beside the uploads on their way; the walk through them takes it for none.
 const PROOF: &str = ".incoming/proof";
+
+/// So many recordings that the medium altered …
+const ALTERED: usize = 3;
+/// … within this time are no accident: nothing more is taken until the first of them is as old. Each costs its sender a
+/// whole transfer, and the storage the room for it.
+const WITHIN: Duration = Duration::from_secs(3600);
 
 /// Shared by all jobs of the storage.
 #[derive(Clone, Default)]
@@ -20,6 +29,8 @@ struct Suspected {
     /// Failures since the disk showed last that it works.
     failures: AtomicU64,
     one_at_a_time: Mutex<()>,
+    /// When the last recordings were altered.
+    altered: Mutex<VecDeque<Instant>>,
 }
 
 impl Suspicion {
@@ -30,9 +41,33 @@ impl Suspicion {
         }
     }
 
+    /// Takes note of a recording that the medium gave back altered, however often it was read.
+    pub(super) fn note_altered(&self, now: Instant) {
+        let mut altered = self.0.altered.lock().unwrap_or_else(PoisonError::into_inner);
+        altered.push_back(now);
+        let surplus = altered.len().saturating_sub(ALTERED);
+        altered.drain(..surplus);
+        if altered.len() == ALTERED && altered.iter().all(|at| now.duration_since(*at) < WITHIN) {
+            tracing::error!(
+                "the storage altered {ALTERED} recordings within an hour: nothing new is taken for as long"
+            );
+        }
+    }
+
+    fn alters(&self, now: Instant) -> bool {
+        let altered = self.0.altered.lock().unwrap_or_else(PoisonError::into_inner);
+        altered.len() == ALTERED && altered.iter().all(|at| now.duration_since(*at) < WITHIN)
+    }
+
     /// Returns if there is none, or if the disk has just shown that it works. What is refused here is no transfer's fault:
     /// none may come to rest for it.
     pub(super) fn clear(&self, files: &dyn Files) -> Result<(), StorageError> {
+        if self.alters(Instant::now()) {
+            return Err(StorageError::NotThere(format!(
+                "the storage gave back other bytes than were written for {ALTERED} recordings within an hour: check its \
+                 disk, or its share's server; it is tried again after that time, or after a restart"
+            )));
+        }
         if self.0.failures.load(Ordering::Acquire) == 0 {
             return Ok(());
         }
@@ -84,5 +119,24 @@ mod tests {
         let before = disk.calls();
         suspicion.clear(&disk).unwrap();
         assert_eq!(disk.calls(), before, "it is tried once");
+    }
+
+    #[test]
+    fn a_disk_that_alters_one_recording_after_the_other_takes_nothing_for_an_hour() {
+        let (disk, suspicion, now) = (SimulatedDisk::new(), Suspicion::default(), Instant::now());
+        let minutes = |n: u64| now + Duration::from_secs(60 * n);
+        // One now and then is borne.
+        for hour in 0..10 {
+            suspicion.note_altered(minutes(40 * hour));
+            assert!(!suspicion.alters(minutes(40 * hour)));
+        }
+        suspicion.note_altered(minutes(365));
+        suspicion.note_altered(minutes(370));
+        assert!(suspicion.alters(minutes(370)) && suspicion.alters(minutes(419)));
+        assert!(!suspicion.alters(minutes(420)), "the first of them is an hour ago");
+        let suspicion = Suspicion::default();
+        (0..ALTERED).for_each(|_| suspicion.note_altered(Instant::now()));
+        let refused = suspicion.clear(&disk).unwrap_err();
+        assert!(matches!(&refused, StorageError::NotThere(_)) && !refused.blames_the_transfer(), "{refused}");
     }
 }

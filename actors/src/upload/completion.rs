@@ -8,7 +8,7 @@ use longshore_model::{
     Clock, Device, DeviceClock, DeviceId, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId,
 };
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
-use longshore_store::facts::Fact;
+use longshore_store::facts::{Fact, StorageFact};
 use longshore_store::incoming::Transfer;
 use longshore_store::index::{DeclaredRow, IndexError};
 use longshore_store::manifest::Manifest;
@@ -109,10 +109,9 @@ impl Completer {
             Judged::Stored(receipted) => return Ok(receipted),
             Judged::New(transfer, _) => transfer,
         };
-        let medium = self.writer.send(ReadBack(Arc::clone(&transfer))).await.map_err(StorageError::from)??;
-        if let Some(medium) = medium.filter(|medium| *medium != found) {
-            drop(transfer);
-            return Err(self.unfaithful(&identity, rid, found, medium).await);
+        let read_back = ReadBack { transfer: Arc::clone(&transfer), came: found };
+        if let Some(medium) = self.writer.send(read_back).await.map_err(StorageError::from)?? {
+            return Err(self.altered(transfer, rid, found, medium).await);
         }
         // That took its time; what people changed, and what the device declared meanwhile, counts.
         let (transfer, known) = match self.judge(transfer, rid, found).await? {
@@ -204,7 +203,7 @@ impl Completer {
             return error.into();
         }
         if may_repair {
-            let put_aside = self.writer.send(PutAside(transfer)).await;
+            let put_aside = self.writer.send(PutAside { transfer, altered: false }).await;
             let Err(error) = put_aside.unwrap_or(Err(StorageError::Unavailable)) else {
                 return CompleteError::Mismatch { declared, found };
             };
@@ -216,11 +215,25 @@ impl Completer {
         CompleteError::Mismatch { declared, found }
     }
 
-    async fn unfaithful(&self, identity: &Identity, rid: RecordingId, came: Sha256, medium: Sha256) -> CompleteError {
-        let Identity { device, upload, .. } = *identity;
+    /// The medium has other bytes than came, whoever reads them. What came is acknowledged, and a client that knows no receipts
+    /// may have deleted its own: so nothing is discarded but what the server can join anew of its parts.
+    async fn altered(&self, transfer: Arc<Transfer>, rid: RecordingId, came: Sha256, medium: Sha256) -> CompleteError {
+        let Identity { device, upload, purpose, .. } = transfer.identity();
         let why = "the storage gives back other bytes than were written: check its disk, or its share's server";
         tracing::error!(%device, %rid, %upload, %came, %medium, "{why}");
-        self.clear_up(upload, Clear::GivenUp).await;
+        let fact = StorageFact::Altered { device, rid, upload, came, medium };
+        if let Err(error) = self.catalogue.record(vec![Fact::Storage(fact)]).await {
+            return error.into();
+        }
+        if matches!(purpose, Purpose::Joined(_)) {
+            drop(transfer);
+            self.clear_up(upload, Clear::GivenUp).await;
+        } else if let Err(error) =
+            self.writer.send(PutAside { transfer, altered: true }).await.unwrap_or(Err(StorageError::Unavailable))
+        {
+            // It stays whole, and is read again when its time comes.
+            return error.into();
+        }
         StorageError::Damaged(why.to_owned()).into()
     }
 

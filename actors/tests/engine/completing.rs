@@ -3,9 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use longshore_actors::{AttachError, Brings, CompleteError, EndError, Held, StorageError, Verdict, Wants};
-use longshore_model::{Clock as _, Declared, Sha256};
+use longshore_actors::{Brings, CompleteError, EndError, Held, StorageError, Verdict, Wants};
+use longshore_model::{Declared, Sha256};
 use longshore_store::files::Fault;
 
 use super::world::{DEVICE, content, declared, world};
@@ -32,25 +31,6 @@ async fn a_receipt_that_comes_late_is_announced_by_offering_again() {
     }
     let verdicts = world.engine.offer(DEVICE, vec![declared()], None).await.unwrap();
     assert!(matches!(verdicts[..], [Verdict::Have { .. }]), "{verdicts:?}");
-    assert_eq!(world.stored(), content());
-}
-
-#[actix::test]
-async fn what_the_medium_does_not_give_back_gets_no_receipt_and_is_sent_again() {
-    let world = world().await;
-    let upload = world.upload().await;
-    let mut attachment = world.attach(upload).await;
-    attachment.write(&content()).await.unwrap();
-    world.gate.damage(true);
-    let ended = attachment.end().await;
-    let Err(EndError::Complete(CompleteError::Storage(StorageError::Damaged(why)))) = ended else {
-        panic!("{ended:?}")
-    };
-    assert!(why.contains("other bytes than were written"), "{why}");
-    assert!(matches!(world.engine.attach(DEVICE, upload, Wants::Offset).await, Err(AttachError::NotFound)));
-    world.gate.damage(false);
-    let again = world.upload().await;
-    world.send_the_rest(again).await;
     assert_eq!(world.stored(), content());
 }
 
@@ -85,34 +65,6 @@ async fn a_placing_that_fails_is_completed_by_the_next_request() {
         world.send_the_rest(upload).await;
         assert_eq!(world.stored(), content(), "call {call} failed");
     }
-}
-
-#[actix::test]
-async fn what_has_all_its_bytes_becomes_a_recording_though_its_device_does_not_come_again() {
-    let clean = world().await;
-    let upload = clean.upload().await;
-    let before = clean.disk.calls();
-    clean.send_the_rest(upload).await;
-    let calls = clean.disk.calls() - before;
-    let mut left_whole = 0;
-    for call in 0..calls {
-        let world = world().await;
-        let upload = world.upload().await;
-        world.disk.fail(world.disk.calls() + call, Fault::Error(io::ErrorKind::Other));
-        if let Ok(Held::Transfer(mut attachment)) = world.engine.attach(DEVICE, upload, Wants::Append).await {
-            let _failed_somewhere = (attachment.write(&content()).await.is_ok(), attachment.end().await.is_ok());
-        }
-        if world.engine.unfinished(DEVICE, upload).is_some_and(|upload| upload.is_complete()) {
-            left_whole += 1;
-            world.engine.complete_what_is_whole().await;
-            assert!(world.engine.unfinished(DEVICE, upload).is_some(), "the request that brought it sees to it first");
-            world.clock.set(world.clock.now() + TimeDelta::minutes(1));
-            world.engine.complete_what_is_whole().await;
-            assert_eq!(world.stored(), content(), "call {call} failed");
-            assert!(world.engine.unfinished(DEVICE, upload).is_none());
-        }
-    }
-    assert!(left_whole > 2, "{left_whole}");
 }
 
 #[actix::test]

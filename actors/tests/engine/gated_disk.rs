@@ -1,7 +1,7 @@
 //! A disk that hangs, or gives other bytes than were written, when it is told to.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use longshore_store::files::{Entry, File, Files, SimulatedDisk, Space, Standing};
@@ -19,7 +19,7 @@ enum Gate {
 pub(crate) struct GatedDisk {
     disk: SimulatedDisk,
     gate: Arc<(Mutex<Gate>, Condvar)>,
-    damaged: Arc<AtomicBool>,
+    damaged: Arc<AtomicU32>,
 }
 
 struct GatedFile {
@@ -48,9 +48,9 @@ impl GatedDisk {
         self.set(Gate::ClosedForReads);
     }
 
-    /// From now on a bit is wrong in what is read.
-    pub(crate) fn damage(&self, damaged: bool) {
-        self.damaged.store(damaged, Ordering::SeqCst);
+    /// In what the next `reads` give, a bit is wrong.
+    pub(crate) fn damage(&self, reads: u32) {
+        self.damaged.store(reads, Ordering::SeqCst);
     }
 
     fn set(&self, gate: Gate) {
@@ -140,7 +140,8 @@ impl File for GatedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.disk.wait(|gate| gate == Gate::ClosedForReads);
         let read = self.file.read_at(buffer, offset)?;
-        if self.disk.damaged.load(Ordering::SeqCst) && read > 0 {
+        let one_less = |left: u32| left.checked_sub(1);
+        if read > 0 && self.disk.damaged.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
             buffer[read - 1] ^= 0x10;
         }
         Ok(read)

@@ -1,8 +1,10 @@
 //! The engine over disks that fail, fill up and hang.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod altered;
 mod completing;
 mod gated_disk;
+mod whole;
 mod world;
 
 use std::io;

@@ -55,6 +55,7 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
         Fact::Request(_)
         | Fact::Report(_)
         | Fact::Session(_)
+        | Fact::Storage(_)
         | Fact::EnrolmentRequested { .. }
         | Fact::EnrolmentSuperseded { .. }
         | Fact::DeviceActivated { .. }

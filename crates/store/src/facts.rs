@@ -5,6 +5,7 @@ mod profile;
 mod reports;
 mod requests;
 mod session;
+mod storage;
 
 use chrono::{DateTime, FixedOffset, Utc};
 use longshore_model::{
@@ -17,6 +18,7 @@ pub use profile::ProfileFact;
 pub use reports::ReportFact;
 pub use requests::RequestFact;
 pub use session::SessionFact;
+pub use storage::StorageFact;
 
 /// One thing that happened. `by` is the account, or `uid N` of whoever used the local socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +177,8 @@ pub enum Fact {
     Profile(ProfileFact),
     /// Something about the sessions of devices.
     Session(SessionFact),
+    /// Something that the storage did.
+    Storage(StorageFact),
 }
 
 /// A fact with its place in the journal.

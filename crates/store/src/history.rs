@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use longshore_model::{Assignment, CommandOp, Device, DeviceId, ProfileName, RecordingId, Sha256, TokenId};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Fact, PeopleFact, ProfileFact, ReportFact};
+use crate::facts::{Fact, PeopleFact, ProfileFact, ReportFact, StorageFact};
 
 /// One thing that happened to a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,11 @@ pub enum What {
     },
     /// It offered another content under the id of a recording that is stored.
     Conflicted {
+        /// Which recording.
+        rid: RecordingId,
+    },
+    /// A recording of it came right, and the server's storage altered it.
+    Altered {
         /// Which recording.
         rid: RecordingId,
     },
@@ -165,6 +170,9 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
             (Subject::Device(*device), What::Reenrolled { key: *key }, Some(by.as_str()))
         }
         Fact::Conflicted { device, rid, .. } => (Subject::Device(*device), What::Conflicted { rid: *rid }, None),
+        Fact::Storage(StorageFact::Altered { device, rid, .. }) => {
+            (Subject::Device(*device), What::Altered { rid: *rid }, None)
+        }
         Fact::Report(ReportFact::CommandGiven { device, command, by }) => {
             (Subject::Device(*device), What::CommandGiven { op: command.op }, Some(by.as_str()))
         }

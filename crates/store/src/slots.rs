@@ -97,8 +97,10 @@ pub(crate) struct Slot {
     pub(crate) committed: Committed,
     /// When its last bytes were committed; before there are any, when it was created.
     pub(crate) advanced_at: DateTime<Utc>,
-    /// When it was put aside, complete, since its bytes were not those that were declared.
+    /// When it was put aside, complete.
     pub(crate) aside_since: Option<DateTime<Utc>>,
+    /// Then: the medium gave back other bytes than came. Otherwise those that came were not those that were declared.
+    pub(crate) altered: bool,
 }
 
 impl Slot {
@@ -108,7 +110,7 @@ impl Slot {
     }
 
     pub(crate) fn to_bytes(&self) -> [u8; SLOT] {
-        let Self { generation, identity, committed, advanced_at, aside_since } = self;
+        let Self { generation, identity, committed, advanced_at, aside_since, altered } = self;
         let (rid, which) = identity.purpose.to_bytes();
         let mut slot = [0; SLOT];
         let mut at = 0;
@@ -130,6 +132,7 @@ impl Slot {
         put(&advanced_at.timestamp_millis().to_le_bytes());
         put(&[which]);
         put(&aside_since.map_or(0, |since| since.timestamp_millis()).to_le_bytes());
+        put(&[u8::from(*altered)]);
         let crc = crc32fast::hash(&slot[..CRC_AT]);
         slot[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         slot
@@ -161,9 +164,11 @@ impl Slot {
             0 => None,
             millis => Some(DateTime::from_timestamp_millis(millis)?),
         };
+        // 0 also in a slot of a version that discarded such uploads.
+        let altered = take(&mut rest)? == [1];
         let (purpose, sha256) = (Purpose::from_bytes(rid, which)?, (declared == 1).then_some(sha256));
         let identity = Identity { upload, device, purpose, length, sha256, created_at };
-        Some(Self { generation, identity, committed, advanced_at, aside_since })
+        Some(Self { generation, identity, committed, advanced_at, aside_since, altered })
     }
 
     /// The newest whole slot of a `state` file.
@@ -196,6 +201,7 @@ mod tests {
             committed: Committed { offset: 77, ..Committed::nothing() },
             advanced_at: "2026-11-22T09:00:00.5Z".parse().unwrap(),
             aside_since: None,
+            altered: false,
         }
     }
 
@@ -206,7 +212,7 @@ mod tests {
         for (purpose, sha256, length, aside_since) in
             [(Purpose::Part, None, Some(0), None), (joined, Some(Sha256::of(b"y")), None, aside_since)]
         {
-            let mut slot = Slot { aside_since, ..slot(4) };
+            let mut slot = Slot { aside_since, altered: aside_since.is_some(), ..slot(4) };
             slot.identity = Identity { purpose, sha256, length, ..slot.identity };
             assert_eq!(Slot::from_bytes(&slot.to_bytes()), Some(slot));
         }

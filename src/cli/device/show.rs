@@ -133,6 +133,7 @@ fn in_words(what: &What) -> String {
         What::Suspended => "suspended".to_owned(),
         What::Reinstated => "put back in service".to_owned(),
         What::Retired => "retired".to_owned(),
+        What::Altered { rid } => format!("the recording {rid} came right, and THE STORAGE ALTERED IT"),
         What::Conflicted { rid } => format!("OFFERED ANOTHER CONTENT under the id of the stored recording {rid}"),
         What::CommandGiven { op } => format!("given the command {}", op.as_str()),
         What::CommandEnded { op, done, text } => {

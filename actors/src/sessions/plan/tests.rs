@@ -41,7 +41,7 @@ fn unfinished(declared: &Declared, offset: u64) -> Unfinished {
         sha256: declared.sha256,
         created_at: now(),
     };
-    Unfinished { identity, offset, advanced_at: now(), aside_since: None }
+    Unfinished { identity, offset, advanced_at: now(), aside_since: None, altered: false }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! DeviceSession: one connected device; what it offers, what it may send now, and the transfers that are running.
 
+mod holding;
 mod repair;
 mod uploads;
 mod wants;
@@ -8,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::fut::ready;
 use actix::prelude::*;
 use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Utc};
 use longshore_model::{Declared, DeviceId, Kind, RecordingId, UploadId, VideoRequest};
@@ -19,13 +19,13 @@ use longshore_store::manifest::Manifest;
 use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use super::messages::{AttachError, End, Hold, Holding, Limits, Offer, OfferError, UploadEnded};
+use super::messages::{End, Limits, Offer, OfferError, UploadEnded};
 use super::plan::{self, Bounds, Known, Verdict};
 use crate::kit::{Ended, Idles, Lifeline, Line, Policy, Probe, Restarts, blocking, fail_point, jitter};
 use crate::profiles::Models;
 use crate::requests;
 use crate::storage::{Available, CommitEvery, StorageWriter};
-use crate::upload::{Completer, Drain, Receipted, SegmentPool, StreamParts, UploadStream};
+use crate::upload::{Completer, Drain, SegmentPool, StreamParts, UploadStream};
 pub use wants::{Asked, Desires};
 
 /// How long a transfer may take to let go of a file that is to be discarded; then the device comes again.
@@ -292,67 +292,6 @@ fn news(looked_up: &[(Declared, Known)], now: DateTime<Utc>) -> Vec<&(Declared, 
         known.declared.as_ref().is_none_or(|row| plan::says_more(&row.declared, item, now))
     };
     looked_up.iter().filter(is_news).collect()
-}
-
-impl Handler<Hold> for DeviceSession {
-    type Result = ResponseActFuture<Self, Result<Holding, AttachError>>;
-
-    fn handle(&mut self, Hold { upload, with_body }: Hold, ctx: &mut Self::Context) -> Self::Result {
-        self.called(ctx);
-        if self.draining() {
-            return Box::pin(ready(Err(AttachError::Draining)));
-        }
-        if let Some(left) = self.transfers.get(&upload).and_then(|known| known.failures.waits(Instant::now())) {
-            return Box::pin(ready(Err(AttachError::Parked(left))));
-        }
-        let Some(begun) = self.parts.incoming.find(self.device, upload) else { return self.what_came_of(upload) };
-        let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
-        let rid = begun.identity.rid();
-        let declared = async move {
-            let Some(rid) = rid else { return Ok(None) };
-            blocking(move || index.declared(device, rid)).await
-        };
-        Box::pin(declared.into_actor(self).then(move |row, session, ctx| {
-            let held = match row {
-                // It may just have become a recording.
-                _ if session.parts.incoming.find(device, upload).is_none() => return session.what_came_of(upload),
-                Err(error) => Err(AttachError::from(error)),
-                // Nothing of what the file is now may follow what came of another.
-                Ok(Some(row)) if !plan::same_source(&row.declared, &begun) => Err(AttachError::SourceChanged),
-                Ok(row) => {
-                    // Of a part nobody knows yet what it is a part of.
-                    let kind = row.map_or(Kind::Event, |row| row.declared.kind);
-                    let places = with_body.then(|| Arc::clone(&session.open_patches));
-                    Ok(Holding::Stream(session.stream(upload, kind, ctx), places))
-                }
-            };
-            Box::pin(ready(held))
-        }))
-    }
-}
-
-impl DeviceSession {
-    /// The answer to a request on what is no transfer, or none any more.
-    fn what_came_of(&self, upload: UploadId) -> ResponseActFuture<Self, Result<Holding, AttachError>> {
-        let (index, device) = (self.parts.completer.catalogue.index().clone(), self.device);
-        let looking = async move {
-            let found = blocking(move || {
-                Ok((index.stored_by_upload(upload)?, index.device(device)?, index.expired(device, upload)?))
-            });
-            let (stored, device) = match found.await? {
-                (Some(stored), Some(device), _) => (stored, device),
-                (_, _, true) => return Err(AttachError::Expired),
-                _ => return Err(AttachError::NotFound),
-            };
-            let Manifest { recording, receipt, .. } = stored;
-            if recording.device != device.id {
-                return Err(AttachError::NotFound);
-            }
-            let receipt = Some(receipt).filter(|_| device.state.gets_receipts());
-            Ok(Holding::Stored(Receipted { rid: recording.rid, length: recording.size, receipt }))
-        };
-        Box::pin(looking.into_actor(self))
-    }
 }
 
 impl Handler<UploadEnded> for DeviceSession {

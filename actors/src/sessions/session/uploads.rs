@@ -253,6 +253,7 @@ impl Handler<Expire> for DeviceSession {
             give_up(&completer, stream.as_ref(), upload, Clear::Expired).await?;
             let why = match expired.aside_since {
                 None => "it did not come further for a month",
+                Some(_) if expired.altered => "the storage altered it a month ago, and nobody saw to it",
                 Some(_) => "its bytes differ, and nobody repaired it",
             };
             tracing::info!(%upload, %device, why, "an upload was given up");

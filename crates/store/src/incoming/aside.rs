@@ -1,5 +1,5 @@
-//! Uploads that were put aside: all of their bytes came, and were not those that were declared. They stay for a while, since
-//! most of their bytes are good.
+//! Uploads that were put aside: all of their bytes came, and were not those that were declared, or the medium gave back other
+//! ones. They stay for a while, since most of their bytes are good.
 
 use std::io;
 use std::sync::Arc;
@@ -50,6 +50,11 @@ impl Aside {
         self.slot.committed
     }
 
+    /// Whether the medium gave back other bytes than came; then the checksum's state tells nothing of what is on it.
+    pub fn is_altered(&self) -> bool {
+        self.slot.altered
+    }
+
     /// Reads what came from the medium, from a multiple of `blocks`' length on; as many bytes as are there.
     ///
     /// # Errors
@@ -66,7 +71,8 @@ impl Aside {
     pub fn go_on(self, sha256: Sha256, good: Committed) -> io::Result<()> {
         let Self { hold, slot: Slot { generation, identity, .. }, data, state, clock } = self;
         let (generation, identity) = (generation + 1, Identity { sha256: Some(sha256), ..identity });
-        let slot = Slot { generation, identity, committed: good, advanced_at: clock.now(), aside_since: None };
+        let advanced_at = clock.now();
+        let slot = Slot { generation, identity, committed: good, advanced_at, aside_since: None, altered: false };
         data.sync()?;
         state.write_at(&slot.to_bytes(), slot.position())?;
         state.sync()?;

@@ -3,6 +3,7 @@
 //! The disk is the truth; the list in memory follows it. `data` is synced before `state` says how far it is.
 
 mod aside;
+mod hold;
 mod part;
 mod transfer;
 mod unfinished;
@@ -18,6 +19,7 @@ use longshore_model::{Clock, DeviceId, RecordingId, UploadId};
 use crate::files::{self, File, Files};
 use crate::slots::{Committed, Identity, STATE_BYTES, Slot};
 pub use aside::Aside;
+pub use hold::Hold;
 pub use part::Part;
 use transfer::Last;
 pub use transfer::{Transfer, before_in_block};
@@ -72,30 +74,16 @@ struct Known {
     held: bool,
 }
 
+impl Known {
+    /// Somebody has it open, or holds it.
+    fn is_taken(&self) -> bool {
+        self.held || self.open.strong_count() > 0
+    }
+}
+
 impl From<Unfinished> for Known {
     fn from(unfinished: Unfinished) -> Self {
         Self { unfinished, open: Weak::new(), held: false }
-    }
-}
-
-/// Keeps an upload for one job; see [`Incoming::hold`].
-pub struct Hold {
-    upload: UploadId,
-    uploads: Arc<Mutex<Uploads>>,
-}
-
-impl Hold {
-    fn change(&self, change: impl FnOnce(&mut Known)) {
-        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = uploads.known.get_mut(&self.upload) {
-            change(known);
-        }
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.change(|known| known.held = false);
     }
 }
 
@@ -133,7 +121,8 @@ impl Incoming {
         let data = self.files.create(&data_path(identity.upload))?;
         let state = self.files.create(&state_path(identity.upload))?;
         let advanced_at = identity.created_at;
-        let slot = Slot { generation: 0, identity, committed: Committed::nothing(), advanced_at, aside_since: None };
+        let committed = Committed::nothing();
+        let slot = Slot { generation: 0, identity, committed, advanced_at, aside_since: None, altered: false };
         state.write_at(&slot.to_bytes(), slot.position())?;
         data.sync()?;
         state.sync()?;
@@ -171,11 +160,14 @@ impl Incoming {
         self.select(|upload| upload.has_expired(now))
     }
 
-    /// Uploads that have had all their bytes for this long, and are to become recordings.
+    /// Uploads that have had all their bytes for this long, are to become recordings, and are in nobody's hands: what is open
+    /// or held is just being read back, or gets its name.
     pub fn whole_for(&self, time: TimeDelta) -> Vec<Unfinished> {
         let since = self.clock.now() - time;
         let all = |upload: &Unfinished| upload.is_on_its_way() && upload.is_complete() && upload.advanced_at <= since;
-        self.select(|upload| upload.identity.rid().is_some() && all(upload))
+        let uploads = self.lock();
+        let free = uploads.known.values().filter(|known| !known.is_taken()).map(|known| &known.unfinished);
+        free.filter(|upload| upload.identity.rid().is_some() && all(upload)).cloned().collect()
     }
 
     /// How many uploads of this device are on their way.
@@ -305,20 +297,6 @@ impl Incoming {
         };
         self.lock().known.remove(&upload);
         Ok(self.pinned().remove(upload)?)
-    }
-
-    /// Keeps everybody else from an upload that nobody has open, until the hold is dropped.
-    ///
-    /// # Errors
-    /// [`IncomingError::Busy`] while a handle to it, or another hold, lives.
-    pub fn hold(&self, upload: UploadId) -> Result<Hold, IncomingError> {
-        let mut uploads = self.lock();
-        let entry = uploads.known.get_mut(&upload).ok_or(IncomingError::NotFound)?;
-        if entry.held || entry.open.strong_count() > 0 {
-            return Err(IncomingError::Busy);
-        }
-        entry.held = true;
-        Ok(Hold { upload, uploads: Arc::clone(&self.uploads) })
     }
 
     /// The same on the mount that is there now: what was looked at on one must not be done on the next.

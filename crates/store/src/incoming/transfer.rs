@@ -106,6 +106,17 @@ impl Transfer {
         self.change(|slot| slot.aside_since.replace(self.clock.now()).is_none())
     }
 
+    /// The same with what came right, and is given back otherwise by the medium.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn put_aside_altered(&self) -> io::Result<()> {
+        self.change(|slot| {
+            slot.altered = true;
+            slot.aside_since.replace(self.clock.now()).is_none()
+        })
+    }
+
     /// `change` says whether there is anything to write.
     fn change(&self, change: impl FnOnce(&mut Slot) -> bool) -> io::Result<()> {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);

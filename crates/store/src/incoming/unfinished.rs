@@ -8,7 +8,8 @@ use crate::slots::{Identity, Purpose, Slot};
 /// on with must not fill the disk for ever.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
-/// How long what lies aside waits for its repair: a device that was undocked is back after a shift.
+/// How long what lies aside waits for its repair: a device that was undocked is back after a shift. What the medium altered
+/// waits as long as any upload, for a person: who sent it may have deleted it.
 const KEPT_ASIDE: TimeDelta = TimeDelta::days(1);
 
 /// An upload that is not finished.
@@ -20,8 +21,11 @@ pub struct Unfinished {
     pub offset: u64,
     /// When the last of them became so; before there are any, when it was created.
     pub advanced_at: DateTime<Utc>,
-    /// Since when it lies aside, complete and not what was declared; `None`: it is on its way.
+    /// Since when it lies aside, complete and wrong; `None`: it is on its way.
     pub aside_since: Option<DateTime<Utc>>,
+    /// What is wrong with it then: the medium gives back other bytes than came. Otherwise those that came are not those that
+    /// were declared.
+    pub altered: bool,
 }
 
 impl Unfinished {
@@ -39,7 +43,7 @@ impl Unfinished {
     /// recording.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         if let Some(since) = self.aside_since {
-            return Some(since + KEPT_ASIDE);
+            return Some(since + if self.altered { KEPT } else { KEPT_ASIDE });
         }
         let may_go = !self.is_complete() || self.identity.purpose == Purpose::Part;
         may_go.then(|| self.advanced_at + KEPT)
@@ -52,7 +56,7 @@ impl Unfinished {
 }
 
 impl From<Slot> for Unfinished {
-    fn from(Slot { identity, committed, advanced_at, aside_since, .. }: Slot) -> Self {
-        Self { identity, offset: committed.offset, advanced_at, aside_since }
+    fn from(Slot { identity, committed, advanced_at, aside_since, altered, .. }: Slot) -> Self {
+        Self { identity, offset: committed.offset, advanced_at, aside_since, altered }
     }
 }

@@ -97,7 +97,8 @@ impl Incoming {
                 let sha256 = recording.attested.then_some(sha256);
                 let (purpose, length) = (Purpose::Recording(rid), Some(size));
                 let identity = Identity { upload, device, purpose, length, sha256, created_at: verified_at };
-                self.list(Unfinished { identity, offset: size, advanced_at: verified_at, aside_since: None });
+                let (advanced_at, aside_since) = (verified_at, None);
+                self.list(Unfinished { identity, offset: size, advanced_at, aside_since, altered: false });
             }
             found.interrupted.push(upload);
             return Ok(());

@@ -14,7 +14,7 @@ use super::{
     APPLIED, DeclaredRow, Index, IndexError, history_prefix, read, read_manifest, recording_key, revision_key,
 };
 use crate::audit::{self, Audited};
-use crate::facts::{Entry, Fact};
+use crate::facts::{Entry, Fact, StorageFact};
 use crate::history::{self, Happened, Subject};
 use crate::journal::{JournalError, Mark};
 
@@ -122,7 +122,8 @@ impl Rows {
             Fact::People(fact) => self.apply_people(entry, fact),
             Fact::Declared { device, items } => items.iter().try_for_each(|item| self.declare(*device, item)),
             Fact::Conflicted { .. } => Ok(()),
-            Fact::Mismatched { device, rid, .. } => {
+            // What comes wrong, or is wrong again and again once it is here, has to wait after some times.
+            Fact::Mismatched { device, rid, .. } | Fact::Storage(StorageFact::Altered { device, rid, .. }) => {
                 change(&self.tables[Table::Declared], &recording_key(*device, *rid), |row: &mut DeclaredRow| {
                     row.mismatches += 1;
                     row.last_mismatch = Some(entry.at);

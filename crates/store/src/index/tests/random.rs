@@ -10,7 +10,7 @@ use longshore_model::{
     UploadToken, VideoRequest,
 };
 
-use crate::facts::{Fact, PeopleFact, ProfileFact, ReportFact, RequestFact, SessionFact};
+use crate::facts::{Fact, PeopleFact, ProfileFact, ReportFact, RequestFact, SessionFact, StorageFact};
 use crate::manifest::Manifest;
 
 /// So few of each that facts meet.
@@ -53,9 +53,13 @@ impl Random {
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
             3 => Fact::DeviceActivated { device },
             4 => Fact::Declared { device, items: (0..self.below(4)).map(|_| self.declared()).collect() },
-            5 | 6 => {
+            5 => {
                 let (declared, found) = (self.sha256(), self.sha256());
                 Fact::Mismatched { device, rid, upload: UploadId::from_bytes(self.id()), declared, found }
+            }
+            6 => {
+                let (upload, came, medium) = (UploadId::from_bytes(self.id()), self.sha256(), self.sha256());
+                Fact::Storage(StorageFact::Altered { device, rid, upload, came, medium })
             }
             7 => Fact::Stored { manifest: self.manifest(device, rid) },
             12 => Fact::EnrolmentSuperseded { enrolment },
