@@ -133,13 +133,15 @@ fn coverage_tells_what_was_recorded_what_is_stored_what_only_the_device_has_and_
     assert_eq!(text(&world, &["device", "coverage", "B4-1"]), "B4-1 has declared no recordings.\n");
     let content = bytes(1, 1000);
     let at = |time: &str| format!("2026-11-20T{time}+01:00");
-    let items = [
+    let mut items = [
         part(1, "front", &at("14:00:00"), Some(&at("14:05:00")), &content),
         part(2, "front", &at("14:05:01"), Some(&at("14:10:00")), &content),
         part(3, "front", &at("15:00:00"), Some(&at("15:01:00")), &content),
         part(4, "rear", &at("14:00:00"), None, &content),
         part(5, "front", "1970-01-01T00:00:00Z", None, &content),
+        part(6, "side", &at("14:00:00"), Some(&at("14:05:00")), &content),
     ];
+    items[5]["overwrite_at"] = json!(at("16:00:00"));
     let receipt = send(&camera, &items[0], &content);
     send(&camera, &items[2], &content);
     camera.offer(&items);
@@ -155,6 +157,8 @@ fn coverage_tells_what_was_recorded_what_is_stored_what_only_the_device_has_and_
     assert_eq!((&count["on_both"], &count["uploaded_bytes"]), (&json!(1), &json!(2000)));
     assert_eq!(front["gaps"], json!([{"from": "2026-11-20T13:10:00Z", "to": "2026-11-20T14:00:00Z"}]));
     assert_eq!((&cameras[1]["camera"], &cameras[1]["count"]["without_end"]), (&json!("rear"), &json!(1)));
+    let count = &cameras[2]["count"];
+    assert_eq!((&count["overwritten"], &count["only_on_device"]), (&json!(1), &json!(0)));
     assert_eq!(covered["undated"]["recordings"], 1);
 
     let told = text(&world, &["device", "coverage", "B4-1", "--day", "2026-11-20"]);
@@ -163,6 +167,7 @@ fn coverage_tells_what_was_recorded_what_is_stored_what_only_the_device_has_and_
         "14:00:00-14:05:00 uploaded (0:05:00)",
         "14:05:01-14:10:00 only on the device (0:04:59)",
         "14:10:00-15:00:00 gap (0:50:00)",
+        "14:00:00-14:05:00 overwritten on the device (0:05:00)",
         "1 recordings belong to no day",
     ] {
         assert!(told.contains(line), "{line}: {told}");

@@ -22,7 +22,10 @@ pub(super) fn show(serial: &str, day: Option<NaiveDate>, target: &Target) -> any
     }
     let Counted { recordings, .. } = covered.undated;
     if recordings > 0 {
-        writeln!(io::stdout(), "{recordings} recordings belong to no day: the device's clock was not set.")?;
+        writeln!(
+            io::stdout(),
+            "{recordings} recordings belong to no day: the device's clock was not set, and nobody knows how it went."
+        )?;
     }
     Ok(())
 }
@@ -37,11 +40,12 @@ fn of_all(serial: &str, days: &[DayCoverage]) -> anyhow::Result<()> {
         of_day.cameras.iter().map(move |camera| row(&day, camera)).collect::<Vec<_>>()
     };
     let rows: Vec<_> = days.iter().flat_map(cells).collect();
-    Ok(table::print(["DAY", "CAMERA", "RECORDED", "UPLOADED", "ONLY ON THE DEVICE", "GAPS"], &rows)?)
+    Ok(table::print(["DAY", "CAMERA", "RECORDED", "UPLOADED", "ONLY ON THE DEVICE", "OVERWRITTEN", "GAPS"], &rows)?)
 }
 
-fn row(day: &str, camera: &CameraCoverage) -> [String; 6] {
-    let Counted { recordings, uploaded, uploaded_bytes, only_on_device, only_on_device_bytes, .. } = camera.count;
+fn row(day: &str, camera: &CameraCoverage) -> [String; 7] {
+    let Counted { recordings, uploaded, uploaded_bytes, only_on_device, only_on_device_bytes, overwritten, .. } =
+        camera.count;
     let part = |count, spans: &[Span], bytes: Option<u64>| {
         let bytes = bytes.map(|bytes| format!(", {}", DecimalBytes(bytes))).unwrap_or_default();
         format!("{count} ({}{bytes})", in_all(spans))
@@ -52,6 +56,7 @@ fn row(day: &str, camera: &CameraCoverage) -> [String; 6] {
         part(recordings, &camera.recorded, None),
         part(uploaded, &camera.uploaded, Some(uploaded_bytes)),
         part(only_on_device, &camera.only_on_device, Some(only_on_device_bytes)),
+        part(overwritten, &camera.overwritten, None),
         part(camera.gaps.len() as u64, &camera.gaps, None),
     ]
 }
@@ -62,15 +67,19 @@ fn of_one(of_day: &DayCoverage) -> anyhow::Result<()> {
         writeln!(out, "Nothing was recorded on {}, as far as the device said.", of_day.day)?;
     }
     for camera in &of_day.cameras {
-        let Counted { recordings, uploaded, only_on_device, on_both, without_end, .. } = camera.count;
+        let Counted { recordings, uploaded, only_on_device, on_both, overwritten, without_end, .. } = camera.count;
         writeln!(
             out,
-            "{} on {}: {recordings} recordings, {uploaded} uploaded, {only_on_device} only on the device, {on_both} on both",
+            "{} on {}: {recordings} recordings, {uploaded} uploaded, {only_on_device} only on the device, {on_both} on both, {overwritten} overwritten",
             named(camera),
             of_day.day
         )?;
-        let spans =
-            [("uploaded", &camera.uploaded), ("only on the device", &camera.only_on_device), ("gap", &camera.gaps)];
+        let spans = [
+            ("uploaded", &camera.uploaded),
+            ("only on the device", &camera.only_on_device),
+            ("overwritten on the device", &camera.overwritten),
+            ("gap", &camera.gaps),
+        ];
         let mut lines: Vec<_> =
             spans.into_iter().flat_map(|(what, spans)| spans.iter().map(move |span| (*span, what))).collect();
         lines.sort_by_key(|(span, _)| (span.from, span.to));
@@ -88,7 +97,7 @@ fn named(camera: &CameraCoverage) -> String {
     if camera.camera.is_empty() { "its camera".to_owned() } else { table::plain(&camera.camera).into_owned() }
 }
 
-/// On the device's clock.
+/// True time, in the device's zone.
 fn times(of_day: &DayCoverage, span: Span) -> String {
     let zone = FixedOffset::east_opt(of_day.utc_offset_s);
     let time = |at: chrono::DateTime<chrono::Utc>| match zone {

@@ -28,7 +28,7 @@ pub use blocks::{BLOCK_BYTES, BlockSums, RunningBlocks, WrongCount};
 pub use checksum::{DamagedHashState, HashState, RunningHash, Sha256};
 pub use clock::{Clock, SettableClock, SystemClock};
 pub use complaint::Complaint;
-pub use coverage::{CameraCoverage, Counted, Covering, DayCoverage, Place, coverage};
+pub use coverage::{CameraCoverage, Counted, Covering, DayCoverage, Holding, Place, coverage};
 pub use device::{
     Assignment, Description, Device, DeviceState, EnrolToken, Enrolment, EnrolmentState, UNKNOWN_MODEL, UploadToken,
 };

@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 
 use actix_web::web::{self, Data, Json, Query};
-use chrono::NaiveDate;
-use longshore_model::{Counted, Covering, DayCoverage, DeviceId, Sha256, coverage};
+use chrono::{DateTime, NaiveDate, Utc};
+use longshore_model::{Counted, Covering, DayCoverage, DeviceId, Holding, Sha256, coverage};
 use longshore_store::index::{Index, IndexError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,12 +22,12 @@ pub(crate) struct Which {
     day: Option<NaiveDate>,
 }
 
-/// What a device recorded, and where that is, by its own clock.
+/// What a device recorded, and where that is, in true time.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeviceCoverage {
     pub(crate) serial: String,
     pub(crate) days: Vec<DayCoverage>,
-    /// Recordings whose times are not to be believed; they belong to no day.
+    /// Recordings of which nobody knows when they were; they belong to no day.
     pub(crate) undated: Counted,
 }
 
@@ -35,19 +35,23 @@ pub(crate) struct DeviceCoverage {
 #[utoipa::path(get, path = "/api/v1/coverage", params(("serial" = String, Query), ("day" = Option<String>, Query)),
     responses((status = 200, body = DeviceCoverage)))]
 pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceCoverage>, Failure> {
-    let index = server.engine.catalogue().index().clone();
+    let (index, now) = (server.engine.catalogue().index().clone(), server.now());
     let covered = web::block(move || {
         let device = find(&index, &which.serial)?;
-        let items = items(&index, device.id)?;
+        let items = items(&index, device.id, now)?;
         let mut undated = Counted::default();
-        items.iter().filter(|item| item.clock_unset).for_each(|item| undated.count(item));
+        items.iter().filter(|item| item.start.is_none()).for_each(|item| undated.count(item));
         let days = coverage(&items, which.day, DAYS);
         Ok::<_, Failure>(DeviceCoverage { serial: which.serial, days, undated })
     });
     Ok(Json(covered.await??))
 }
 
-fn items(index: &Index, device: DeviceId) -> Result<Vec<Covering>, IndexError> {
+fn items(index: &Index, device: DeviceId, now: DateTime<Utc>) -> Result<Vec<Covering>, IndexError> {
+    let clock = index.clock(device)?;
+    let oldest = index.report(device)?.and_then(|row| row.report.storage?.oldest);
+    let oldest = oldest.map(|oldest| clock.to_true(oldest, None).unwrap_or_else(|| oldest.to_utc()));
+    let holding = Holding { oldest, now };
     let mut stored = HashMap::<_, Vec<Sha256>>::new();
     let mut items = Vec::new();
     for row in index.recordings_of(device)? {
@@ -60,7 +64,7 @@ fn items(index: &Index, device: DeviceId) -> Result<Vec<Covering>, IndexError> {
         // Of one that was declared without its checksum, whatever is stored is it.
         let is_stored = contents.is_some_and(|contents| row.declared.sha256.is_none_or(|it| contents.contains(&it)));
         if !is_stored {
-            items.push(Covering::declared(row.declared));
+            items.push(Covering::declared(row.declared, &clock, holding));
         }
     }
     Ok(items)
