@@ -138,6 +138,8 @@ fn at_the_end_of_a_day_the_server_has_what_it_should_and_the_cards_have_the_rest
 
     let lived: Vec<Value> = serde_json::from_slice(&fs::read(folder.join("truth.json")).unwrap()).unwrap();
     assert_eq!(lived.len(), CAMERAS + RECORDERS);
+    let interrupted = lived.iter().filter(|device| device["interrupted"].as_bool().unwrap()).count();
+    assert!(interrupted >= 3, "only {interrupted} devices lost their power while they sent");
     let stored: BTreeMap<String, Value> =
         world.recordings().into_iter().map(|row| (row["sha256"].as_str().unwrap().to_owned(), row)).collect();
     let on_disk: BTreeSet<String> = world.stored().into_values().map(|sha256| sha256.to_string()).collect();
@@ -176,6 +178,8 @@ fn at_the_end_of_a_day_the_server_has_what_it_should_and_the_cards_have_the_rest
     }
     assert!(wrong.is_empty(), "{}\n{said}", wrong.join("\n"));
     assert_eq!(stored.len(), expected.len(), "nothing else is stored");
+    let copies = (world.recordings().len(), world.stored().len());
+    assert_eq!(copies, (expected.len(), expected.len()), "each is stored once");
     assert!(expected.len() > 200, "{}", expected.len());
 
     let requests = world.cli_json(&["request", "list"]);

@@ -14,7 +14,7 @@ const RECORDER_RATE: u64 = 40_000_000;
 /// Most that a recording has beyond the smallest, in bytes.
 const SPREAD: u64 = 400_000;
 /// Folder of the recordings that are events, as cameras name it, and of the others.
-const EVENTS: &str = "EVENT";
+pub(super) const EVENTS: &str = "EVENT";
 const OTHERS: &str = "NORMAL";
 
 /// How large the fleet is.

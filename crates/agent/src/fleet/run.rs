@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use super::camera::{Camera, CameraError};
 use super::card::{self, Made, Shot};
-use super::day::{Act, Fate, Plan};
+use super::day::{Act, EVENTS, Fate, Plan};
 use super::link::Link;
 use crate::backoff::Pace;
 use crate::enrol::About;
@@ -31,6 +31,8 @@ const SLEEP_SHARE: i32 = 4_000;
 /// Least and most that is slept at once.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(2);
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// How long a camera is waited for that is to lose its power while it sends; it is started again later than that.
+const SENDS_WITHIN: TimeDelta = TimeDelta::minutes(10);
 
 /// What everybody in the fleet has in common.
 #[derive(Clone)]
@@ -86,6 +88,8 @@ pub struct Lived {
     pub serial: String,
     /// What became of it, for people.
     pub fate: &'static str,
+    /// It lost its power while it sent: some of its events were over, and not all.
+    pub interrupted: bool,
     /// What was recorded.
     pub recordings: Vec<Truth>,
     /// What it complained of last.
@@ -127,6 +131,9 @@ struct Device<'a> {
     state: PathBuf,
     link: Link,
     plugged: bool,
+    /// Bytes that it had sent when it came to its network last.
+    crossed_before: u64,
+    interrupted: bool,
     powered: Option<JoinHandle<Result<(), CameraError>>>,
     heard: Arc<Heard>,
     made: Vec<Made>,
@@ -140,7 +147,9 @@ impl<'a> Device<'a> {
         let link = Link::of_fleet(n, fleet.server, plan.rate)?;
         link.plug(false);
         let heard = Arc::new(Heard { standing: Arc::clone(standing), complaint: Mutex::default() });
-        Ok(Self { fleet, plan, card, state, link, plugged: false, powered: None, heard, made: Vec::new() })
+        let (crossed_before, made) = (0, Vec::new());
+        let (plugged, interrupted) = (false, false);
+        Ok(Self { fleet, plan, card, state, link, plugged, crossed_before, interrupted, powered: None, heard, made })
     }
 
     async fn live(mut self) -> io::Result<Lived> {
@@ -151,7 +160,10 @@ impl<'a> Device<'a> {
                 Act::Record(shot) => self.record(shot).await?,
                 Act::Arrive => self.plug(true),
                 Act::Leave => self.plug(false),
-                Act::Die => self.die().await,
+                Act::Die => {
+                    self.half_sent().await;
+                    self.die().await;
+                }
                 Act::Start => self.start(),
             }
         }
@@ -176,7 +188,8 @@ impl<'a> Device<'a> {
         };
         let recordings = self.made.iter().map(|made| self.truth(made)).collect();
         let complaint = lock(&self.heard.complaint).clone();
-        Ok(Lived { serial: self.plan.serial.clone(), fate, recordings, complaint, stopped })
+        let (serial, interrupted) = (self.plan.serial.clone(), self.interrupted);
+        Ok(Lived { serial, fate, interrupted, recordings, complaint, stopped })
     }
 
     fn start(&mut self) {
@@ -190,6 +203,20 @@ impl<'a> Device<'a> {
             pace: self.fleet.pace.clone(),
         };
         self.powered = Some(tokio::spawn(camera.run(self.heard.clone())));
+    }
+
+    /// Half of its events are over, wherever in one of them that is: by the clock alone, all of them or none might be.
+    async fn half_sent(&mut self) {
+        if !self.plugged {
+            return;
+        }
+        let events = self.made.iter().filter(|made| made.name.starts_with(EVENTS)).map(|made| made.size).sum::<u64>();
+        let (half, all) = (self.crossed_before + events / 2, self.crossed_before + events);
+        let latest = self.fleet.clock.now() + SENDS_WITHIN;
+        while self.link.crossed() < half && self.fleet.clock.now() < latest {
+            sleep(SHORTEST_SLEEP).await;
+        }
+        self.interrupted |= (half..all).contains(&self.link.crossed());
     }
 
     async fn die(&mut self) {
@@ -207,6 +234,7 @@ impl<'a> Device<'a> {
         if self.plugged != plugged {
             let here = &self.heard.standing.here;
             if plugged {
+                self.crossed_before = self.link.crossed();
                 here.fetch_add(1, Ordering::Relaxed)
             } else {
                 here.fetch_sub(1, Ordering::Relaxed)
