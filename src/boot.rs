@@ -17,13 +17,14 @@ use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
 use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
+use longshore_store::outbox::Contents;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::certificate::{self, Certificates};
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::data::DataFolder;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::lobby::Lobby;
@@ -78,6 +79,7 @@ struct Prepared {
     listener: TcpListener,
     catalogue: Catalogue,
     writer: Writer,
+    contents: Contents,
     disk: Disk,
     commits: CommitEvery,
     models: DeviceModels,
@@ -102,13 +104,13 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
     })?;
 
     // 3. Journal and index.
-    let (catalogue, writer) = open_catalogue(&data, config.index.cache.0, Arc::clone(clock))?;
+    let (catalogue, writer, contents) = open_catalogue(&data, config.index.cache.0, Arc::clone(clock))?;
     #[cfg(feature = "failpoints")]
     fail::fail_point!("start-storage");
 
     // 4. The storage.
     let (disk, commits) = storage::take(&data, config, &**clock)?;
-    Ok(Prepared { data, identity, certificates, listener, catalogue, writer, disk, commits, models })
+    Ok(Prepared { data, identity, certificates, listener, catalogue, writer, contents, disk, commits, models })
 }
 
 async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
@@ -120,7 +122,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let connections = port::raise_file_limit();
 
     let prepared_at = Arc::clone(&clock);
-    let Prepared { data, identity, certificates, listener, catalogue, writer, disk, commits, models } =
+    let Prepared { data, identity, certificates, listener, catalogue, writer, contents, disk, commits, models } =
         spawn_blocking(move || prepare(&prepared_with, &prepared_at)).await??;
     let own_url = url_of(listener.local_addr()?);
 
@@ -148,12 +150,15 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
             upload_bytes: limits::UPLOAD_BYTES,
         },
         models: models.clone(),
+        contents,
+        mail: config.mail.settings(),
     };
     let engine = Engine::start(parts).await?;
     let completing = engine.clone();
     actix_web::rt::spawn(async move { completing.keep_completing().await });
     let following = engine.clone();
     actix_web::rt::spawn(async move { following.follow_models().await });
+    actix_web::rt::spawn(follow_mail(engine.clone(), reload.running()));
 
     // 7. The edge: the port and the local socket.
     let (drain, draining) = watch::channel(false);
@@ -216,8 +221,21 @@ impl Running {
     }
 }
 
-fn open_catalogue(data: &DataFolder, cache_bytes: u64, clock: Arc<dyn Clock>) -> anyhow::Result<(Catalogue, Writer)> {
+/// Tells the engine what a reload says of mail.
+async fn follow_mail(engine: Engine, mut running: watch::Receiver<Config>) {
+    while running.changed().await.is_ok() {
+        let settings = running.borrow_and_update().mail.settings();
+        engine.set_mail(settings);
+    }
+}
+
+fn open_catalogue(
+    data: &DataFolder,
+    cache_bytes: u64,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<(Catalogue, Writer, Contents)> {
     let files = Arc::new(Disk::open(data.path(), DiskOptions::default())?);
+    let contents = Contents::open(files.clone()).context("the folder for texts of messages cannot be made")?;
     let place = IndexPlace { cache_bytes, ..IndexPlace::below(data.path()) };
     let (catalogue, writer, started) = Catalogue::open(files, &place, clock)?;
     let Started { replayed, rebuilt, torn } = started;
@@ -225,7 +243,7 @@ fn open_catalogue(data: &DataFolder, cache_bytes: u64, clock: Arc<dyn Clock>) ->
     if let Some(torn) = torn {
         tracing::warn!(torn.bytes, torn.aside, "the journal's end, which nobody was told of, was put aside");
     }
-    Ok((catalogue, writer))
+    Ok((catalogue, writer, contents))
 }
 
 fn start_socket(server: &Data<Server>, data: &DataFolder) -> anyhow::Result<ServerHandle> {

@@ -24,6 +24,7 @@ mod fuzz;
 mod group_profiles;
 mod interruption;
 mod limits;
+mod mail;
 mod models;
 mod offload;
 mod organisation;

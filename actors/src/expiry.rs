@@ -81,10 +81,12 @@ mod tests {
     use longshore_store::catalogue::Catalogue;
     use longshore_store::files::{Disk, DiskOptions, SimulatedDisk};
     use longshore_store::index::IndexPlace;
+    use longshore_store::outbox::Contents;
     use tokio::sync::watch;
 
     use super::*;
     use crate::kit::{Board, Started};
+    use crate::mailer::Post;
     use crate::presence::Presence;
     use crate::sessions::{AttachError, Brings, CreateUpload, DeviceSession, Hold, Limits, SessionParts};
     use crate::storage::{CommitEvery, Floor, StorageParts};
@@ -141,6 +143,7 @@ mod tests {
         let (incoming, _) = Incoming::open(files.clone(), Arc::new(clock.clone())).unwrap();
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let (writer, sessions) = (Line::new(), Line::new());
+        let completer_catalogue = catalogue.clone();
         let completer = Completer {
             writer: writer.clone(),
             requests: Line::new(),
@@ -170,8 +173,12 @@ mod tests {
         };
         let (enrolment, requests) = (Line::new(), Line::new());
         let arrivals = Arc::new(watch::Sender::new(()));
+        let contents = Contents::open(Arc::new(SimulatedDisk::new())).unwrap();
+        let post = Post::new(completer_catalogue, contents, Arc::new(clock.clone()), None);
         let tree = Tree {
             writer,
+            mailer: Line::new(),
+            post,
             enrolment,
             arrivals,
             requests,

@@ -11,6 +11,7 @@ mod engine;
 mod enrolment;
 mod expiry;
 mod kit;
+mod mailer;
 mod organisation;
 mod presence;
 mod profiles;
@@ -28,6 +29,9 @@ pub use enrolment::{
     KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
+pub use mailer::{
+    BadAddress, MailAddress, MailRefused, MailSettings, MailTls, Outbox, OutgoingMail, QueuedMail, Sender,
+};
 pub use organisation::{AccountChange, AccountRefused, DeviceChange, NewAccount, PlaceRefused, SiteChange};
 pub use presence::{Call, Presence, Received};
 pub use profiles::{Applied, GroupAssigned, Models, NewProfile, ProfileAssigned, ProfileRefused};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::enrolment::{Arrivals, Enrolment};
 use crate::expiry::Expiry;
 use crate::kit::{Board, Line, Supervisor};
+use crate::mailer::{Mailer, Post};
 use crate::presence::{Presence, PresenceLog};
 use crate::profiles::Models;
 use crate::requests::RequestQueue;
@@ -15,6 +16,8 @@ use crate::upload::Completer;
 /// What the supervisor starts, and from what.
 pub(crate) struct Tree {
     pub(crate) writer: Line<StorageWriter>,
+    pub(crate) mailer: Line<Mailer>,
+    pub(crate) post: Post,
     pub(crate) enrolment: Line<Enrolment>,
     pub(crate) requests: Line<RequestQueue>,
     pub(crate) arrivals: Arrivals,
@@ -28,7 +31,8 @@ pub(crate) struct Tree {
 impl Tree {
     /// In the order in which they start. Sessions and transfers are started by the calls of their devices.
     pub(crate) fn supervisor(self, board: Board) -> Supervisor {
-        let Self { writer, enrolment, arrivals, requests, sessions, models, presence, storage, parts } = self;
+        let Self { writer, mailer, post, enrolment, arrivals, requests, sessions, models, presence, storage, parts } =
+            self;
         let Completer { catalogue, clock, .. } = parts.completer.clone();
         let told = catalogue.clone();
         let (of_requests, at, asked) = (catalogue.clone(), Arc::clone(&clock), sessions.clone());
@@ -37,6 +41,7 @@ impl Tree {
         let mut supervisor = Supervisor::new(board);
         supervisor
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
+        supervisor.supervise("mailer", &mailer, move |lifeline, probe| Mailer::new(post.clone(), lifeline, probe));
         supervisor.supervise("enrolment", &enrolment, move |lifeline, probe| {
             let (catalogue, arrivals) = (catalogue.clone(), Arc::clone(&arrivals));
             Enrolment::new(catalogue, models.clone(), Arc::clone(&clock), arrivals, lifeline, probe)

@@ -12,6 +12,7 @@ mod demo;
 mod device;
 mod dock;
 mod login;
+mod mail;
 mod model;
 mod profile;
 mod progress;
@@ -69,6 +70,9 @@ enum Command {
     /// Ask devices for footage, see what becomes of it
     #[command(subcommand)]
     Request(request::Request),
+    /// See what waits to be sent to people, find out whether mail arrives
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// See which devices are connected, since when and from where
     Sessions(sessions::Sessions),
     /// Set what devices record and which networks they may use
@@ -180,6 +184,7 @@ pub fn run() -> ExitCode {
         Command::Logout(logout) => logout.run(),
         Command::Actors(actors) => actors.run(),
         Command::Request(request) => request.run(),
+        Command::Mail(mail) => mail.run(),
         Command::Sessions(sessions) => sessions.run(),
         Command::Profile(profile) => profile.run(),
         Command::Model(model) => model.run(),

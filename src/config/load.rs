@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use longshore_model::Complaint;
 use serde_json::{Map, Value};
 use strsim::normalized_damerau_levenshtein;
 
@@ -149,8 +150,23 @@ impl Inputs {
             });
             return Err(Mistakes(mistakes));
         }
-        match serde_json::from_value(Value::Object(tree)) {
-            Ok(config) => Ok(Loaded { config, file, sources, inputs: self }),
+        match serde_json::from_value::<Config>(Value::Object(tree)) {
+            Ok(config) => {
+                let mistakes: Vec<_> = config
+                    .mail
+                    .contradictions()
+                    .into_iter()
+                    .map(|Complaint { key, what }| {
+                        let source = sources.get(&key).cloned().unwrap_or(Source::Default);
+                        Mistake { source, key: Some(key), what }
+                    })
+                    .collect();
+                if mistakes.is_empty() {
+                    Ok(Loaded { config, file, sources, inputs: self })
+                } else {
+                    Err(Mistakes(mistakes))
+                }
+            }
             Err(error) => Err(Mistakes(vec![Mistake { source: Source::Default, key: None, what: error.to_string() }])),
         }
     }

@@ -3,6 +3,7 @@
 
 mod file;
 pub mod load;
+pub mod mail;
 pub mod rate;
 pub mod typed;
 pub mod value;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::certificate;
 
 pub use load::{Inputs, Loaded, Mistake, Mistakes, Source};
+use mail::Mail;
 use rate::StreamRate;
 use value::{Account, Filter, Floor, Mode, ServerUrl, Size};
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub uploads: Uploads,
     /// What devices can do.
     pub devices: Devices,
+    /// How messages leave this server.
+    pub mail: Mail,
     /// The index of the journal.
     pub index: Index,
     /// What is logged, and how.
@@ -183,6 +187,7 @@ impl Default for Config {
             rates: Rates::default(),
             uploads: Uploads::default(),
             devices: Devices::default(),
+            mail: Mail::default(),
             index: Index::default(),
             log: Log::default(),
         }
@@ -243,6 +248,7 @@ impl Config {
             tls: new.tls.clone(),
             rates: new.rates.clone(),
             devices: new.devices.clone(),
+            mail: new.mail.clone(),
             log: Log { filter: new.log.filter.clone(), ..self.log.clone() },
             ..self.clone()
         }

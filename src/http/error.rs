@@ -1,5 +1,6 @@
 //! The only place where a failure of the engine becomes an HTTP answer: always a problem document (RFC 9457).
 
+mod mails;
 mod people;
 mod requests;
 
@@ -101,7 +102,7 @@ impl Failure {
     }
 
     /// A fault of ours: the client gets no inner detail, the log gets all of it.
-    fn internal(error: impl fmt::Display) -> Self {
+    pub(super) fn internal(error: impl fmt::Display) -> Self {
         tracing::error!(%error, "a request failed inside the server");
         Self::new(ProblemType::Internal, "the server's log tells more").retry_after(RESTART)
     }

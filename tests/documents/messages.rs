@@ -4,8 +4,8 @@ use super::markdown::codes;
 use super::{document, none_of, sources};
 
 /// Tables of `docs/OPERATIONS.md` whose first cells are messages.
-const TABLES: [&str; 3] =
-    ["When the start refuses", "When a command refuses, or the log complains", "What the agent says"];
+const TABLES: [&str; 4] =
+    ["When the start refuses", "When a command refuses, or the log complains", "Mail", "What the agent says"];
 /// Words of the operating system in them.
 const OF_THE_SYSTEM: [&str; 2] = ["Input/output error", "Read-only file system"];
 

@@ -8,6 +8,7 @@ mod client;
 mod fuse;
 mod process;
 mod program;
+mod smtp;
 mod tmpfs;
 mod world;
 
@@ -20,6 +21,7 @@ pub(crate) use client::{Client, issue};
 pub(crate) use fuse::Share;
 pub(crate) use process::{Process, agent, longshore, offload};
 pub(crate) use program::{Program, elsewhere, token};
+pub(crate) use smtp::{Mail, SmtpServer};
 pub(crate) use tmpfs::Tmpfs;
 pub(crate) use world::{World, checksum, eventually, files_below, send_signal};
 

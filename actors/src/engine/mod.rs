@@ -2,6 +2,7 @@
 
 mod devices;
 mod join;
+mod mails;
 mod organisation;
 mod profiles;
 mod requests;
@@ -20,11 +21,13 @@ use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::Incoming;
 use longshore_store::index::IndexError;
+use longshore_store::outbox::Contents;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::enrolment::{Arrivals, Enrolment, Watch};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
+use crate::mailer::{MailSettings, Mailer, Post};
 use crate::presence::{self, Presence};
 use crate::profiles::Models;
 use crate::requests::RequestQueue;
@@ -60,6 +63,10 @@ pub struct Parts {
     pub limits: Limits,
     /// What is known of models of devices.
     pub models: Models,
+    /// Texts of messages.
+    pub contents: Contents,
+    /// The mail server, if there is one.
+    pub mail: Option<MailSettings>,
 }
 
 /// A part of the engine failed.
@@ -114,6 +121,10 @@ pub struct Engine {
     verifier: Arc<ReceiptVerifier>,
     models: Models,
     presence: Presence,
+    mailer: Line<Mailer>,
+    post: Post,
+    /// What tells this server from others in the ids of its messages.
+    name: String,
     arbiter: ArbiterHandle,
 }
 
@@ -123,7 +134,20 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
-        let Parts { files, incoming, catalogue, receipt_key, clock, floor, commits, read_back, limits, models } = parts;
+        let Parts {
+            files,
+            incoming,
+            catalogue,
+            receipt_key,
+            clock,
+            floor,
+            commits,
+            read_back,
+            limits,
+            models,
+            contents,
+            mail,
+        } = parts;
         let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
         if let Err(error) = presence::end_unwitnessed(&catalogue).await {
             tracing::warn!(%error, "sessions that were open when the server was killed stay open until their devices come");
@@ -155,6 +179,9 @@ impl Engine {
             verifier,
             models: models.clone(),
             presence: Presence::new(Arc::clone(&clock)),
+            mailer: Line::new(),
+            post: Post::new(catalogue.clone(), contents, Arc::clone(&clock), mail),
+            name: receipt_key.server_id().to_owned(),
             arbiter: arbiter.handle(),
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
@@ -164,7 +191,9 @@ impl Engine {
         let pool = SegmentPool::new(limits.patches_in_all);
         let parts = SessionParts { completer, incoming, pool, commits, limits, models: models.clone(), draining: told };
         let (presence, arrivals) = (engine.presence.clone(), Arc::clone(&engine.arrivals));
-        let tree = Tree { writer, enrolment, arrivals, requests, sessions, models, presence, storage, parts };
+        let (mailer, post) = (engine.mailer.clone(), engine.post.clone());
+        let tree =
+            Tree { writer, mailer, post, enrolment, arrivals, requests, sessions, models, presence, storage, parts };
         let (sender, supervisor) = oneshot::channel();
         arbiter.spawn_fn(move || {
             let _starter_gone = sender.send(tree.supervisor(board).start());

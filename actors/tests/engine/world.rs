@@ -13,6 +13,7 @@ use longshore_store::facts::Fact;
 use longshore_store::files::{Disk, DiskOptions, Files, SimulatedDisk};
 use longshore_store::incoming::Incoming;
 use longshore_store::index::IndexPlace;
+use longshore_store::outbox::Contents;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -73,6 +74,8 @@ pub(crate) async fn world() -> World {
             upload_bytes: 1 << 40,
         },
         models: watch::channel(Arc::default()).1,
+        contents: Contents::open(Arc::new(SimulatedDisk::new())).unwrap(),
+        mail: None,
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, clock, _folder: folder }
 }

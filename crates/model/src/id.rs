@@ -116,6 +116,10 @@ id!(
     /// Something that a device is to do once.
     CommandId
 );
+id!(
+    /// A message in the outbox.
+    MailId
+);
 
 impl RequestId {
     /// A new id, whose first 48 bits are the milliseconds since 1970, as in a UUID of version 7 (RFC 9562 §5.7).

@@ -11,6 +11,7 @@ mod device;
 mod device_clock;
 mod device_model;
 mod id;
+mod mail;
 mod organisation;
 mod profile;
 mod rate;
@@ -36,7 +37,10 @@ pub use device_clock::{ClockSample, DeviceClock};
 pub use device_model::{
     Addressing, Band, Bounds, DeviceKind, DeviceModel, DeviceModels, Resolution, WifiRadio, WifiStandard,
 };
-pub use id::{CommandId, DeviceId, EnrolmentId, InvalidId, RecordingId, RequestId, StorageId, TokenId, UploadId};
+pub use id::{
+    CommandId, DeviceId, EnrolmentId, InvalidId, MailId, RecordingId, RequestId, StorageId, TokenId, UploadId,
+};
+pub use mail::{MailKind, Message};
 pub use organisation::{Account, ApiToken, Dock, InvalidMac, Mac, Role, Site, UnknownRole, bay, present_site};
 pub use profile::{
     Addresses, BuiltIn, DeviceProfile, Drift, Event, GroupProfiles, HasProfile, Led, Profile, ProfileName, Retention,

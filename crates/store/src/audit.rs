@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Fact, PeopleFact, ProfileFact, ReportFact, RequestFact};
+use crate::facts::{Fact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact};
 use crate::history::Subject;
 
 /// One thing that somebody did.
@@ -52,7 +52,15 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
         Fact::Profile(ProfileFact::Applied { name, by, .. }) => {
             ("profile_applied", Subject::Other(name.to_string()), by)
         }
+        Fact::Outbox(OutboxFact::Queued { message }) => {
+            ("mail_queued", Subject::Other(message.to.clone()), message.by.as_ref()?)
+        }
+        Fact::Outbox(OutboxFact::RetryAsked { ids, by }) => {
+            let about = if let [only] = ids[..] { only.to_string() } else { format!("{} messages", ids.len()) };
+            ("mail_retried", Subject::Other(about), by)
+        }
         Fact::Request(_)
+        | Fact::Outbox(_)
         | Fact::Report(_)
         | Fact::Session(_)
         | Fact::Storage(_)

@@ -1,5 +1,6 @@
 //! What the journal is told: each a thing that happened, and needs no other file to be believed.
 
+mod outbox;
 mod people;
 mod profile;
 mod reports;
@@ -13,6 +14,7 @@ use longshore_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use outbox::OutboxFact;
 pub use people::PeopleFact;
 pub use profile::ProfileFact;
 pub use reports::ReportFact;
@@ -179,6 +181,8 @@ pub enum Fact {
     Session(SessionFact),
     /// Something that the storage did.
     Storage(StorageFact),
+    /// Something about messages to people.
+    Outbox(OutboxFact),
 }
 
 /// A fact with its place in the journal.

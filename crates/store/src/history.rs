@@ -192,7 +192,8 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Request(_)
         | Fact::Report(ReportFact::ClockSampled { .. } | ReportFact::Reported { .. })
         | Fact::Profile(ProfileFact::Applied { .. } | ProfileFact::GroupAssigned { .. })
-        | Fact::Session(_) => return None,
+        | Fact::Session(_)
+        | Fact::Outbox(_) => return None,
     };
     Some(line)
 }

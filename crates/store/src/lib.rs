@@ -2,7 +2,7 @@
 //! recording becomes a file with a name.
 //!
 //! Writing: `incoming` takes bytes, `place` gives them their name with the `manifest`. Bookkeeping: `facts` go to the `journal`
-//! and from there into the `index`, written by `catalogue` alone. Looking: `verify` and `rebuild`, on what `shelf` lists. All of
+//! and from there into the `index`, written by `catalogue` alone; texts of messages lie in the `outbox`. Looking: `verify` and `rebuild`, on what `shelf` lists. All of
 //! the server's calls of the disk go through `files`.
 
 pub mod audit;
@@ -16,6 +16,7 @@ pub mod index;
 pub mod journal;
 mod layout;
 pub mod manifest;
+pub mod outbox;
 pub mod place;
 pub mod rebuild;
 mod shelf;

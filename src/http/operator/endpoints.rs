@@ -12,8 +12,8 @@ use actix_web::{HttpRequest, Route};
 use super::super::error::{Failure, only};
 use super::access::{Needs, check};
 use super::{
-    accounts, actors, approvals, audit, commands, coverage, device, devices, enrolment_tokens, logins, models, openapi,
-    paths, profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
+    accounts, actors, approvals, audit, commands, coverage, device, devices, enrolment_tokens, logins, mails, models,
+    openapi, paths, profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
 };
 
 /// One call.
@@ -83,6 +83,10 @@ pub(super) fn all() -> Vec<Endpoint> {
         call(&get, paths::COVERAGE, Seeing, |route| route.to(coverage::show)),
         call(&get, paths::ACTORS, Seeing, |route| route.to(actors::list)),
         call(&get, paths::RECORDINGS, Seeing, |route| route.to(recordings::list)),
+        call(&get, paths::MAILS, Auditing, |route| route.to(mails::list)),
+        call(&get, paths::MAIL, Auditing, |route| route.to(mails::show)),
+        call(&post, paths::MAIL_TESTS, Administering, |route| route.to(mails::test)),
+        call(&post, paths::MAIL_RETRIES, Administering, |route| route.to(mails::retry)),
         call(&get, paths::AUDIT, Auditing, |route| route.to(audit::list)),
     ]
 }

@@ -13,6 +13,7 @@ mod endpoints;
 mod enrolment_tokens;
 mod guesses;
 mod logins;
+mod mails;
 mod models;
 mod openapi;
 mod places;
@@ -39,6 +40,7 @@ pub(crate) use endpoints::routes;
 pub(crate) use enrolment_tokens::{IssueBody, IssueCodeBody, Issued, IssuedCode, TokenRow};
 pub(crate) use guesses::Guesses;
 pub(crate) use logins::{LoginBody, WhoAmI};
+pub(crate) use mails::{MailRow, OutboxBody, RetriedMails, RetryMailBody, TestMailBody};
 pub(crate) use profiles::{
     AppliedProfile, ApplyProfileBody, AssignGroupProfileBody, AssignProfileBody, AssignedGroupProfile, AssignedProfile,
     ProfileRow, schema_of_settings,
@@ -133,6 +135,14 @@ pub(crate) mod paths {
     pub(crate) const DEVICE_SESSIONS: &str = "/api/v1/device-sessions";
     /// What a device recorded, and where that is; `?serial=`, `&day=`.
     pub(crate) const COVERAGE: &str = "/api/v1/coverage";
+    /// The outbox; below it, one message by its id.
+    pub(crate) const MAILS: &str = "/api/v1/mails";
+    /// One message.
+    pub(crate) const MAIL: &str = "/api/v1/mails/{id}";
+    /// Sending one to find out whether mail arrives.
+    pub(crate) const MAIL_TESTS: &str = "/api/v1/mail-tests";
+    /// Trying now what waits.
+    pub(crate) const MAIL_RETRIES: &str = "/api/v1/mail-retries";
     /// What people did; `?before=&count=`.
     pub(crate) const AUDIT: &str = "/api/v1/audit";
     /// This API, for programs (OpenAPI 3.1).

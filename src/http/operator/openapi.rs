@@ -11,7 +11,7 @@ use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi as Document, Ref, R
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    accounts, actors, approvals, audit, commands, coverage, device, devices, enrolment_tokens, logins, models,
+    accounts, actors, approvals, audit, commands, coverage, device, devices, enrolment_tokens, logins, mails, models,
     profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
 };
 
@@ -43,6 +43,7 @@ const PROBLEM: &str = "Problem";
         requests::list, requests::add, requests::show, requests::cancel,
         sessions::list, sessions::of_device, coverage::show,
         actors::list, recordings::list, audit::list,
+        mails::list, mails::show, mails::test, mails::retry,
     ),
     security(("api_token" = [])),
     modifiers(&Common),

@@ -148,6 +148,7 @@ impl Rows {
             Fact::Report(fact) => self.apply_report(entry, fact),
             Fact::Profile(fact) => self.apply_profile(fact, entry.at),
             Fact::Session(fact) => self.apply_session(fact),
+            Fact::Outbox(fact) => self.apply_outbox(entry, fact),
         }
     }
 }

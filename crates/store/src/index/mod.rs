@@ -5,6 +5,7 @@
 
 mod apply;
 mod kept;
+mod outbox;
 mod people;
 mod profiles;
 mod reports;
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use apply::Applying;
+pub use outbox::{Delivery, OutboxRow, Tried};
 pub use reports::ReportRow;
 pub use requests::{Closed, Lies, RequestRow, Target, Told};
 pub use sessions::{OpenSession, SESSIONS_KEPT};

@@ -64,13 +64,17 @@ pub(super) enum Table {
     GroupProfiles,
     /// Of each device the session that is open, and the last ones that ended, by their number.
     Sessions,
+    /// Messages that are to be delivered, by id.
+    OutboxOpen,
+    /// Messages that were delivered, or cannot be, by id.
+    OutboxEnded,
     /// How far the journal is in the index: one row.
     Applied,
 }
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 31] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -99,6 +103,8 @@ impl Table {
         Self::Profiles,
         Self::GroupProfiles,
         Self::Sessions,
+        Self::OutboxOpen,
+        Self::OutboxEnded,
         Self::Applied,
     ];
 
@@ -132,6 +138,8 @@ impl Table {
             Self::Profiles => "profiles",
             Self::GroupProfiles => "group_profiles",
             Self::Sessions => "sessions",
+            Self::OutboxOpen => "outbox_open",
+            Self::OutboxEnded => "outbox_ended",
             Self::Applied => "applied",
         }
     }

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use longshore_model::{
     Account, ApiToken, Assignment, ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId,
-    DeviceReport, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Holds, Kind, Outcome,
-    ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, Timetable, TokenId, UploadId,
-    UploadToken, VideoRequest,
+    DeviceReport, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Holds, Kind, MailId, MailKind,
+    Message, Outcome, ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, Timetable,
+    TokenId, UploadId, UploadToken, VideoRequest,
 };
 
-use crate::facts::{Fact, PeopleFact, ProfileFact, ReportFact, RequestFact, SessionFact, StorageFact};
+use crate::facts::{
+    Fact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact, SessionFact, StorageFact,
+};
 use crate::manifest::Manifest;
 
 /// So few of each that facts meet.
@@ -47,7 +49,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(36) {
+        match self.below(38) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -78,6 +80,7 @@ impl Random {
             25 | 26 => Fact::Profile(self.profile_fact(device)),
             27 | 28 => Fact::Session(self.session_fact(device)),
             29..=34 => Fact::People(self.people(device, token, enrolment)),
+            35 | 36 => Fact::Outbox(self.outbox_fact()),
             16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()) },
             _ => {
                 let revision = u32::try_from(self.below(3)).unwrap();
@@ -158,6 +161,31 @@ impl Random {
         }
         let received = Some(self.below(1 << 30));
         SessionFact::Ended { device, at, address, network: None, received, end: SessionEnd::Silent }
+    }
+
+    fn outbox_fact(&mut self) -> OutboxFact {
+        let id = MailId::from_bytes(self.id());
+        match self.below(7) {
+            0 | 1 => OutboxFact::Queued { message: self.message(id) },
+            2 => OutboxFact::Deferred { id, error: "no".into(), until: start().to_utc() },
+            3 => OutboxFact::Sent { id, answer: "250 yes".into() },
+            4 => OutboxFact::Failed { id, error: "550 no".into() },
+            5 => OutboxFact::RetryAsked { ids: vec![id], by: "uid 0".into() },
+            _ => OutboxFact::Forgotten { ids: vec![id] },
+        }
+    }
+
+    fn message(&mut self, id: MailId) -> Message {
+        Message {
+            id,
+            kind: MailKind::Request,
+            to: "a@example.org".into(),
+            subject: "x".into(),
+            message_id: format!("{id}@example.org"),
+            references: Vec::new(),
+            content: self.sha256(),
+            by: (self.below(2) == 0).then(|| "uid 0".to_owned()),
+        }
     }
 
     fn people(&mut self, device: DeviceId, token: TokenId, enrolment: EnrolmentId) -> PeopleFact {

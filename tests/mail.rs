@@ -1,0 +1,239 @@
+//! Messages to people, over real SMTP: what arrives, what is refused, what a kill leaves.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::support::{Mail, SmtpServer, World, eventually, files_below};
+
+const ANNA: &str = "anna@example.org";
+
+/// What `longshore mail test` says when it does not succeed.
+fn refusal(world: &World, address: &str) -> String {
+    let output = world.cli(&["mail", "test", address]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn arrives(world: &World, address: &str) {
+    let output = world.cli(&["mail", "test", address]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn outbox(world: &World) -> Vec<Value> {
+    world.cli_json(&["mail", "outbox"])["messages"].as_array().unwrap().clone()
+}
+
+/// Puts a test message into the outbox and waits for nothing.
+fn queue(world: &World, address: &str) -> Value {
+    let (status, row) = world.api("POST", "/api/v1/mail-tests", &json!({ "to": address }).to_string());
+    assert_eq!(status, 201, "{row}");
+    row
+}
+
+fn distinct(mails: &[Mail]) -> BTreeSet<String> {
+    mails.iter().map(|mail| mail.header("Message-ID").to_owned()).collect()
+}
+
+#[test]
+fn a_test_message_arrives_and_the_command_tells_what_the_mail_server_said() {
+    let smtp = SmtpServer::start();
+    let world = World::configured(&smtp.config());
+    let output = world.cli(&["mail", "test", ANNA]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "The mail server has taken the message to anna@example.org: 250 2.0.0 taken as 1\n");
+    let mails = smtp.has_taken(1);
+    let mail = &mails[0];
+    assert_eq!((mail.from.as_str(), mail.to.as_str()), ("longshore@example.org", ANNA));
+    assert_eq!((mail.header("From"), mail.header("To")), ("Longshore <longshore@example.org>", ANNA));
+    assert_eq!(mail.header("Auto-Submitted"), "auto-generated");
+    let rows = outbox(&world);
+    assert_eq!(mail.header("Message-ID"), format!("<{}>", rows[0]["message_id"].as_str().unwrap()));
+    assert_eq!((&rows[0]["state"], &rows[0]["attempts"]), (&json!("sent"), &json!(1)));
+    assert!(mail.text().contains("asked for this message"), "{}", mail.text());
+    let audit = world.cli_json(&["audit"]);
+    assert_eq!((&audit[0]["did"], &audit[0]["about"]), (&json!("mail_queued"), &json!(ANNA)));
+}
+
+#[test]
+fn mail_goes_over_tls_with_a_login_and_the_password_stays_secret() {
+    for mechanism in ["PLAIN", "LOGIN"] {
+        let smtp = SmtpServer::with_starttls("longshore:Corr3ct horse", mechanism);
+        let login = "user = 'longshore'\npassword = 'Corr3ct horse'\n";
+        let world = World::configured(&(smtp.config() + login + "[log]\nfilter = 'trace'\n"));
+        arrives(&world, ANNA);
+        assert!(smtp.has_taken(1)[0].tls);
+        let shown = world.cli(&["config", "show", "--config", world.path().join("longshore.toml").to_str().unwrap()]);
+        drop(shown);
+        for path in files_below(world.path()).into_iter().filter(|path| !path.ends_with("longshore.toml")) {
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            for secret in ["Corr3ct horse", "Q29ycjNjdCBob3JzZQ", "AGxvbmdzaG9yZQBDb3JyM2N0IGhvcnNl"] {
+                assert!(!text.contains(secret), "{} tells the password", path.display());
+            }
+        }
+    }
+    let smtp = SmtpServer::with_tls();
+    let world = World::configured(&smtp.config());
+    arrives(&world, ANNA);
+    assert!(smtp.has_taken(1)[0].tls);
+}
+
+#[test]
+fn each_way_to_fail_is_told_with_what_to_do() {
+    let smtp = SmtpServer::with_starttls("longshore:right", "PLAIN");
+    let (plain, implicit) = (SmtpServer::start(), SmtpServer::with_tls());
+    let port = smtp.port();
+    let login = "user = 'longshore'\npassword = 'wrong'\n";
+    let (closed, sender) =
+        (TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(), "from = 'a@example.org'\n");
+    let bare = |host: &str, port: u16, rest: &str| format!("[mail]\nhost = '{host}'\nport = {port}\n{sender}{rest}");
+    let world = World::configured("");
+    assert!(refusal(&world, ANNA).contains("no mail server is set up: set mail.host and mail.from"));
+    for (config, told) in [
+        (smtp.config() + login, "refuses the login: 535 5.7.8"),
+        (smtp.config(), "wants a login first: 530"),
+        (bare("localhost", port, login), "is not trusted: "),
+        (smtp.config().replace("'localhost'", "'127.0.0.1'") + login, "is not for the name 127.0.0.1: set mail.host"),
+        (bare("localhost", closed, ""), "the connection is refused; check mail.port"),
+        (bare("no-such-host.invalid", 25, ""), "cannot be found: "),
+        (bare("localhost", plain.port(), "tls = 'starttls'\n"), "offers no STARTTLS; if it speaks TLS"),
+        (bare("localhost", plain.port(), "tls = 'implicit'\n"), "does not begin with TLS: set mail.tls to starttls"),
+        (bare("localhost", implicit.port(), "tls = 'none'\n"), "the mail server localhost:"),
+        (bare("localhost", port, "ca = '/nowhere/ca.pem'\n"), "mail.ca: /nowhere/ca.pem cannot be used"),
+        (plain.config() + "user = 'a'\npassword = 'b'\n", "offers no way to log in that Longshore knows"),
+    ] {
+        world.reconfigure(&config);
+        let mut said = String::new();
+        eventually(told, || {
+            said = refusal(&world, ANNA);
+            said.contains(told) || said.contains("was not there yet")
+        });
+        assert!(said.contains("not sent yet") && said.contains("It is tried again at"), "{said}");
+    }
+}
+
+#[test]
+fn a_recipient_who_is_refused_holds_nobody_else() {
+    let smtp = SmtpServer::start();
+    smtp.refuse(&json!({
+        "rcpt": {"gone@example.org": "550 5.1.1 no such user", "grey@example.org": ["450 4.2.0 come back later"]},
+        "data": {"full@example.org": "552 5.2.2 too much", "odd@example.org": "554 5.6.0 spam"},
+    }));
+    let world = World::configured(&smtp.config());
+    let said = refusal(&world, "gone@example.org");
+    assert!(
+        said.contains("not sent: ") && said.contains("refuses the recipient gone@example.org: 550 5.1.1 no such user")
+    );
+    assert!(refusal(&world, "full@example.org").contains("is too large for the mail server"), "552");
+    assert!(refusal(&world, "odd@example.org").contains("refuses the message: 554 5.6.0 spam"), "554");
+    let said = refusal(&world, "grey@example.org");
+    assert!(said.contains("takes nothing for grey@example.org now: 450 4.2.0 come back later"), "{said}");
+    arrives(&world, ANNA);
+    assert_eq!(smtp.has_taken(1)[0].to, ANNA);
+    // The one that was greylisted is tried again, and the permanent refusals are not.
+    let output = world.cli(&["mail", "retry"]);
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "1 message is tried now; `longshore mail outbox` tells what comes of it.\n"
+    );
+    assert_eq!(smtp.has_taken(2)[1].to, "grey@example.org");
+    eventually("it is marked", || outbox(&world).iter().filter(|row| row["state"] == "sent").count() == 2);
+    let rows = outbox(&world);
+    let failed: Vec<_> = rows.iter().filter(|row| row["state"] == "failed").collect();
+    assert_eq!(failed.len(), 3, "{rows:#?}");
+    let grey = rows.iter().find(|row| row["to"] == "grey@example.org").unwrap();
+    assert_eq!(grey["attempts"], 2);
+    // A person who mended the cause has one that was given up tried again.
+    smtp.refuse(&json!({}));
+    let gone = failed.iter().find(|row| row["to"] == "gone@example.org").unwrap();
+    world.cli_json(&["mail", "retry", gone["id"].as_str().unwrap()]);
+    assert_eq!(smtp.has_taken(3)[2].to, "gone@example.org");
+    let refused = world.cli(&["mail", "retry", grey["id"].as_str().unwrap()]);
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("was delivered already"));
+}
+
+#[test]
+fn a_mail_server_that_was_down_gets_everything_once() {
+    let mut smtp = SmtpServer::start();
+    let mut world = World::configured(&smtp.config());
+    smtp.go_down();
+    assert!(refusal(&world, ANNA).contains("the connection is refused"));
+    for n in 0..5 {
+        queue(&world, &format!("a{n}@example.org"));
+    }
+    let shown = world.cli_json(&["mail", "outbox"]);
+    assert_eq!(shown["messages"].as_array().unwrap().len(), 6);
+    let text = String::from_utf8(world.cli(&["mail", "outbox"]).stdout).unwrap();
+    assert!(text.starts_with("Nothing is sent now: nothing answers at the mail server localhost:"), "{text}");
+    world.kill();
+    smtp.come_up();
+    world.start();
+    world.cli_json(&["mail", "retry"]);
+    let mails = smtp.has_taken(6);
+    assert_eq!(distinct(&mails).len(), 6);
+    eventually("all are marked", || outbox(&world).iter().all(|row| row["state"] == "sent"));
+}
+
+#[test]
+fn a_kill_right_after_the_mail_server_took_a_message_sends_it_once_more_under_the_same_id() {
+    let smtp = SmtpServer::start();
+    let mut world = World::at_rest();
+    std::fs::write(world.path().join("longshore.toml"), smtp.config()).unwrap();
+    world.fail_points = "mail-taken=pause".to_owned();
+    world.start();
+    queue(&world, ANNA);
+    smtp.has_taken(1);
+    world.kill();
+    world.fail_points = String::new();
+    world.start();
+    let mails = smtp.has_taken(2);
+    assert_eq!(distinct(&mails).len(), 1, "{mails:#?}");
+    assert_eq!(mails[0].header("Date"), mails[1].header("Date"));
+    eventually("it is marked", || outbox(&world).iter().all(|row| row["state"] == "sent"));
+}
+
+#[test]
+fn a_server_that_is_killed_over_and_over_sends_every_message_and_none_under_two_ids() {
+    const KILLS: usize = 8;
+    let smtp = SmtpServer::start();
+    let mut world = World::configured(&smtp.config());
+    let mut queued = BTreeSet::new();
+    for round in 0..KILLS {
+        for n in 0..6 {
+            let row = queue(&world, &format!("r{round}n{n}@example.org"));
+            queued.insert(format!("<{}>", row["message_id"].as_str().unwrap()));
+        }
+        // Each time at another place in the work.
+        let so_many = smtp.mails().len() + round % 4;
+        eventually("some are sent", || smtp.mails().len() >= so_many);
+        world.kill();
+        world.start();
+    }
+    eventually("all are sent", || outbox(&world).iter().all(|row| row["state"] == "sent"));
+    let mails = smtp.mails();
+    assert_eq!(distinct(&mails), queued);
+    assert!(mails.len() <= queued.len() + KILLS, "a kill repeats at most one: {}", mails.len());
+}
+
+#[test]
+fn nothing_that_people_give_begins_a_line_of_its_own() {
+    let smtp = SmtpServer::start();
+    let world = World::configured(&smtp.config());
+    for address in [
+        "anna@example.org\r\nBcc: spy@example.org",
+        "anna@example.org>\r\nRCPT TO:<spy@example.org",
+        "anna@example.org\nDATA",
+        "<anna@example.org>",
+        "anna@example.org,spy@example.org",
+        "\"a\r\nb\"@example.org",
+        "anna@example.org\u{85}",
+    ] {
+        let (status, problem) = world.api("POST", "/api/v1/mail-tests", &json!({ "to": address }).to_string());
+        assert_eq!(status, 400, "{address:?}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("is no mail address"), "{problem}");
+    }
+    assert!(outbox(&world).is_empty() && smtp.mails().is_empty());
+}
