@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use longshore_model::{Clock as _, Sha256, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::{Mail, SmtpServer, World, eventually, files_below};
+use crate::support::{Camera, Mail, SmtpServer, World, bytes, eventually, files_below, longshore, rid};
 
 const ANNA: &str = "anna@example.org";
 
@@ -66,9 +68,12 @@ fn mail_goes_over_tls_with_a_login_and_the_password_stays_secret() {
         let world = World::configured(&(smtp.config() + login + "[log]\nfilter = 'trace'\n"));
         arrives(&world, ANNA);
         assert!(smtp.has_taken(1)[0].tls);
-        let shown = world.cli(&["config", "show", "--config", world.path().join("longshore.toml").to_str().unwrap()]);
-        drop(shown);
-        for path in files_below(world.path()).into_iter().filter(|path| !path.ends_with("longshore.toml")) {
+        let shown =
+            longshore().args(["config", "show", "--config"]).arg(world.path().join("longshore.toml")).output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains("***") && !shown.contains("horse"), "{shown}");
+        let files = files_below(world.path()).into_iter();
+        for path in files.filter(|path| path.is_file() && !path.ends_with("longshore.toml")) {
             let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
             for secret in ["Corr3ct horse", "Q29ycjNjdCBob3JzZQ", "AGxvbmdzaG9yZQBDb3JyM2N0IGhvcnNl"] {
                 assert!(!text.contains(secret), "{} tells the password", path.display());
@@ -236,4 +241,137 @@ fn nothing_that_people_give_begins_a_line_of_its_own() {
         assert!(problem["detail"].as_str().unwrap().contains("is no mail address"), "{problem}");
     }
     assert!(outbox(&world).is_empty() && smtp.mails().is_empty());
+}
+
+/// Asks for ten minutes of this device, of which `people` are to be told.
+fn ask(world: &World, serial: &str, from: DateTime<Utc>, people: &[&str]) -> Value {
+    let (from, to) = (from.to_rfc3339(), (from + TimeDelta::minutes(10)).to_rfc3339());
+    let people: Vec<&str> = people.iter().flat_map(|who| ["--notify", *who]).collect();
+    world.cli_json(&[&["request", "add", "--device", serial, "--from", &from, "--to", &to][..], &people].concat())
+}
+
+fn an_hour_ago() -> DateTime<Utc> {
+    SystemClock.now() - TimeDelta::minutes(60)
+}
+
+/// The device hands over what it recorded from `from` on, of so many minutes, and says that this is all.
+fn hand_over(camera: &Camera, request: &Value, from: DateTime<Utc>, minutes: i64) {
+    if minutes > 0 {
+        let content = bytes(1, 5000);
+        let item = json!({
+            "rid": rid(1), "kind": "continuous", "start": from.to_rfc3339(), "size": content.len(),
+            "end": (from + TimeDelta::minutes(minutes)).to_rfc3339(), "sha256": Sha256::of(&content).to_string(),
+        });
+        assert_eq!(camera.patch(&camera.upload_of(&item), 0, &content).status, 204);
+    }
+    let said = json!({"requests": [{"id": request["id"], "state": if minutes > 0 { "done" } else { "nothing" }}]});
+    let kind = "Content-Type: application/json";
+    assert_eq!(camera.request("PUT", "/device/v1/reported", &[kind], said.to_string().as_bytes()).status, 204);
+}
+
+#[test]
+fn whoever_asked_for_footage_and_others_hear_that_it_was_taken_and_what_became_of_it() {
+    for (minutes, answer, sentence) in [
+        (10, "All footage is there: B4-1, ", "All that was asked for is in the store."),
+        (7, "All recorded footage is there: B4-1, ", "For some of the time there is no recording."),
+        (0, "No footage came: B4-1, ", "Nothing of what was asked for is in the store."),
+    ] {
+        let smtp = SmtpServer::start();
+        let world = World::configured(&smtp.config());
+        let camera = world.camera("B4-1", "J. Smith");
+        let from = an_hour_ago();
+        let request = ask(&world, "B4-1", from, &[ANNA, "ben@example.org"]);
+        let taken = smtp.has_taken(2);
+        assert_eq!(
+            taken.iter().map(|mail| mail.to.as_str()).collect::<BTreeSet<_>>(),
+            [ANNA, "ben@example.org"].into()
+        );
+        assert!(taken.iter().all(|mail| mail.header("Subject").starts_with("Asked for: B4-1, ")), "{taken:#?}");
+        assert!(taken.iter().all(|mail| mail.header("In-Reply-To").is_empty()));
+        hand_over(&camera, &request, from, minutes);
+        let mails = smtp.has_taken(4);
+        assert_eq!(distinct(&mails).len(), 4);
+        for over in &mails[2..] {
+            assert!(over.header("Subject").starts_with(answer), "{over:#?}");
+            let first = taken.iter().find(|mail| mail.to == over.to).unwrap();
+            assert_eq!(over.header("In-Reply-To"), first.header("Message-ID"), "it is the same thread");
+            assert_eq!(over.header("References"), first.header("Message-ID"));
+            let text = over.text();
+            assert!(text.contains(sentence) && text.contains(request["id"].as_str().unwrap()), "{text}");
+            assert_eq!(text.contains(".mp4"), minutes > 0, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_request_that_ends_otherwise_is_told_too_also_by_a_server_that_was_killed() {
+    let smtp = SmtpServer::start();
+    let mut world = World::configured(&smtp.config());
+    let camera = world.camera("B4-1", "J. Smith");
+    let other = world.camera("B4-2", "A. Jones");
+    let from = an_hour_ago();
+    let (from_text, to) = (from.to_rfc3339(), (from + TimeDelta::minutes(10)).to_rfc3339());
+    let two =
+        ["request", "add", "--device", "B4-1", "--device", "B4-2", "--notify", ANNA, "--from", &from_text, "--to", &to];
+    let request = world.cli_json(&two);
+    smtp.has_taken(1);
+    hand_over(&camera, &request, from, 10);
+    world.kill();
+    world.start();
+    drop(other);
+    world.cli_json(&["request", "cancel", request["id"].as_str().unwrap()]);
+    world.kill();
+    world.start();
+    let mails = smtp.has_taken(2);
+    assert!(mails[1].header("Subject").starts_with("A part of the footage is there: B4-"), "{mails:#?}");
+    let text = mails[1].text();
+    assert!(text.contains("Only a part of what was asked for") && text.contains("B4-2: cancelled: by uid "), "{text}");
+    let cancelled = ask(&world, "B4-2", from, &[ANNA]);
+    smtp.has_taken(3);
+    world.cli_json(&["request", "cancel", cancelled["id"].as_str().unwrap()]);
+    assert!(smtp.has_taken(4)[3].header("Subject").starts_with("Cancelled: B4-2, "));
+}
+
+#[test]
+fn who_asks_with_an_account_that_has_an_address_is_told() {
+    let smtp = SmtpServer::start();
+    let world = World::configured(&smtp.config());
+    let _camera = world.camera("B4-1", "J. Smith");
+    world.cli_json(&["account", "add", "anna", "--role", "requester", "--mail", ANNA]);
+    let issued = world.cli_json(&["account", "token", "anna", "--label", "test"]);
+    let authorization = format!("Authorization: Bearer {}", issued["token"].as_str().unwrap());
+    let from = an_hour_ago();
+    let body = json!({
+        "devices": ["B4-1"], "from": from.to_rfc3339(), "to": (from + TimeDelta::minutes(10)).to_rfc3339(),
+    });
+    let headers = [authorization.as_str(), "Content-Type: application/json"];
+    let reply = Camera::new(&world).request("POST", "/api/v1/requests", &headers, body.to_string().as_bytes());
+    assert_eq!(reply.json(201)["notify"], json!([ANNA]));
+    assert_eq!(smtp.has_taken(1)[0].to, ANNA);
+}
+
+#[test]
+fn a_note_begins_no_header() {
+    let smtp = SmtpServer::start();
+    let world = World::configured(&smtp.config());
+    let _camera = world.camera("B4-1", "J. Smith");
+    let from = an_hour_ago();
+    let ask = |world: &World, to: &str| {
+        let body = json!({
+            "devices": ["B4-1"], "from": from.to_rfc3339(), "to": (from + TimeDelta::minutes(10)).to_rfc3339(),
+            "note": "case 7\r\nBcc: spy@example.org\r\n.\r\nQUIT", "notify": [to],
+        });
+        world.api("POST", "/api/v1/requests", &body.to_string())
+    };
+    let (status, answer) = ask(&world, ANNA);
+    assert_eq!(status, 201, "{answer}");
+    let mail = smtp.has_taken(1).remove(0);
+    assert!(mail.headers.keys().all(|name| name != "bcc"), "{mail:#?}");
+    assert!(mail.text().contains("Bcc: spy@example.org"), "it is text and nothing else: {}", mail.text());
+    let (status, problem) = ask(&world, "a\r\nb@example.org");
+    assert_eq!(status, 400, "{problem}");
+    let without = World::new();
+    let _camera = without.camera("B4-1", "J. Smith");
+    let (status, problem) = ask(&without, ANNA);
+    assert_eq!(status, 409, "nobody could be told: {problem}");
 }

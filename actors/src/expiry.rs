@@ -174,7 +174,7 @@ mod tests {
         let (enrolment, requests) = (Line::new(), Line::new());
         let arrivals = Arc::new(watch::Sender::new(()));
         let contents = Contents::open(Arc::new(SimulatedDisk::new())).unwrap();
-        let post = Post::new(completer_catalogue, contents, Arc::new(clock.clone()), None);
+        let post = Post::new(completer_catalogue, contents, Arc::new(clock.clone()), String::new(), None);
         let tree = Tree {
             writer,
             mailer: Line::new(),

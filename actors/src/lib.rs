@@ -5,6 +5,7 @@
 #[cfg(all(feature = "failpoints", not(debug_assertions)))]
 compile_error!("fail-points are for tests and have no place in a release build");
 
+mod confirmations;
 mod decision;
 mod deletions;
 mod engine;

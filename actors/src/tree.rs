@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::confirmations::Confirmations;
 use crate::enrolment::{Arrivals, Enrolment};
 use crate::expiry::Expiry;
 use crate::kit::{Board, Line, Supervisor};
@@ -41,6 +42,7 @@ impl Tree {
         let mut supervisor = Supervisor::new(board);
         supervisor
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
+        let confirming = (catalogue.clone(), Arc::clone(&clock), post.clone(), mailer.clone());
         supervisor.supervise("mailer", &mailer, move |lifeline, probe| Mailer::new(post.clone(), lifeline, probe));
         supervisor.supervise("enrolment", &enrolment, move |lifeline, probe| {
             let (catalogue, arrivals) = (catalogue.clone(), Arc::clone(&arrivals));
@@ -48,6 +50,10 @@ impl Tree {
         });
         supervisor.supervise("requests", &requests, move |lifeline, probe| {
             RequestQueue::new(of_requests.clone(), Arc::clone(&at), asked.clone(), lifeline, probe)
+        });
+        supervisor.supervise("confirmations", &Line::new(), move |lifeline, probe| {
+            let (catalogue, clock, post, mailer) = confirming.clone();
+            Confirmations::new(catalogue, clock, post, mailer, lifeline, probe)
         });
         supervisor.supervise("sessions", &sessions, move |lifeline, probe| {
             DeviceSessions::new(parts.clone(), known.clone(), line.clone(), lifeline, probe)

@@ -2,7 +2,7 @@ use std::io::{self, Write as _};
 
 use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeDelta, TimeZone as _};
 use clap::Subcommand;
-use longshore_actors::{RequestView, TargetView};
+use longshore_actors::{MailAddress, RequestView, TargetView};
 use longshore_model::{Clock as _, SystemClock, VideoRequest};
 
 use super::device::{MOMENT, seconds};
@@ -34,6 +34,9 @@ pub(super) enum Request {
         /// What for
         #[arg(long)]
         note: Option<String>,
+        /// Tell this mail address too that it was taken and what became of it; may be given several times
+        #[arg(long, value_name = "ADDRESS")]
+        notify: Vec<MailAddress>,
         /// How long it waits: 15m, 24h or 30d
         #[arg(long, value_name = "TIME", default_value = "30d", value_parser = seconds)]
         expires: u64,
@@ -67,13 +70,13 @@ pub(super) enum Request {
 impl Request {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Add { devices, cameras, from, to, priority, note, expires, key, target } => {
+            Self::Add { devices, cameras, from, to, priority, note, notify, expires, key, target } => {
                 let life =
                     i64::try_from(expires).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::days(100_000));
                 let expires = SystemClock.now().checked_add_signed(life).unwrap_or_default();
                 let (from, to) = (from.to_utc(), to.to_utc());
                 let (priority, expires) = (Some(priority), Some(expires));
-                let body = RequestBody { devices, cameras, from, to, priority, note, expires, key };
+                let body = RequestBody { devices, cameras, from, to, priority, note, notify, expires, key };
                 let view: RequestView = target.client()?.post(paths::REQUESTS, &body)?;
                 show(&view, &target)
             }
@@ -139,6 +142,9 @@ fn show(view: &RequestView, target: &Target) -> anyhow::Result<()> {
     writeln!(out, "Priority {priority}, expires {}", expires.format(MOMENT))?;
     if let Some(note) = note {
         writeln!(out, "Note: {}", table::plain(note))?;
+    }
+    if !view.request.notify.is_empty() {
+        writeln!(out, "Told by mail: {}", view.request.notify.join(", "))?;
     }
     for at in &view.targets {
         writeln!(out, "{}: {}: {}", at.serial, at.standing.state.as_str(), at.standing.why)?;

@@ -1,6 +1,6 @@
 //! Messages to people.
 
-use longshore_model::{MailId, MailKind, Sha256};
+use longshore_model::{MailId, MailKind};
 use longshore_store::index::OutboxRow;
 
 use super::{Engine, EngineError};
@@ -11,14 +11,7 @@ use crate::mailer::{Look, MailRefused, MailSettings, Outbox, OutgoingMail, Queue
 impl Engine {
     /// The id of the message that is told apart by these: what it is about, and whom it goes to. Other servers give others.
     pub fn mail_id(&self, what: &[&str]) -> MailId {
-        let mut text = self.name.clone();
-        for part in what {
-            // No part can be taken for the end of one and the beginning of the next.
-            text.push_str(&format!("\n{}:{part}", part.len()));
-        }
-        let mut id = [0; 16];
-        id.copy_from_slice(&Sha256::of(text.as_bytes()).as_bytes()[..16]);
-        MailId::from_bytes(id)
+        self.post.id(what)
     }
 
     /// Whether there is a mail server.

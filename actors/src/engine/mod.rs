@@ -123,8 +123,6 @@ pub struct Engine {
     presence: Presence,
     mailer: Line<Mailer>,
     post: Post,
-    /// What tells this server from others in the ids of its messages.
-    name: String,
     arbiter: ArbiterHandle,
 }
 
@@ -180,8 +178,7 @@ impl Engine {
             models: models.clone(),
             presence: Presence::new(Arc::clone(&clock)),
             mailer: Line::new(),
-            post: Post::new(catalogue.clone(), contents, Arc::clone(&clock), mail),
-            name: receipt_key.server_id().to_owned(),
+            post: Post::new(catalogue.clone(), contents, Arc::clone(&clock), receipt_key.server_id().to_owned(), mail),
             arbiter: arbiter.handle(),
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());

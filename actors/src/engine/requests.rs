@@ -21,11 +21,16 @@ use crate::requests::{
 use crate::sessions::{Desires, LookAgain, Park, Want};
 
 impl Engine {
-    /// Asks for footage. The same again finds the same request.
+    /// Asks for footage. The same again finds the same request. Whoever asks is told of it by mail, if the account has an address.
     ///
     /// # Errors
     /// [`DecisionError`].
-    pub async fn request_video(&self, draft: Draft) -> Result<Added, DecisionError<AddRefused>> {
+    pub async fn request_video(&self, mut draft: Draft) -> Result<Added, DecisionError<AddRefused>> {
+        if self.has_mail() {
+            let (index, requester) = (self.catalogue.index().clone(), draft.requester.clone());
+            let account = blocking(move || index.account(&requester)).await?;
+            draft.notify.extend(account.and_then(|account| account.mail).and_then(|mail| mail.parse().ok()));
+        }
         let asked = self.requests.ask(RequestVideo(draft), ASK_DEADLINE).await;
         asked.unwrap_or(Err(DecisionError::Unavailable))
     }

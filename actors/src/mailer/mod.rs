@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use longshore_model::{Clock, MailId, Message};
+use longshore_model::{Clock, MailId, Message, Sha256};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::{Fact, OutboxFact};
 use longshore_store::index::{Delivery, Index, IndexError, OutboxRow};
@@ -89,6 +89,8 @@ pub(crate) struct Post {
     contents: Contents,
     clock: Arc<dyn Clock>,
     settings: Arc<watch::Sender<Option<MailSettings>>>,
+    /// What tells this server from others in the ids of its messages.
+    name: String,
     state: Arc<Mutex<State>>,
     /// Held while texts are put and told of, and while those are removed that nobody told of.
     texts: Arc<tokio::sync::Mutex<()>>,
@@ -106,10 +108,23 @@ impl Post {
         catalogue: Catalogue,
         contents: Contents,
         clock: Arc<dyn Clock>,
+        name: String,
         settings: Option<MailSettings>,
     ) -> Self {
         let settings = Arc::new(watch::Sender::new(settings));
-        Self { catalogue, contents, clock, settings, state: Arc::default(), texts: Arc::default() }
+        Self { catalogue, contents, clock, settings, name, state: Arc::default(), texts: Arc::default() }
+    }
+
+    /// The id of the message that is told apart by these.
+    pub(crate) fn id(&self, what: &[&str]) -> MailId {
+        let mut text = self.name.clone();
+        for part in what {
+            // No part can be taken for the end of one and the beginning of the next.
+            text.push_str(&format!("\n{}:{part}", part.len()));
+        }
+        let mut id = [0; 16];
+        id.copy_from_slice(&Sha256::of(text.as_bytes()).as_bytes()[..16]);
+        MailId::from_bytes(id)
     }
 
     /// From now on this is the mail server; what the one before was like counts for nothing.

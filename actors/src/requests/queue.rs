@@ -6,12 +6,16 @@ use longshore_store::facts::{Fact, RequestFact};
 use longshore_store::index::{Closed, Lies, RequestRow, Target};
 use serde::{Deserialize, Serialize};
 
+use crate::mailer::MailAddress;
+
 /// Requests of which something is still to come. More than people read, and few enough to be looked through at once.
 const OPEN: usize = 1000;
 /// The same of one device: its document stays small.
 const OPEN_OF_DEVICE: usize = 64;
 /// Devices of one request.
 const DEVICES: usize = 100;
+/// People who are told of one request.
+const NOTIFIED: usize = 20;
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct Draft {
     pub priority: u8,
     /// What for.
     pub note: Option<String>,
+    /// Who is told of it by mail.
+    pub notify: Vec<MailAddress>,
     /// When it is given up, if not after [`VideoRequest::LIFE`].
     pub expires: Option<DateTime<Utc>>,
 }
@@ -60,6 +66,9 @@ pub enum AddRefused {
     /// None, or too many.
     #[error("a request is for 1 to {most} devices", most = DEVICES)]
     Devices,
+    /// Too many.
+    #[error("at most {most} people are told of a request", most = NOTIFIED)]
+    Notified,
     /// Nobody knows it.
     #[error("no device with the serial {0} is known; `longshore device list` shows which are")]
     Unknown(String),
@@ -118,6 +127,7 @@ pub(super) fn check(draft: &Draft, now: DateTime<Utc>) -> Result<(), AddRefused>
         () if life <= TimeDelta::zero() || life > VideoRequest::LONGEST_LIFE => Err(AddRefused::Expiry),
         // Before a range is over nobody knows what there is of it.
         () if expires <= draft.to => Err(AddRefused::TooEarly),
+        () if draft.notify.len() > NOTIFIED => Err(AddRefused::Notified),
         () if draft.serials.is_empty() || draft.serials.len() > DEVICES => Err(AddRefused::Devices),
         () => Ok(()),
     }
@@ -133,16 +143,30 @@ pub(super) fn add(
     open: &[RequestRow],
     now: DateTime<Utc>,
 ) -> Result<(Vec<Fact>, Added), AddRefused> {
-    let Draft { key, requester, mut cameras, from, to, priority, note, expires, .. } = draft;
+    let Draft { key, requester, mut cameras, from, to, priority, note, notify, expires, .. } = draft;
     let mut ids: Vec<_> = devices.iter().map(|device| device.id).collect();
     ids.sort_unstable();
     ids.dedup();
     cameras.sort_unstable();
     cameras.dedup();
+    let mut notify: Vec<_> = notify.into_iter().map(String::from).collect();
+    notify.sort_unstable();
+    notify.dedup();
     let expires = expires.unwrap_or_else(|| now.checked_add_signed(VideoRequest::LIFE).unwrap_or(now));
     let span = Span { from, to };
-    let request =
-        VideoRequest { id, key, requester, devices: ids, cameras, span, priority, note, added_at: now, expires };
+    let request = VideoRequest {
+        id,
+        key,
+        requester,
+        devices: ids,
+        cameras,
+        span,
+        priority,
+        note,
+        notify,
+        added_at: now,
+        expires,
+    };
     if let Some(known) = by_key {
         return match known.request.is_same(&request) {
             true => Ok((Vec::new(), Added { request: known.request, is_new: false })),

@@ -188,6 +188,7 @@ mod tests {
             span: Span { from: now() - TimeDelta::hours(2), to: now() - TimeDelta::hours(1) },
             priority: 5,
             note: None,
+            notify: Vec::new(),
             added_at: now(),
             expires: now() + TimeDelta::days(30),
         };

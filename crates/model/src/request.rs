@@ -27,6 +27,9 @@ pub struct VideoRequest {
     /// What for, in the requester's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Mail addresses of those who are told that it was taken and what became of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<String>,
     /// When it was made.
     pub added_at: DateTime<Utc>,
     /// When it is given up.
@@ -54,8 +57,8 @@ impl VideoRequest {
 
     /// Whether it asks for the same as another one.
     pub fn is_same(&self, other: &Self) -> bool {
-        (&self.requester, &self.devices, &self.cameras, self.span, self.priority)
-            == (&other.requester, &other.devices, &other.cameras, other.span, other.priority)
+        (&self.requester, &self.devices, &self.cameras, self.span, self.priority, &self.notify)
+            == (&other.requester, &other.devices, &other.cameras, other.span, other.priority, &other.notify)
     }
 }
 

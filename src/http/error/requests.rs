@@ -17,6 +17,7 @@ impl From<AddRefused> for Failure {
             | AddRefused::Priority
             | AddRefused::Expiry
             | AddRefused::TooEarly
+            | AddRefused::Notified
             | AddRefused::Devices => ProblemType::MalformedRequest,
         };
         Self::new(kind, refused.to_string())

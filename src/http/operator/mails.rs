@@ -71,7 +71,7 @@ pub(crate) struct TestMailBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryMailBody {
     /// Which message; without one, all that wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<MailId>,
 }
 

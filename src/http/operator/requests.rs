@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
-use longshore_actors::{CancelRefused, Draft, RequestView};
+use longshore_actors::{CancelRefused, Draft, MailAddress, MailRefused, RequestView};
 use longshore_model::{RequestId, VideoRequest};
 use longshore_protocol::ProblemType;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub(crate) struct RequestBody {
     pub(crate) priority: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
+    /// Who is told by mail that it was taken and what became of it, besides the requester.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notify: Vec<MailAddress>,
     /// Without it, 30 days from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires: Option<DateTime<Utc>>,
@@ -52,7 +55,10 @@ pub(crate) struct RequestBody {
     responses((status = 201, description = "it is new", body = RequestView), (status = 200, body = RequestView)))]
 pub(crate) async fn add(server: Data<Server>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Failure> {
     let body: RequestBody = json::read(&request, payload).await?;
-    let RequestBody { devices, cameras, from, to, priority, note, expires, key } = body;
+    let RequestBody { devices, cameras, from, to, priority, note, notify, expires, key } = body;
+    if !notify.is_empty() && !server.engine.has_mail() {
+        return Err(MailRefused::NotSetUp.into());
+    }
     if cameras.len() > CAMERAS {
         return Err(Failure::malformed(format!("a request is for at most {CAMERAS} cameras; without any, for all")));
     }
@@ -73,6 +79,7 @@ pub(crate) async fn add(server: Data<Server>, request: HttpRequest, payload: Pay
         to,
         priority: priority.unwrap_or(VideoRequest::PRIORITY),
         note,
+        notify,
         expires,
     };
     let added = server.engine.request_video(draft).await?;

@@ -38,6 +38,7 @@ fn draft() -> Draft {
         to: now() - minutes(50),
         priority: VideoRequest::PRIORITY,
         note: None,
+        notify: Vec::new(),
         expires: None,
     }
 }
@@ -77,6 +78,7 @@ fn a_range_is_neither_empty_nor_inverted_nor_longer_than_a_week() {
         (with(TimeDelta::days(40), TimeDelta::days(41)), Err(AddRefused::TooEarly)),
         (Draft { expires: Some(now() + minutes(5)), ..with(minutes(0), minutes(10)) }, Err(AddRefused::TooEarly)),
         (Draft { serials: Vec::new(), ..draft() }, Err(AddRefused::Devices)),
+        (Draft { notify: vec!["a@example.org".parse().unwrap(); 21], ..draft() }, Err(AddRefused::Notified)),
         (Draft { serials: vec!["B-1".into(); 101], ..draft() }, Err(AddRefused::Devices)),
     ] {
         assert_eq!(check(&draft, now()), refused, "{draft:?}");
@@ -96,6 +98,7 @@ fn the_same_again_is_the_same_request() {
         Draft { requester: "uid 1".into(), ..draft() },
         Draft { cameras: vec!["rear".into()], ..draft() },
         Draft { priority: 1, ..draft() },
+        Draft { notify: vec!["a@example.org".parse().unwrap()], ..draft() },
         Draft { to: now(), ..draft() },
     ] {
         assert!(add_one(other, &open).unwrap().1.is_new);

@@ -49,4 +49,11 @@ pub enum RequestFact {
         /// Which.
         request: RequestId,
     },
+    /// Those who are to be told of it were told: the messages are in the outbox.
+    Announced {
+        /// Of which.
+        request: RequestId,
+        /// What became of it; otherwise only that it was taken.
+        over: bool,
+    },
 }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::{Applied, Rows, change, get, put};
 use super::tables::Table;
-use super::{Index, IndexError, read, revision_key};
+use super::{Index, IndexError, read, read_manifest, revision_key};
 use crate::facts::{Entry, RequestFact};
+use crate::manifest::Manifest;
 
 /// A request with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,8 @@ struct Head {
     closed: Option<Closed>,
 }
 
+/// Bytes of a key of [`time_key`]; behind them stands the key of `Stored`.
+const TIME_KEY_BYTES: usize = 24;
 /// No recording that is found by its time is longer.
 const LONGEST_RECORDING: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
@@ -155,6 +158,18 @@ impl Index {
         Ok(open)
     }
 
+    /// Requests of which somebody is to be told more, the oldest first, and whether they know that it was taken.
+    pub fn unannounced_requests(&self) -> Result<Vec<(RequestRow, bool)>, IndexError> {
+        let mut unannounced = Vec::new();
+        for row in &self.tables[Table::Unannounced] {
+            let (id, knows) = row?;
+            if let Some(head) = self.tables[Table::Requests].get(id)? {
+                unannounced.push((self.request_row(&head)?, read(&knows)?));
+            }
+        }
+        Ok(unannounced)
+    }
+
     /// The stored recordings of a device that may have a moment in common with `span`, by start.
     pub fn stored_within(&self, device: DeviceId, span: Span) -> Result<Vec<Lies>, IndexError> {
         let first = span.from.checked_sub_signed(LONGEST_RECORDING).unwrap_or(span.from);
@@ -164,6 +179,29 @@ impl Index {
             let lies: Lies = read(&row?.1)?;
             if Span::of(lies.from, lies.to).overlaps(&span) {
                 found.push(lies);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Index {
+    /// What is stored of a device in true time that may have a moment in common with `span`, by start; not more than `most`.
+    pub fn manifests_within(&self, device: DeviceId, span: Span, most: usize) -> Result<Vec<Manifest>, IndexError> {
+        let first = span.from.checked_sub_signed(LONGEST_RECORDING).unwrap_or(span.from);
+        let (first, last) = (time_key(device, first), time_key(device, span.to));
+        let mut found = Vec::new();
+        for row in self.tables[Table::StoredTimes].range(first..last) {
+            let (key, lies) = row?;
+            let lies: Lies = read(&lies)?;
+            let stored = key.get(TIME_KEY_BYTES..).unwrap_or_default();
+            if Span::of(lies.from, lies.to).overlaps(&span)
+                && let Some(text) = self.tables[Table::Stored].get(stored)?
+            {
+                found.push(read_manifest(&text)?);
+                if found.len() == most {
+                    break;
+                }
             }
         }
         Ok(found)
@@ -200,6 +238,13 @@ impl Rows {
                 self.close(*request, Closed::Cancelled { at: entry.at, by: by.clone() })
             }
             RequestFact::Expired { request } => self.close(*request, Closed::Expired { at: entry.at }),
+            RequestFact::Announced { request, over: false } => {
+                put(&self.tables[Table::Unannounced], request.as_bytes(), &true)
+            }
+            RequestFact::Announced { request, over: true } => {
+                self.tables[Table::Unannounced].remove(request.as_bytes().as_slice())?;
+                Ok(())
+            }
         }
     }
 
@@ -207,6 +252,9 @@ impl Rows {
         put(&self.tables[Table::Requests], request.id.as_bytes(), &Head { request: request.clone(), closed: None })?;
         if let Some(key) = &request.key {
             self.tables[Table::RequestKeys].insert(key.as_bytes(), request.id.as_bytes())?;
+        }
+        if !request.notify.is_empty() {
+            put(&self.tables[Table::Unannounced], request.id.as_bytes(), &false)?;
         }
         for device in &request.devices {
             self.tables[Table::OpenRequests].insert(open_key(*device, request.id), b"".as_slice())?;

@@ -50,6 +50,8 @@ pub(super) enum Table {
     RequestTargets,
     /// No values: devices and the requests of which something is still to come from them.
     OpenRequests,
+    /// Whether those who are to be told of a request know that it was taken, by the requests that they do not know the end of.
+    Unannounced,
     /// Where stored recordings lie in true time, by device, start and the keys of `Stored`.
     StoredTimes,
     /// How the clocks of devices went.
@@ -96,6 +98,7 @@ impl Table {
         Self::RequestKeys,
         Self::RequestTargets,
         Self::OpenRequests,
+        Self::Unannounced,
         Self::StoredTimes,
         Self::Clocks,
         Self::Reports,
@@ -131,6 +134,7 @@ impl Table {
             Self::RequestKeys => "request_keys",
             Self::RequestTargets => "request_targets",
             Self::OpenRequests => "open_requests",
+            Self::Unannounced => "unannounced",
             Self::StoredTimes => "stored_times",
             Self::Clocks => "clocks",
             Self::Reports => "reports",

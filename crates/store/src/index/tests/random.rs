@@ -92,12 +92,13 @@ impl Random {
     fn request_fact(&mut self, device: DeviceId) -> RequestFact {
         let request = RequestId::from_bytes(self.id());
         let span = Span { from: start().to_utc(), to: start().to_utc() + TimeDelta::minutes(10) };
-        match self.below(7) {
+        match self.below(8) {
             0 | 1 => RequestFact::Added { request: self.request(request, span) },
             2 => RequestFact::HandedOver { request, device },
             3 => RequestFact::Told { request, device, holds: Holds::Partial, ranges: vec![span] },
             4 => RequestFact::Finished { request, device, outcome: Outcome::Done },
             5 => RequestFact::Cancelled { request, by: "uid 0".into() },
+            6 => RequestFact::Announced { request, over: self.below(2) == 0 },
             _ => RequestFact::Expired { request },
         }
     }
@@ -113,6 +114,7 @@ impl Random {
             span,
             priority: VideoRequest::PRIORITY,
             note: None,
+            notify: (0..self.below(2)).map(|_| "a@example.org".to_owned()).collect(),
             added_at: span.from,
             expires: span.to,
         }

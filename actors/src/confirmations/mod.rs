@@ -1,0 +1,161 @@
+//! Confirmations: tells the requester and others by mail that a request for footage was taken, and what became of it. What it
+//! says, the pure `letter` writes. Whom it still has to tell of what is in the catalogue, so a kill leaves nobody out, and the
+//! ids of the messages see to it that nobody is told twice.
+
+mod letter;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use longshore_model::{Clock, DeviceId, MailKind};
+use longshore_store::catalogue::{Catalogue, RecordError};
+use longshore_store::facts::{Fact, RequestFact};
+use longshore_store::index::{Index, IndexError, RequestRow};
+
+use crate::decision::DecisionError;
+use crate::kit::{Lifeline, Line, Probe, blocking};
+use crate::mailer::{Look as LookAtOutbox, MailRefused, Mailer, OutgoingMail, Post};
+use crate::requests::{RequestView, Views};
+use letter::{Files, Letter};
+
+/// Between two looks: nobody waits for a mail by the second, and nearly always there is nothing to look at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The actor.
+pub(crate) struct Confirmations {
+    catalogue: Catalogue,
+    clock: Arc<dyn Clock>,
+    post: Post,
+    mailer: Line<Mailer>,
+    probe: Probe,
+    _lifeline: Lifeline,
+}
+
+/// Look whom to tell what.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look;
+
+/// A request of which somebody is to be told something now.
+struct News {
+    view: RequestView,
+    letter: Letter,
+    over: bool,
+    /// They were told that it was taken.
+    known: bool,
+}
+
+impl Confirmations {
+    pub(crate) fn new(
+        catalogue: Catalogue,
+        clock: Arc<dyn Clock>,
+        post: Post,
+        mailer: Line<Mailer>,
+        lifeline: Lifeline,
+        probe: Probe,
+    ) -> Self {
+        Self { catalogue, clock, post, mailer, probe, _lifeline: lifeline }
+    }
+}
+
+impl Actor for Confirmations {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.notify(Look);
+    }
+}
+
+impl Handler<Look> for Confirmations {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
+        let (catalogue, post, mailer) = (self.catalogue.clone(), self.post.clone(), self.mailer.clone());
+        let (now, probe) = (self.clock.now(), self.probe.clone());
+        let telling = async move {
+            // Without a mail server they are told when there is one.
+            if !post.is_set_up() {
+                return;
+            }
+            if let Err(error) = tell(&catalogue, &post, &mailer, now).await {
+                tracing::warn!(%error, "people could not be told of requests; it is tried again");
+                probe.error(error);
+            }
+        };
+        let again = |(), _: &mut Self, ctx: &mut Context<Self>| {
+            ctx.notify_later(Look, LOOK_EVERY);
+        };
+        Box::pin(telling.into_actor(self).map(again))
+    }
+}
+
+async fn tell(
+    catalogue: &Catalogue,
+    post: &Post,
+    mailer: &Line<Mailer>,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<(), Trouble> {
+    let index = catalogue.index().clone();
+    for News { view, letter, over, known } in blocking(move || news(&index, now)).await? {
+        let request = view.request.id.to_string();
+        let id = |stage: &str, to: &str| post.id(&["request", &request, stage, to]);
+        for to in &view.request.notify {
+            let Ok(address) = to.parse() else { continue };
+            let mail = OutgoingMail {
+                id: id(if over { "over" } else { "taken" }, to),
+                kind: MailKind::Request,
+                to: address,
+                subject: letter.subject.clone(),
+                text: letter.text.clone(),
+                html: None,
+                answers: if over && known { vec![id("taken", to)] } else { Vec::new() },
+                by: None,
+            };
+            post.queue(mail).await?;
+        }
+        let announced = RequestFact::Announced { request: view.request.id, over };
+        catalogue.record(vec![Fact::Request(announced)]).await?;
+        mailer.tell(LookAtOutbox);
+    }
+    Ok(())
+}
+
+/// What there is to tell now.
+fn news(index: &Index, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<News>, IndexError> {
+    let nobody = HashSet::new();
+    let mut views = Views::new(index, &nobody, now);
+    let mut news = Vec::new();
+    for (row, known) in index.unannounced_requests()? {
+        let over = !row.is_open();
+        if !over && known {
+            continue;
+        }
+        let view = views.of(&row)?;
+        let letter = if over { letter::over(&view, &files(index, &row)?) } else { letter::taken(&view) };
+        news.push(News { view, letter, over, known });
+    }
+    Ok(news)
+}
+
+/// What is stored of a request, by device.
+fn files(index: &Index, row: &RequestRow) -> Result<Files, IndexError> {
+    let of = |device: &DeviceId| {
+        let mut manifests = index.manifests_within(*device, row.request.span, letter::FILES + 1)?;
+        manifests.retain(|manifest| row.request.is_of_camera(&manifest.recording.camera));
+        Ok(manifests.into_iter().map(|manifest| manifest.recording.path).collect())
+    };
+    row.request.devices.iter().map(of).collect()
+}
+
+/// Why somebody could not be told.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Queue(#[from] DecisionError<MailRefused>),
+}
