@@ -182,6 +182,7 @@ fn a_mail_server_that_was_down_gets_everything_once() {
     eventually("all are marked", || outbox(&world).iter().all(|row| row["state"] == "sent"));
 }
 
+#[cfg(feature = "failpoints")]
 #[test]
 fn a_kill_right_after_the_mail_server_took_a_message_sends_it_once_more_under_the_same_id() {
     let smtp = SmtpServer::start();
@@ -198,6 +199,27 @@ fn a_kill_right_after_the_mail_server_took_a_message_sends_it_once_more_under_th
     assert_eq!(distinct(&mails).len(), 1, "{mails:#?}");
     assert_eq!(mails[0].header("Date"), mails[1].header("Date"));
     eventually("it is marked", || outbox(&world).iter().all(|row| row["state"] == "sent"));
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_mailer_that_panics_is_restarted_and_leaves_nothing_out() {
+    let smtp = SmtpServer::start();
+    let mut world = World::at_rest();
+    std::fs::write(world.path().join("longshore.toml"), smtp.config()).unwrap();
+    world.fail_points = "mail-taken=1*off->1*panic->off;confirmations-look=1*panic->off".to_owned();
+    world.start();
+    for n in 0..3 {
+        queue(&world, &format!("a{n}@example.org"));
+    }
+    eventually("all are marked", || outbox(&world).iter().all(|row| row["state"] == "sent"));
+    let mails = smtp.mails();
+    assert_eq!((distinct(&mails).len(), mails.len()), (3, 4), "{mails:#?}");
+    let actors = world.cli_json(&["actors"]);
+    for name in ["mailer", "confirmations"] {
+        let row = actors.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
+        assert_eq!(row["failures"], 1, "{row}");
+    }
 }
 
 #[test]

@@ -46,6 +46,12 @@ impl Mail {
         Some(MailSettings { host: host.0, port, tls: self.tls, login, from, ca: self.ca.clone() })
     }
 
+    /// Whether there is a user and no password. It may be in the environment of the service alone, and other commands read
+    /// the same file.
+    pub(super) fn lacks_password(&self) -> bool {
+        self.user.is_some() && self.password.is_none()
+    }
+
     /// What cannot work together.
     pub(super) fn contradictions(&self) -> Vec<Complaint> {
         let mut complaints = Vec::new();
@@ -68,7 +74,6 @@ impl Mail {
             complain("host", "messages need a sender: set mail.from, such as \"Longshore <longshore@example.org>\"");
         }
         match (&self.user, &self.password) {
-            (Some(_), None) => complain("user", "the login needs a password too: set mail.password, or its file"),
             (None, Some(_)) => complain("password", "the login needs a user too: set mail.user"),
             (Some(_), Some(_)) if self.tls == MailTls::None && !host.is_local() => {
                 complain(
@@ -195,7 +200,8 @@ mod tests {
         let sender = "a@example.org";
         assert_eq!(complaints(serde_json::json!({"host": "mail.example.org"})), ["mail.host"]);
         assert_eq!(complaints(serde_json::json!({"from": sender, "user": "u"})), ["mail.from", "mail.user"]);
-        assert_eq!(complaints(serde_json::json!({"host": "m.example", "from": sender, "user": "u"})), ["mail.user"]);
+        let half = serde_json::json!({"host": "m.example", "from": sender, "user": "u"});
+        assert!(mail(half.clone()).lacks_password() && complaints(half).is_empty());
         assert_eq!(
             complaints(serde_json::json!({"host": "m.example", "from": sender, "password": "p"})),
             ["mail.password"]

@@ -284,6 +284,13 @@ impl Config {
                 );
             }
         }
+        if self.mail.lacks_password() {
+            let file = "LONGSHORE__MAIL__PASSWORD_FILE";
+            warn(
+                "mail.user",
+                format!("without mail.password, or the variable {file}, the server sends without a login"),
+            );
+        }
         let Storage { file_mode, folder_mode, floor, read_back, .. } = &self.storage;
         for (key, mode) in [("storage.file_mode", file_mode), ("storage.folder_mode", folder_mode)] {
             if mode.is_writable_by_others() {

@@ -15,7 +15,7 @@ use longshore_store::facts::{Fact, RequestFact};
 use longshore_store::index::{Index, IndexError, RequestRow};
 
 use crate::decision::DecisionError;
-use crate::kit::{Lifeline, Line, Probe, blocking};
+use crate::kit::{Lifeline, Line, Probe, blocking, fail_point};
 use crate::mailer::{Look as LookAtOutbox, MailRefused, Mailer, OutgoingMail, Post};
 use crate::requests::{RequestView, Views};
 use letter::{Files, Letter};
@@ -72,6 +72,7 @@ impl Handler<Look> for Confirmations {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
+        fail_point!("confirmations-look");
         let (catalogue, post, mailer) = (self.catalogue.clone(), self.post.clone(), self.mailer.clone());
         let (now, probe) = (self.clock.now(), self.probe.clone());
         let telling = async move {
