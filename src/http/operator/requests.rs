@@ -41,6 +41,7 @@ pub(crate) struct RequestBody {
     pub(crate) note: Option<String>,
     /// Who is told by mail that it was taken and what became of it, besides the requester.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub(crate) notify: Vec<MailAddress>,
     /// Without it, 30 days from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
