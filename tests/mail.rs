@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{Clock as _, Sha256, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::{Camera, Mail, SmtpServer, World, bytes, eventually, files_below, longshore, rid};
+use crate::support::{Camera, Mail, Postfix, SmtpServer, World, bytes, eventually, files_below, longshore, rid};
 
 const ANNA: &str = "anna@example.org";
 
@@ -84,6 +84,33 @@ fn mail_goes_over_tls_with_a_login_and_the_password_stays_secret() {
     let world = World::configured(&smtp.config());
     arrives(&world, ANNA);
     assert!(smtp.has_taken(1)[0].tls);
+}
+
+#[test]
+fn postfix_takes_what_comes_over_starttls_with_a_login_and_nothing_else() {
+    let smtp = SmtpServer::start();
+    let Some(postfix) = Postfix::start("longshore", "Corr3ct horse", smtp.port()) else { return };
+    let login = |password: &str| format!("{}user = 'longshore'\npassword = '{password}'\n", postfix.config());
+    let world = World::configured(&login("Corr3ct horse"));
+    let output = world.cli(&["mail", "test", ANNA]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains(": 250 2.0.0 Ok: queued as "), "{said}");
+    let mail = smtp.has_taken(1).remove(0);
+    assert_eq!((mail.from.as_str(), mail.to.as_str()), ("longshore@example.org", ANNA));
+    assert!(mail.header("Received").contains("with ESMTPSA"), "over TLS, with a login: {mail:#?}");
+    for (config, told) in [
+        (login("wrong"), "refuses the login: 535 5.7.8 "),
+        (postfix.config(), "refuses the recipient anna@example.org: 554 5.7.1 "),
+        (login("Corr3ct horse").replace("'longshore@example.org'", "'longshore@no-such-host'"), "refuses the sender"),
+    ] {
+        world.reconfigure(&config);
+        let mut said = String::new();
+        eventually(told, || {
+            let output = world.cli(&["mail", "test", ANNA]);
+            said = String::from_utf8(output.stderr).unwrap();
+            said.contains(told)
+        });
+    }
 }
 
 #[test]

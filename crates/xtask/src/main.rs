@@ -4,6 +4,7 @@
 mod clients;
 mod guest;
 mod peers;
+mod postfix;
 
 use std::env;
 use std::ffi::OsStr;
@@ -90,6 +91,7 @@ fn test() -> anyhow::Result<()> {
     cargo(["clippy", "--workspace", "--all-targets", "--features", "failpoints", "--", "-D", "warnings"])?;
     clients::install(&root())?;
     guest::install(&built())?;
+    postfix::install(&built())?;
     // The whole workspace at once: so the agent's binary is there, beside the server's, when the black-box tests begin.
     cargo(["test", "--workspace", "--features", "failpoints"])
 }
