@@ -43,6 +43,7 @@ fn request(n: u8) -> VideoRequest {
         span: Span { from: at(-60), to: at(-50) },
         priority: VideoRequest::PRIORITY,
         note: Some("case 1234".into()),
+        notify: vec!["desk@example.org".into()],
         added_at: now(),
         expires: at(60),
     }

@@ -76,7 +76,7 @@ pub(super) enum Table {
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 31] = [
+    const ALL: [Self; 32] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
