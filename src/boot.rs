@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use longshore_actors::{CommitEvery, Engine, Limits, Parts};
-use longshore_model::{Clock, DeviceModels, SystemClock};
+use longshore_model::{Clock, DeviceModels, HealthTypes, SystemClock};
 use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
 use longshore_store::files::{Disk, DiskOptions};
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use crate::certificate::{self, Certificates};
 use crate::config::{Config, Loaded};
 use crate::data::DataFolder;
+use crate::health_types;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::lobby::Lobby;
 use crate::http::operator::{Guesses, streams};
@@ -83,6 +84,7 @@ struct Prepared {
     disk: Disk,
     commits: CommitEvery,
     models: DeviceModels,
+    health_types: HealthTypes,
 }
 
 fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> {
@@ -96,6 +98,7 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
     let identity = Identity::load(&data)?;
     let certificates = Certificates::new(&identity, certificate::read(&config.tls)?)?;
     let models = models::load(&config.devices)?;
+    let health_types = health_types::load(&config.health)?;
 
     // 2. The port, before anything slow: a typing error should be told at once.
     let listen = config.server.listen;
@@ -110,7 +113,19 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
 
     // 4. The storage.
     let (disk, commits) = storage::take(&data, config, &**clock)?;
-    Ok(Prepared { data, identity, certificates, listener, catalogue, writer, contents, disk, commits, models })
+    Ok(Prepared {
+        data,
+        identity,
+        certificates,
+        listener,
+        catalogue,
+        writer,
+        contents,
+        disk,
+        commits,
+        models,
+        health_types,
+    })
 }
 
 async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
@@ -122,8 +137,19 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     let connections = port::raise_file_limit();
 
     let prepared_at = Arc::clone(&clock);
-    let Prepared { data, identity, certificates, listener, catalogue, writer, contents, disk, commits, models } =
-        spawn_blocking(move || prepare(&prepared_with, &prepared_at)).await??;
+    let Prepared {
+        data,
+        identity,
+        certificates,
+        listener,
+        catalogue,
+        writer,
+        contents,
+        disk,
+        commits,
+        models,
+        health_types,
+    } = spawn_blocking(move || prepare(&prepared_with, &prepared_at)).await??;
     let own_url = url_of(listener.local_addr()?);
 
     // 5. What a crash interrupted is completed.
@@ -152,6 +178,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         models: models.clone(),
         contents,
         mail: config.mail.settings(),
+        health_types: Arc::new(health_types),
     };
     let engine = Engine::start(parts).await?;
     let completing = engine.clone();
@@ -211,6 +238,7 @@ impl Running {
         engine.drain();
         join_all(edge.iter().map(|handle| handle.stop(true))).await;
         engine.end_sessions().await;
+        engine.record_notices().await;
         let settled = timeout(DISK_SETTLES, engine.settled()).await.is_ok();
         engine.stop();
         let _panicked = spawn_blocking(move || writer.stop()).await;

@@ -6,6 +6,7 @@ mod certificate;
 pub mod cli;
 pub mod config;
 mod data;
+mod health_types;
 mod http;
 mod identity;
 mod models;

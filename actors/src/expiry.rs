@@ -85,6 +85,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::health::{HealthParts, Notices};
     use crate::kit::{Board, Started};
     use crate::mailer::Post;
     use crate::presence::Presence;
@@ -175,6 +176,12 @@ mod tests {
         let arrivals = Arc::new(watch::Sender::new(()));
         let contents = Contents::open(Arc::new(SimulatedDisk::new())).unwrap();
         let post = Post::new(completer_catalogue, contents, Arc::new(clock.clone()), String::new(), None);
+        let health = HealthParts {
+            catalogue: parts.completer.catalogue.clone(),
+            clock: Arc::new(clock.clone()),
+            types: Arc::default(),
+            notices: Notices::default(),
+        };
         let tree = Tree {
             writer,
             mailer: Line::new(),
@@ -187,6 +194,7 @@ mod tests {
             presence,
             storage,
             parts,
+            health: (Line::new(), health),
         };
         tree.supervisor(Board::new(Arc::new(clock.clone()))).start().send(Started).await.unwrap();
 

@@ -11,6 +11,7 @@ mod deletions;
 mod engine;
 mod enrolment;
 mod expiry;
+mod health;
 mod kit;
 mod mailer;
 mod organisation;
@@ -28,6 +29,9 @@ pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinErro
 pub use enrolment::{
     Approval, ApprovalOf, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, IssuedUploadToken,
     KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,
+};
+pub use health::{
+    DeviceHealth, EventTaken, HealthState, HealthViews, IssueDevice, IssueView, MuteRefused, Notice, Notices,
 };
 pub use kit::{ActorState, ActorStatus, LastError};
 pub use mailer::{

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::confirmations::Confirmations;
 use crate::enrolment::{Arrivals, Enrolment};
 use crate::expiry::Expiry;
+use crate::health::{HealthAggregator, HealthParts};
 use crate::kit::{Board, Line, Supervisor};
 use crate::mailer::{Mailer, Post};
 use crate::presence::{Presence, PresenceLog};
@@ -27,13 +28,26 @@ pub(crate) struct Tree {
     pub(crate) presence: Presence,
     pub(crate) storage: StorageParts,
     pub(crate) parts: SessionParts,
+    pub(crate) health: (Line<HealthAggregator>, HealthParts),
 }
 
 impl Tree {
     /// In the order in which they start. Sessions and transfers are started by the calls of their devices.
     pub(crate) fn supervisor(self, board: Board) -> Supervisor {
-        let Self { writer, mailer, post, enrolment, arrivals, requests, sessions, models, presence, storage, parts } =
-            self;
+        let Self {
+            writer,
+            mailer,
+            post,
+            enrolment,
+            arrivals,
+            requests,
+            sessions,
+            models,
+            presence,
+            storage,
+            parts,
+            health,
+        } = self;
         let Completer { catalogue, clock, .. } = parts.completer.clone();
         let told = catalogue.clone();
         let (of_requests, at, asked) = (catalogue.clone(), Arc::clone(&clock), sessions.clone());
@@ -44,6 +58,10 @@ impl Tree {
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
         let confirming = (catalogue.clone(), Arc::clone(&clock), post.clone(), mailer.clone());
         supervisor.supervise("mailer", &mailer, move |lifeline, probe| Mailer::new(post.clone(), lifeline, probe));
+        let (line_of_health, health) = health;
+        supervisor.supervise("health", &line_of_health, move |lifeline, probe| {
+            HealthAggregator::new(health.clone(), lifeline, probe)
+        });
         supervisor.supervise("enrolment", &enrolment, move |lifeline, probe| {
             let (catalogue, arrivals) = (catalogue.clone(), Arc::clone(&arrivals));
             Enrolment::new(catalogue, models.clone(), Arc::clone(&clock), arrivals, lifeline, probe)

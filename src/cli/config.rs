@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{ConfigFile, table};
 use crate::certificate;
 use crate::config::{COMMENTED, Loaded};
-use crate::models;
+use crate::{health_types, models};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
@@ -49,6 +49,7 @@ impl Config {
 fn check(loaded: &Loaded) -> anyhow::Result<()> {
     certificate::read(&loaded.config.tls)?;
     models::load(&loaded.config.devices)?;
+    health_types::load(&loaded.config.health)?;
     let mut out = io::stdout().lock();
     for warning in loaded.warnings() {
         writeln!(out, "warning: {warning}")?;

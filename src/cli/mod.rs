@@ -11,6 +11,7 @@ mod coverage;
 mod demo;
 mod device;
 mod dock;
+mod health;
 mod login;
 mod mail;
 mod model;
@@ -75,6 +76,9 @@ enum Command {
     Mail(mail::Mail),
     /// See which devices are connected, since when and from where
     Sessions(sessions::Sessions),
+    /// See what is wrong with devices and with the server, and what to do about it
+    #[command(subcommand)]
+    Health(health::Health),
     /// Set what devices record and which networks they may use
     #[command(subcommand)]
     Profile(profile::Profile),
@@ -186,6 +190,7 @@ pub fn run() -> ExitCode {
         Command::Request(request) => request.run(),
         Command::Mail(mail) => mail.run(),
         Command::Sessions(sessions) => sessions.run(),
+        Command::Health(health) => health.run(),
         Command::Profile(profile) => profile.run(),
         Command::Model(model) => model.run(),
         Command::Recordings(recordings) => recordings.run(),

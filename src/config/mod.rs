@@ -21,7 +21,7 @@ use crate::certificate;
 pub use load::{Inputs, Loaded, Mistake, Mistakes, Source};
 use mail::Mail;
 use rate::StreamRate;
-use value::{Account, Filter, Floor, Mode, ServerUrl, Size};
+use value::{Account, Days, Filter, Floor, Mode, ServerUrl, Size};
 
 /// `config/longshore.toml`: every key with its meaning, unit and default.
 pub const COMMENTED: &str = include_str!("../../config/longshore.toml");
@@ -47,6 +47,8 @@ pub struct Config {
     pub devices: Devices,
     /// How messages leave this server.
     pub mail: Mail,
+    /// What counts as trouble.
+    pub health: Health,
     /// The index of the journal.
     pub index: Index,
     /// What is logged, and how.
@@ -128,6 +130,17 @@ pub struct Devices {
     pub models: Option<PathBuf>,
 }
 
+/// `[health]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// File with types of health events, over those of `config/health.toml`.
+    #[serde(deserialize_with = "value::optional_path")]
+    pub types: Option<PathBuf>,
+    /// A device that did not call for so long is reported.
+    pub offline_after: Days,
+}
+
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Switch {
@@ -188,6 +201,7 @@ impl Default for Config {
             uploads: Uploads::default(),
             devices: Devices::default(),
             mail: Mail::default(),
+            health: Health::default(),
             index: Index::default(),
             log: Log::default(),
         }
@@ -211,6 +225,13 @@ impl Default for Storage {
             floor: Floor::Auto,
             read_back: Switch::On,
         }
+    }
+}
+
+impl Default for Health {
+    /// A week: longer than the days off between two runs of shifts.
+    fn default() -> Self {
+        Self { types: None, offline_after: Days(7) }
     }
 }
 

@@ -43,6 +43,30 @@ impl fmt::Display for Size {
     }
 }
 
+/// A number of days, such as `7 days`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Days(pub u16);
+
+impl TryFrom<String> for Days {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number =
+            text.strip_suffix("days").or_else(|| text.strip_suffix("day")).and_then(|text| text.trim().parse().ok());
+        let days = number.filter(|days| (1..=366).contains(days));
+        days.map(Self)
+            .ok_or_else(|| format!("{text:?} is no number of days from 1 to 366; write one such as \"7 days\""))
+    }
+}
+
+impl fmt::Display for Days {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = if self.0 == 1 { "day" } else { "days" };
+        write!(f, "{} {days}", self.0)
+    }
+}
+
 /// Free space below which nothing is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -288,7 +312,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Size Floor Mode Account ServerUrl Filter StreamRate);
+as_text!(Size Days Floor Mode Account ServerUrl Filter StreamRate);
 
 pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -43,7 +43,9 @@ fn every_example_is_the_golden_one() {
 /// The golden examples are read as their types in `crates/protocol/tests/golden.rs`; here: each body has one.
 #[test]
 fn every_body_has_an_example() {
-    let bodies = read("crates/protocol/src/bodies.rs") + &read("crates/protocol/src/desired.rs");
+    let bodies = read("crates/protocol/src/bodies.rs")
+        + &read("crates/protocol/src/desired.rs")
+        + &read("crates/protocol/src/health.rs");
     let golden = read("crates/protocol/tests/golden.rs");
     let mut whole = 0;
     let lines: Vec<_> = bodies.lines().collect();
@@ -150,6 +152,8 @@ fn every_limit_is_told_with_its_number() {
         ("JSON_DEPTH", limits::JSON_DEPTH as u64, "Nesting"),
         ("OFFER_ITEMS", limits::OFFER_ITEMS as u64, "Items of one `POST"),
         ("REPORTED_ITEMS", limits::REPORTED_ITEMS as u64, "Requests, ranges"),
+        ("HEALTH_EVENTS", limits::HEALTH_EVENTS as u64, "Events of one `POST"),
+        ("HEALTH_TEXT_CHARS", limits::HEALTH_TEXT_CHARS as u64, "The text of a health event"),
         ("BLOCKS", limits::BLOCKS as u64, "Blocks of one"),
         ("UPLOADS_PER_ANSWER", limits::UPLOADS_PER_ANSWER.into(), "Items of one answer"),
         ("OPEN_PATCHES", limits::OPEN_PATCHES as u64, "Open `PATCH`"),

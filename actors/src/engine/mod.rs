@@ -1,6 +1,7 @@
 //! Composition: which actors there are, in the order in which they start, and the one face that they show.
 
 mod devices;
+mod health;
 mod join;
 mod mails;
 mod organisation;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::{Arbiter, ArbiterHandle};
-use longshore_model::{Clock, EnrolmentId, ReceiptError, ReceiptKey, ReceiptVerifier};
+use longshore_model::{Clock, EnrolmentId, HealthTypes, ReceiptError, ReceiptKey, ReceiptVerifier};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::Incoming;
@@ -26,6 +27,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::enrolment::{Arrivals, Enrolment, Watch};
+use crate::health::{HealthAggregator, HealthParts, Notices};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::mailer::{MailSettings, Mailer, Post};
 use crate::presence::{self, Presence};
@@ -67,6 +69,8 @@ pub struct Parts {
     pub contents: Contents,
     /// The mail server, if there is one.
     pub mail: Option<MailSettings>,
+    /// What is known of types of health events.
+    pub health_types: Arc<HealthTypes>,
 }
 
 /// A part of the engine failed.
@@ -123,6 +127,8 @@ pub struct Engine {
     presence: Presence,
     mailer: Line<Mailer>,
     post: Post,
+    health: Line<HealthAggregator>,
+    health_parts: HealthParts,
     arbiter: ArbiterHandle,
 }
 
@@ -145,7 +151,14 @@ impl Engine {
             models,
             contents,
             mail,
+            health_types,
         } = parts;
+        let health_parts = HealthParts {
+            catalogue: catalogue.clone(),
+            clock: Arc::clone(&clock),
+            types: health_types,
+            notices: Notices::default(),
+        };
         let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
         if let Err(error) = presence::end_unwitnessed(&catalogue).await {
             tracing::warn!(%error, "sessions that were open when the server was killed stay open until their devices come");
@@ -179,6 +192,8 @@ impl Engine {
             presence: Presence::new(Arc::clone(&clock)),
             mailer: Line::new(),
             post: Post::new(catalogue.clone(), contents, Arc::clone(&clock), receipt_key.server_id().to_owned(), mail),
+            health: Line::new(),
+            health_parts: health_parts.clone(),
             arbiter: arbiter.handle(),
         };
         let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
@@ -189,8 +204,21 @@ impl Engine {
         let parts = SessionParts { completer, incoming, pool, commits, limits, models: models.clone(), draining: told };
         let (presence, arrivals) = (engine.presence.clone(), Arc::clone(&engine.arrivals));
         let (mailer, post) = (engine.mailer.clone(), engine.post.clone());
-        let tree =
-            Tree { writer, mailer, post, enrolment, arrivals, requests, sessions, models, presence, storage, parts };
+        let health = (engine.health.clone(), health_parts);
+        let tree = Tree {
+            writer,
+            mailer,
+            post,
+            enrolment,
+            arrivals,
+            requests,
+            sessions,
+            models,
+            presence,
+            storage,
+            parts,
+            health,
+        };
         let (sender, supervisor) = oneshot::channel();
         arbiter.spawn_fn(move || {
             let _starter_gone = sender.send(tree.supervisor(board).start());

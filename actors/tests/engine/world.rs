@@ -76,6 +76,7 @@ pub(crate) async fn world() -> World {
         models: watch::channel(Arc::default()).1,
         contents: Contents::open(Arc::new(SimulatedDisk::new())).unwrap(),
         mail: None,
+        health_types: Arc::default(),
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, clock, _folder: folder }
 }

@@ -120,6 +120,10 @@ id!(
     /// A message in the outbox.
     MailId
 );
+id!(
+    /// A health event, named by the device that reports it; never reused.
+    HealthEventId
+);
 
 impl RequestId {
     /// A new id, whose first 48 bits are the milliseconds since 1970, as in a UUID of version 7 (RFC 9562 §5.7).

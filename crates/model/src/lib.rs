@@ -10,6 +10,8 @@ mod coverage;
 mod device;
 mod device_clock;
 mod device_model;
+mod health;
+mod health_types;
 mod id;
 mod mail;
 mod organisation;
@@ -37,8 +39,11 @@ pub use device_clock::{ClockSample, DeviceClock};
 pub use device_model::{
     Addressing, Band, Bounds, DeviceKind, DeviceModel, DeviceModels, Resolution, WifiRadio, WifiStandard,
 };
+pub use health::{HealthEvent, HealthSubject, Issue, IssueChange, IssueEnd, IssueKey, IssueWhat, Severity};
+pub use health_types::{HealthType, HealthTypes, health_type, is_health_type};
 pub use id::{
-    CommandId, DeviceId, EnrolmentId, InvalidId, MailId, RecordingId, RequestId, StorageId, TokenId, UploadId,
+    CommandId, DeviceId, EnrolmentId, HealthEventId, InvalidId, MailId, RecordingId, RequestId, StorageId, TokenId,
+    UploadId,
 };
 pub use mail::{MailKind, Message};
 pub use organisation::{Account, ApiToken, Dock, InvalidMac, Mac, Role, Site, UnknownRole, bay, present_site};

@@ -7,6 +7,7 @@ mod desired;
 mod enrolment_code;
 mod enrolment_text;
 pub mod headers;
+mod health;
 pub mod limits;
 mod metadata;
 pub mod paths;
@@ -22,5 +23,6 @@ pub use desired::{
 };
 pub use enrolment_code::{CodeSecret, EnrolmentCode, InvalidCode};
 pub use enrolment_text::{EnrolmentText, InvalidEnrolmentText};
+pub use health::{HealthEventAnswer, HealthEventOutcome, HealthEvents, HealthEventsAnswer};
 pub use metadata::{InvalidMetadata, Metadata};
 pub use problem::{Problem, ProblemType};

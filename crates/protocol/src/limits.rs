@@ -11,6 +11,10 @@ pub const JSON_DEPTH: usize = 16;
 pub const OFFER_ITEMS: usize = 1_000;
 /// Requests, ranges of one of them, commands, and errors of the profile in one `PUT /reported`.
 pub const REPORTED_ITEMS: usize = 64;
+/// Events of one `POST /health-events`.
+pub const HEALTH_EVENTS: usize = 100;
+/// Characters of the text of a health event.
+pub const HEALTH_TEXT_CHARS: usize = 1_000;
 /// Blocks of one `POST /recordings/{rid}/blocks`: their checksums fit in a JSON body.
 pub const BLOCKS: usize = 15_000;
 /// Items of one answer that say `upload`; the others wait for the next offer.

@@ -16,3 +16,5 @@ pub const UPLOADS: &str = "/device/v1/uploads";
 pub const RECORDINGS: &str = "/device/v1/recordings";
 /// What the device has deleted.
 pub const DELETIONS: &str = "/device/v1/deletions";
+/// What the device noticed of itself.
+pub const HEALTH_EVENTS: &str = "/device/v1/health-events";

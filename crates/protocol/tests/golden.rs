@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use longshore_model::{
-    BASE64URL, BLOCK_BYTES, Jwks, ReceiptClaims, ReceiptError, ReceiptVerifier, RunningBlocks, Sha256,
+    BASE64URL, BLOCK_BYTES, Jwks, ReceiptClaims, ReceiptError, ReceiptVerifier, RunningBlocks, Sha256, is_health_type,
 };
 use longshore_protocol::{
     Answer, Blocks, BlocksAnswer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest,
-    EnrolmentStatus, Hello, ItemAnswer, OfferItem, Offers, OffersAnswer, Problem, Reported,
+    EnrolmentStatus, HealthEventOutcome, HealthEvents, HealthEventsAnswer, Hello, ItemAnswer, OfferItem, Offers,
+    OffersAnswer, Problem, Reported,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,7 +39,7 @@ fn round_trip<T: Serialize + DeserializeOwned>(text: &str) -> Value {
 #[test]
 fn every_body_agrees_with_its_golden_example() {
     type RoundTrip = fn(&str) -> Value;
-    let bodies: [(&str, RoundTrip); 14] = [
+    let bodies: [(&str, RoundTrip); 16] = [
         ("hello", round_trip::<Hello>),
         ("enrolment_request", round_trip::<EnrolmentRequest>),
         ("enrolment_pending", round_trip::<EnrolmentAnswer>),
@@ -51,6 +52,8 @@ fn every_body_agrees_with_its_golden_example() {
         ("blocks_answer", round_trip::<BlocksAnswer>),
         ("deletions", round_trip::<Deletions>),
         ("deletions_answer", round_trip::<DeletionsAnswer>),
+        ("health_events", round_trip::<HealthEvents>),
+        ("health_events_answer", round_trip::<HealthEventsAnswer>),
         ("receipt_claims", round_trip::<ReceiptClaims>),
         ("problem", round_trip::<Problem>),
     ];
@@ -158,5 +161,11 @@ fn examples_that_belong_together_agree() {
     let (deletions, recorded): (Deletions, DeletionsAnswer) = (body("deletions"), body("deletions_answer"));
     let [deleted] = &deletions.items[..] else { panic!("{deletions:?}") };
     assert_eq!((&deleted.receipt, recorded.recorded), (&receipt(), vec![rid]));
+    let (health, taken): (HealthEvents, HealthEventsAnswer) = (body("health_events"), body("health_events_answer"));
+    for (event, answer) in health.events.iter().zip(&taken.events) {
+        let is_recorded = answer.outcome == HealthEventOutcome::Recorded;
+        assert_eq!((event.id, is_health_type(&event.kind)), (answer.id, is_recorded));
+    }
+    assert_eq!(health.events.len(), taken.events.len());
     assert!(claims.delete_after < deleted.deleted_at && deleted.deleted_at <= deletions.clock.unwrap().wall);
 }

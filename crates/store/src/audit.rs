@@ -1,9 +1,10 @@
 //! Who did what: a line for each thing that a person decided, whoever and whatever it was about.
 
 use chrono::{DateTime, Utc};
+use longshore_model::HealthSubject;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Fact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact};
+use crate::facts::{Fact, HealthFact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact};
 use crate::history::Subject;
 
 /// One thing that somebody did.
@@ -59,8 +60,17 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
             let about = if let [only] = ids[..] { only.to_string() } else { format!("{} messages", ids.len()) };
             ("mail_retried", Subject::Other(about), by)
         }
-        Fact::Request(_)
+        Fact::Health(HealthFact::Silenced { issue, subject, until, by }) => {
+            let did = if until.is_some() { "issue_silenced" } else { "issue_heard_again" };
+            (did, about_issue(*issue, *subject), by)
+        }
+        Fact::Health(HealthFact::Ignored { issue, subject, ignored, by }) => {
+            let did = if *ignored { "issue_ignored" } else { "issue_heeded" };
+            (did, about_issue(*issue, *subject), by)
+        }
+        Fact::Health(HealthFact::Noted { .. })
         | Fact::Outbox(_)
+        | Fact::Request(_)
         | Fact::Report(_)
         | Fact::Session(_)
         | Fact::Storage(_)
@@ -75,6 +85,10 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
         | Fact::Deleted { .. } => return None,
     };
     Some((did, about, by.as_str()))
+}
+
+fn about_issue(issue: u64, subject: HealthSubject) -> Subject<'static> {
+    subject.device().map_or_else(|| Subject::Other(format!("issue {issue}")), Subject::Device)
 }
 
 fn of_people(fact: &PeopleFact) -> (&'static str, Subject<'_>, &str) {

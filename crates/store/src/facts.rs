@@ -1,5 +1,6 @@
 //! What the journal is told: each a thing that happened, and needs no other file to be believed.
 
+mod health;
 mod outbox;
 mod people;
 mod profile;
@@ -14,6 +15,7 @@ use longshore_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use health::{HealthFact, HealthReport};
 pub use outbox::OutboxFact;
 pub use people::PeopleFact;
 pub use profile::ProfileFact;
@@ -183,6 +185,8 @@ pub enum Fact {
     Storage(StorageFact),
     /// Something about messages to people.
     Outbox(OutboxFact),
+    /// Something about the health of devices and of the server.
+    Health(HealthFact),
 }
 
 /// A fact with its place in the journal.

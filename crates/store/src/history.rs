@@ -193,7 +193,8 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Report(ReportFact::ClockSampled { .. } | ReportFact::Reported { .. })
         | Fact::Profile(ProfileFact::Applied { .. } | ProfileFact::GroupAssigned { .. })
         | Fact::Session(_)
-        | Fact::Outbox(_) => return None,
+        | Fact::Outbox(_)
+        | Fact::Health(_) => return None,
     };
     Some(line)
 }

@@ -7,7 +7,7 @@ use indicatif::DecimalBytes;
 use longshore_model::{BASE64URL, Drift};
 use longshore_store::history::{Happened, What};
 
-use super::super::{Target, query, table};
+use super::super::{Target, health, query, table};
 use super::MOMENT;
 use crate::http::operator::{Counts, DeviceDetail, DeviceRow, paths};
 
@@ -40,7 +40,7 @@ pub(super) fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
     }
     let mut out = io::stdout().lock();
     let DeviceDetail { row, id, key, overruled_groups, profile_version, drift, .. } = device;
-    let DeviceDetail { upload_tokens, assignments, recordings, unfinished, .. } = device;
+    let DeviceDetail { upload_tokens, assignments, recordings, unfinished, health, .. } = device;
     writeln!(out, "{} {}: {}, approved {}", row.model, row.serial, row.state, row.since.format(MOMENT))?;
     let key = key.map_or_else(|| "no key".to_owned(), |key| format!("key {key}"));
     writeln!(out, "Id {id}, {key}")?;
@@ -75,6 +75,7 @@ pub(super) fn show(serial: &str, target: &Target) -> anyhow::Result<()> {
     if held > 0 {
         writeln!(out, "{held} of them were handed over while it was suspended.")?;
     }
+    health::write_device(&mut out, &health)?;
     for upload in unfinished {
         let of_all = upload.length.map_or_else(String::new, |length| {
             let percent = (upload.offset * 100).checked_div(length).unwrap_or(100);

@@ -25,6 +25,16 @@ fn a_size_is_a_number_with_a_unit() {
 }
 
 #[test]
+fn days_are_a_number_that_says_that_it_is_one_of_days() {
+    for (text, same) in [("7 days", "7 days"), ("1 day", "1 day"), ("1days", "1 day"), ("366 days", "366 days")] {
+        assert_eq!(read::<Days>(text).as_deref(), Some(same), "{text}");
+    }
+    for wrong in ["", "7", "0 days", "-1 days", "367 days", "7 weeks", "days"] {
+        assert_eq!(read::<Days>(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
 fn a_floor_is_automatic_or_a_size() {
     assert_eq!(read::<Floor>("auto").as_deref(), Some("auto"));
     assert_eq!(read::<Floor>("10 GiB").as_deref(), Some("10 GiB"));

@@ -6,6 +6,7 @@ mod clock;
 mod deletions;
 mod desired;
 mod enrolments;
+mod health;
 mod hello;
 mod offers;
 mod prefer;
@@ -45,6 +46,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             .service(resource("/reported").route(put().to(reported::report)).default_service(only("PUT")))
             .service(resource("/offers").route(post().to(offers::offer)).default_service(only("POST")))
             .service(resource("/deletions").route(post().to(deletions::report)).default_service(only("POST")))
+            .service(resource("/health-events").route(post().to(health::report)).default_service(only("POST")))
             .service(
                 resource("/recordings/{rid}/blocks").route(post().to(blocks::repair)).default_service(only("POST")),
             )

@@ -1,8 +1,8 @@
 //! What the rules about devices, accounts and places refuse.
 
 use longshore_actors::{
-    AccountRefused, ApproveRefused, AssignRefused, ChangeRefused, ClaimRefused, PlaceRefused, TokenUnknown,
-    UploadTokenRefused,
+    AccountRefused, ApproveRefused, AssignRefused, ChangeRefused, ClaimRefused, MuteRefused, PlaceRefused,
+    TokenUnknown, UploadTokenRefused,
 };
 use longshore_protocol::ProblemType;
 
@@ -51,6 +51,17 @@ impl From<AssignRefused> for Failure {
         let kind = match refused {
             AssignRefused::Unknown(_) => ProblemType::NotFound,
             _ => ProblemType::Conflict,
+        };
+        Self::new(kind, refused.to_string())
+    }
+}
+
+impl From<MuteRefused> for Failure {
+    fn from(refused: MuteRefused) -> Self {
+        let kind = match refused {
+            MuteRefused::Unknown(_) => ProblemType::NotFound,
+            MuteRefused::Ended(_) => ProblemType::Conflict,
+            MuteRefused::Past | MuteRefused::TooLong => ProblemType::MalformedRequest,
         };
         Self::new(kind, refused.to_string())
     }

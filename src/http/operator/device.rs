@@ -1,6 +1,7 @@
 use actix_web::web::{self, Data, Json, Query};
 use base64::Engine as _;
 use chrono::{DateTime, Utc};
+use longshore_actors::{DeviceHealth, HealthViews};
 use longshore_model::{Assignment, BASE64URL, Device, DeviceId, Drift, RecordingId, TokenId, UploadId};
 use longshore_protocol::ProblemType;
 use longshore_store::history::Happened;
@@ -42,6 +43,8 @@ pub(crate) struct DeviceDetail {
     /// To whom it belonged, oldest first.
     pub(crate) assignments: Vec<Assignment>,
     pub(crate) recordings: Counts,
+    /// How it is.
+    pub(crate) health: DeviceHealth,
     /// Transfers that are begun and not done.
     pub(crate) unfinished: Vec<UnfinishedRow>,
 }
@@ -87,11 +90,14 @@ pub(crate) struct UnfinishedRow {
 #[utoipa::path(get, path = "/api/v1/device", params(Which), responses((status = 200, body = DeviceDetail)))]
 pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Result<Json<DeviceDetail>, Failure> {
     let index = server.engine.catalogue().index().clone();
-    let (device, groups, recordings, reported) = web::block(move || {
+    let (looking, now) = (server.clone(), server.now());
+    let (device, groups, recordings, reported, health) = web::block(move || {
         let device = find(&index, &which.serial)?;
         let recordings = counts(&index, &device)?;
         let reported = index.report(device.id)?.and_then(|row| row.report.profile);
-        Ok::<_, Failure>((device, index.group_profiles()?, recordings, reported))
+        let mut views = HealthViews::new(&index, looking.engine.health_types(), now);
+        let health = views.of_device(&device, &looking.engine.models())?;
+        Ok::<_, Failure>((device, index.group_profiles()?, recordings, reported, health))
     })
     .await??;
     let profile = server.engine.profile_of(&device).await?;
@@ -118,6 +124,7 @@ pub(super) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
             .collect(),
         assignments: device.assignments.clone(),
         recordings,
+        health,
         unfinished,
         row: DeviceRow::of(device, &server.engine.models(), &groups),
     }))

@@ -12,8 +12,8 @@ use actix_web::{HttpRequest, Route};
 use super::super::error::{Failure, only};
 use super::access::{Needs, check};
 use super::{
-    accounts, actors, approvals, audit, commands, coverage, device, devices, enrolment_tokens, logins, mails, models,
-    openapi, paths, profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
+    accounts, actors, approvals, audit, commands, coverage, device, devices, enrolment_tokens, health, logins, mails,
+    models, openapi, paths, profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
 };
 
 /// One call.
@@ -81,6 +81,11 @@ pub(super) fn all() -> Vec<Endpoint> {
         call(&get, paths::SESSIONS, Seeing, |route| route.to(sessions::list)),
         call(&get, paths::DEVICE_SESSIONS, Seeing, |route| route.to(sessions::of_device)),
         call(&get, paths::COVERAGE, Seeing, |route| route.to(coverage::show)),
+        call(&get, paths::HEALTH, Seeing, |route| route.to(health::list)),
+        call(&get, paths::HEALTH_ISSUE, Seeing, |route| route.to(health::show)),
+        call(&get, paths::HEALTH_HISTORY, Seeing, |route| route.to(health::history)),
+        call(&post, paths::HEALTH_SILENCES, Devices, |route| route.to(health::silence)),
+        call(&post, paths::HEALTH_IGNORES, Devices, |route| route.to(health::ignore)),
         call(&get, paths::ACTORS, Seeing, |route| route.to(actors::list)),
         call(&get, paths::RECORDINGS, Seeing, |route| route.to(recordings::list)),
         call(&get, paths::MAILS, Auditing, |route| route.to(mails::list)),

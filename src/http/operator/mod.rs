@@ -12,6 +12,7 @@ mod devices;
 mod endpoints;
 mod enrolment_tokens;
 mod guesses;
+mod health;
 mod logins;
 mod mails;
 mod models;
@@ -39,6 +40,8 @@ pub(in crate::http) use devices::name;
 pub(crate) use endpoints::routes;
 pub(crate) use enrolment_tokens::{IssueBody, IssueCodeBody, Issued, IssuedCode, TokenRow};
 pub(crate) use guesses::Guesses;
+pub(crate) use health::{ChangeRow, DeviceHealthRow, HealthOverview, HistoryRow, IgnoreBody, IssueDetail, SilenceBody};
+pub(crate) use logins::{Guesses, LoginBody, WhoAmI};
 pub(crate) use logins::{LoginBody, WhoAmI};
 pub(crate) use mails::{MailRow, OutboxBody, RetriedMails, RetryMailBody, TestMailBody};
 pub(crate) use profiles::{
@@ -143,6 +146,16 @@ pub(crate) mod paths {
     pub(crate) const MAIL_TESTS: &str = "/api/v1/mail-tests";
     /// Trying now what waits.
     pub(crate) const MAIL_RETRIES: &str = "/api/v1/mail-retries";
+    /// What is wrong, and how each device is; `?device=&all=`.
+    pub(crate) const HEALTH: &str = "/api/v1/health";
+    /// One issue; `?number=`.
+    pub(crate) const HEALTH_ISSUE: &str = "/api/v1/health-issue";
+    /// What happened to issues; `?device=&count=`.
+    pub(crate) const HEALTH_HISTORY: &str = "/api/v1/health-history";
+    /// Letting nobody hear of an issue for a while.
+    pub(crate) const HEALTH_SILENCES: &str = "/api/v1/health-silences";
+    /// Letting nobody hear of an issue any more.
+    pub(crate) const HEALTH_IGNORES: &str = "/api/v1/health-ignores";
     /// What people did; `?before=&count=`.
     pub(crate) const AUDIT: &str = "/api/v1/audit";
     /// This API, for programs (OpenAPI 3.1).

@@ -149,6 +149,7 @@ impl Rows {
             Fact::Profile(fact) => self.apply_profile(fact, entry.at),
             Fact::Session(fact) => self.apply_session(fact),
             Fact::Outbox(fact) => self.apply_outbox(entry, fact),
+            Fact::Health(fact) => self.apply_health(entry, fact),
         }
     }
 }

@@ -70,13 +70,23 @@ pub(super) enum Table {
     OutboxOpen,
     /// Messages that were delivered, or cannot be, by id.
     OutboxEnded,
+    /// Issues by number, which is by when they began.
+    Issues,
+    /// No values: issues that are open, by whom they are about and number.
+    OpenIssues,
+    /// Numbers of issues by what makes them the same trouble; of several, of the newest.
+    IssueKeys,
+    /// What happened to issues, by their place in a ring.
+    IssueChanges,
+    /// How devices report their health.
+    HealthReports,
     /// How far the journal is in the index: one row.
     Applied,
 }
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 37] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -108,6 +118,11 @@ impl Table {
         Self::Sessions,
         Self::OutboxOpen,
         Self::OutboxEnded,
+        Self::Issues,
+        Self::OpenIssues,
+        Self::IssueKeys,
+        Self::IssueChanges,
+        Self::HealthReports,
         Self::Applied,
     ];
 
@@ -144,6 +159,11 @@ impl Table {
             Self::Sessions => "sessions",
             Self::OutboxOpen => "outbox_open",
             Self::OutboxEnded => "outbox_ended",
+            Self::Issues => "issues",
+            Self::OpenIssues => "open_issues",
+            Self::IssueKeys => "issue_keys",
+            Self::IssueChanges => "issue_changes",
+            Self::HealthReports => "health_reports",
             Self::Applied => "applied",
         }
     }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{
     Account, ApiToken, Assignment, ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId,
-    DeviceReport, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Holds, Kind, MailId, MailKind,
-    Message, Outcome, ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, Timetable,
-    TokenId, UploadId, UploadToken, VideoRequest,
+    DeviceReport, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, HealthEventId, HealthSubject,
+    Holds, Issue, IssueChange, IssueEnd, IssueWhat, Kind, MailId, MailKind, Message, Outcome, ReceiptKey, Recording,
+    RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, Timetable, TokenId, UploadId, UploadToken,
+    VideoRequest,
 };
 
 use crate::facts::{
-    Fact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact, SessionFact, StorageFact,
+    Fact, HealthFact, HealthReport, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact, SessionFact,
+    StorageFact,
 };
 use crate::manifest::Manifest;
 
@@ -49,7 +51,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(38) {
+        match self.below(46) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -79,6 +81,7 @@ impl Random {
             22..=24 => Fact::Report(self.report_fact(device)),
             25 | 26 => Fact::Profile(self.profile_fact(device)),
             27 | 28 => Fact::Session(self.session_fact(device)),
+            40..=43 => Fact::Health(self.health_fact(device)),
             29..=34 => Fact::People(self.people(device, token, enrolment)),
             35 | 36 => Fact::Outbox(self.outbox_fact()),
             16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()) },
@@ -154,6 +157,26 @@ impl Random {
         }
         let version = u32::try_from(self.below(FEW)).unwrap();
         ProfileFact::Applied { name, version, note: None, settings: Box::default(), by }
+    }
+
+    fn health_fact(&mut self, device: DeviceId) -> HealthFact {
+        let (number, subject, by) = (1 + self.below(FEW), HealthSubject::Device(device), "uid 0".to_owned());
+        let at = start().to_utc();
+        match self.below(6) {
+            0 => HealthFact::Silenced { issue: number, subject, until: Some(at), by },
+            1 => HealthFact::Ignored { issue: number, subject, ignored: self.below(2) == 0, by },
+            2 => {
+                let events = vec![HealthEventId::from_bytes(self.id())];
+                let report = Some(HealthReport { device, events });
+                HealthFact::Noted { issues: Vec::new(), changes: Vec::new(), report }
+            }
+            _ => {
+                let ended = (self.below(2) == 0).then_some((IssueEnd::Cleared, at));
+                let what = ended.map_or(IssueWhat::Opened, |(how, _)| IssueWhat::Ended { how });
+                let changes = vec![IssueChange { issue: number, at, what, value: None, text: None }];
+                HealthFact::Noted { issues: vec![issue(number, at, ended)], changes, report: None }
+            }
+        }
     }
 
     fn session_fact(&mut self, device: DeviceId) -> SessionFact {
@@ -332,6 +355,28 @@ impl Random {
     }
 }
 
-fn start() -> chrono::DateTime<chrono::FixedOffset> {
+fn start() -> DateTime<chrono::FixedOffset> {
     "2026-11-21T14:03:22+01:00".parse().unwrap()
+}
+
+/// An issue is always about the same trouble.
+fn issue(number: u64, at: DateTime<Utc>, ended: Option<(IssueEnd, DateTime<Utc>)>) -> Issue {
+    Issue {
+        number,
+        subject: HealthSubject::Device(DeviceId::from_bytes([u8::try_from(number % 2).unwrap(); 16])),
+        kind: format!("type_{}", number % 3),
+        part: None,
+        said: None,
+        since: at,
+        last_seen: at,
+        heard_at: at,
+        count: 1,
+        reopened: 0,
+        value: None,
+        text: None,
+        calm_at: None,
+        ended,
+        silenced_until: None,
+        ignored: false,
+    }
 }

@@ -1,0 +1,338 @@
+//! What other parts of the server notice. Telling it is a moment's work under a lock and waits for nothing, so that a
+//! transfer never does; the aggregator takes what was told and records it. What is told here outlives the aggregator.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use longshore_model::{DeviceId, HealthSubject, Issue, IssueKey};
+use serde_json::Number;
+
+use super::tally::{Heard, Sign};
+
+/// Troubles that may wait for a journal that takes none now; beyond, they are passed over, so that memory stays flat. They are
+/// noticed again if they last.
+const WAITING: usize = 4096;
+/// An open issue is not written anew for each time that it is noticed again.
+const AGAIN_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// Likewise one that simply stands: it is known to be there.
+const STANDS_EVERY: TimeDelta = TimeDelta::hours(1);
+
+/// Something that a part of the server noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    key: IssueKey,
+    value: Option<Number>,
+    text: Option<String>,
+}
+
+impl Notice {
+    /// About the server, or about somebody whom it does not know; `kind` is one of `longshore_model::health_type`.
+    pub fn of_server(kind: &str) -> Self {
+        Self::of(HealthSubject::Server, kind)
+    }
+
+    /// About a device.
+    pub fn of_device(device: DeviceId, kind: &str) -> Self {
+        Self::of(HealthSubject::Device(device), kind)
+    }
+
+    fn of(subject: HealthSubject, kind: &str) -> Self {
+        Self { key: IssueKey { subject, kind: kind.to_owned(), part: None }, value: None, text: None }
+    }
+
+    /// About this part of it alone: a camera, an address, a recipient.
+    #[must_use]
+    pub fn part(mut self, part: impl Into<String>) -> Self {
+        self.key.part = Some(part.into());
+        self
+    }
+
+    /// What was measured, in the unit of the type.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<Number>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    /// What is known beside the type: its cause, for people.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+}
+
+/// What is noticed, for the aggregator; cheap to clone, usable from any thread.
+#[derive(Clone, Default)]
+pub struct Notices(Arc<Mutex<Table>>);
+
+impl Notices {
+    /// It happened, once more.
+    pub fn happened(&self, notice: Notice) {
+        self.table().note(Noticed { times: 1, ..Noticed::nothing_of(notice) });
+    }
+
+    /// It is so, whoever says it how often.
+    pub fn stands(&self, notice: Notice) {
+        self.table().note(Noticed { stands: true, ..Noticed::nothing_of(notice) });
+    }
+
+    /// It is over, if it was.
+    pub fn over(&self, notice: Notice) {
+        self.table().note(Noticed { over: true, ..Noticed::nothing_of(notice) });
+    }
+
+    /// It stands or is over.
+    pub fn is(&self, notice: Notice, stands: bool) {
+        if stands { self.stands(notice) } else { self.over(notice) }
+    }
+
+    /// These are all issues that are open. Nothing is taken before that is known.
+    pub(super) fn know(&self, open: &[Issue]) {
+        let mut table = self.table();
+        table.open = Some(HashMap::new());
+        table.learn(open);
+    }
+
+    /// These issues became so.
+    pub(super) fn learn(&self, issues: &[Issue]) {
+        self.table().learn(issues);
+    }
+
+    /// What is to be recorded now.
+    pub(super) fn take(&self, now: DateTime<Utc>) -> Vec<Noticed> {
+        let mut table = self.table();
+        let lost = std::mem::take(&mut table.lost);
+        if lost > 0 {
+            tracing::warn!(lost, "health: more was noticed than could be kept until the journal takes it");
+        }
+        table.take(now)
+    }
+
+    /// This could not be recorded.
+    pub(super) fn give_back(&self, noticed: Vec<Noticed>) {
+        let mut table = self.table();
+        for before in noticed {
+            match table.waiting.remove(&before.notice.key) {
+                Some(newer) => table.note(before.then(newer)),
+                None => table.note(before),
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was noticed of one trouble since it was taken last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Noticed {
+    notice: Notice,
+    /// It happened so often.
+    times: u64,
+    /// It was so.
+    stands: bool,
+    /// After all that it is over.
+    over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    waiting: HashMap<IssueKey, Noticed>,
+    /// Troubles that are open, and when the journal heard of them last; `None`: nobody knows yet.
+    open: Option<HashMap<IssueKey, DateTime<Utc>>>,
+    lost: u64,
+}
+
+impl Table {
+    fn note(&mut self, newer: Noticed) {
+        let noticed = match self.waiting.remove(&newer.notice.key) {
+            Some(before) => before.then(newer),
+            None => newer,
+        };
+        if self.waiting.len() < WAITING {
+            self.waiting.insert(noticed.notice.key.clone(), noticed);
+        } else {
+            self.lost += 1;
+        }
+    }
+
+    fn learn(&mut self, issues: &[Issue]) {
+        let Some(open) = &mut self.open else { return };
+        for issue in issues {
+            if issue.is_open() {
+                open.insert(issue.key(), issue.heard_at);
+            } else {
+                open.remove(&issue.key());
+            }
+        }
+    }
+
+    fn take(&mut self, now: DateTime<Utc>) -> Vec<Noticed> {
+        let Some(open) = &self.open else { return Vec::new() };
+        let mut due = Vec::new();
+        self.waiting.retain(|key, noticed| {
+            // A clock that was set back makes nothing wait.
+            let heard_within =
+                |time| open.get(key).is_some_and(|heard| (TimeDelta::zero()..time).contains(&(now - heard)));
+            let Noticed { times, stands, over, .. } = *noticed;
+            let nothing_new = match over {
+                true => times == 0 && !stands && !open.contains_key(key),
+                false => times == 0 && heard_within(STANDS_EVERY),
+            };
+            if nothing_new {
+                return false;
+            }
+            let waits = !over && heard_within(AGAIN_EVERY);
+            if !waits {
+                due.push(noticed.clone());
+            }
+            waits
+        });
+        due
+    }
+}
+
+impl Noticed {
+    fn nothing_of(notice: Notice) -> Self {
+        Self { notice, times: 0, stands: false, over: false }
+    }
+
+    fn then(self, newer: Self) -> Self {
+        let only_over = newer.times == 0 && !newer.stands;
+        let (value, text) = (self.notice.value, self.notice.text);
+        let notice = Notice { value: newer.notice.value.or(value), text: newer.notice.text.or(text), ..newer.notice };
+        Self {
+            notice,
+            times: self.times.saturating_add(newer.times),
+            stands: self.stands || newer.stands,
+            over: newer.over || (only_over && self.over),
+        }
+    }
+
+    /// As the tally hears it.
+    pub(super) fn heard(self, at: DateTime<Utc>) -> Vec<Heard> {
+        let Self { notice: Notice { key, value, text }, times, stands, over } = self;
+        let ended = over.then(|| Heard { key: key.clone(), at, sign: Sign::Over, said: None, value: None, text: None });
+        let is =
+            (stands || times > 0).then(|| Heard { key, at, sign: Sign::Is(times.max(1)), said: None, value, text });
+        is.into_iter().chain(ended).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        let begin: DateTime<Utc> = "2026-11-21T00:00:00Z".parse().unwrap();
+        begin + TimeDelta::seconds(seconds)
+    }
+
+    fn notice() -> Notice {
+        Notice::of_server("disk_low")
+    }
+
+    fn signs(notices: &Notices, seconds: i64) -> Vec<Sign> {
+        notices
+            .take(at(seconds))
+            .into_iter()
+            .flat_map(|noticed| noticed.heard(at(seconds)))
+            .map(|heard| heard.sign)
+            .collect()
+    }
+
+    /// As the aggregator does it.
+    fn record(notices: &Notices, seconds: i64) -> Vec<Sign> {
+        let mut all = Vec::new();
+        for noticed in notices.take(at(seconds)) {
+            for heard in noticed.heard(at(seconds)) {
+                all.push(heard.sign);
+                let ended = (heard.sign == Sign::Over).then_some((longshore_model::IssueEnd::Cleared, at(seconds)));
+                let (issue, _) =
+                    super::super::tally::hear(None, Heard { sign: Sign::Is(1), ..heard }, at(seconds), 1).unwrap();
+                notices.learn(&[Issue { ended, ..issue }]);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn nothing_is_taken_before_it_is_known_what_is_open() {
+        let notices = Notices::default();
+        notices.happened(notice());
+        assert_eq!(signs(&notices, 0), []);
+        notices.know(&[]);
+        assert_eq!(signs(&notices, 0), [Sign::Is(1)]);
+        assert_eq!(signs(&notices, 0), []);
+    }
+
+    #[test]
+    fn what_happens_often_is_counted_and_told_once_a_minute() {
+        let notices = Notices::default();
+        notices.know(&[]);
+        let mut told = Vec::new();
+        for second in 0..150 {
+            notices.happened(notice());
+            told.extend(record(&notices, second));
+        }
+        told.extend(record(&notices, 1000));
+        assert_eq!(told, [Sign::Is(1), Sign::Is(60), Sign::Is(60), Sign::Is(29)]);
+    }
+
+    #[test]
+    fn what_stands_is_told_once_an_hour_and_its_end_at_once() {
+        let notices = Notices::default();
+        notices.know(&[]);
+        let mut told = Vec::new();
+        for second in 0..7_000 {
+            notices.stands(notice());
+            told.extend(record(&notices, second));
+        }
+        assert_eq!(told, [Sign::Is(1), Sign::Is(1)]);
+        notices.over(notice());
+        assert_eq!(record(&notices, 7_000), [Sign::Over]);
+        notices.over(notice());
+        assert_eq!(record(&notices, 7_001), [], "it was over");
+    }
+
+    #[test]
+    fn what_came_and_went_in_one_moment_is_both_and_what_came_back_is_there() {
+        let notices = Notices::default();
+        notices.know(&[]);
+        notices.happened(notice());
+        notices.over(notice());
+        assert_eq!(record(&notices, 0), [Sign::Is(1), Sign::Over]);
+        notices.over(notice());
+        notices.stands(notice().text("again"));
+        assert_eq!(record(&notices, 1), [Sign::Is(1)]);
+    }
+
+    #[test]
+    fn what_could_not_be_recorded_is_taken_again_with_what_came_meanwhile() {
+        let notices = Notices::default();
+        notices.know(&[]);
+        notices.happened(notice().text("first"));
+        let taken = notices.take(at(0));
+        notices.happened(notice());
+        notices.over(notice());
+        notices.give_back(taken);
+        let heard: Vec<_> = notices.take(at(1)).into_iter().flat_map(|noticed| noticed.heard(at(1))).collect();
+        let signs: Vec<_> = heard.iter().map(|heard| heard.sign).collect();
+        assert_eq!((signs, heard[0].text.as_deref()), (vec![Sign::Is(2), Sign::Over], Some("first")));
+    }
+
+    #[test]
+    fn a_journal_that_takes_nothing_does_not_fill_the_memory() {
+        let notices = Notices::default();
+        for n in 0..10_000 {
+            notices.happened(notice().part(n.to_string()));
+        }
+        let table = notices.table();
+        assert_eq!((table.waiting.len(), table.lost), (WAITING, 10_000 - WAITING as u64));
+    }
+}
