@@ -11,7 +11,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use longshore_actors::{CommitEvery, Engine, Limits, Parts};
+use longshore_actors::{CommitEvery, DigestSettings, Engine, Limits, Parts};
 use longshore_model::{Clock, DeviceModels, HealthTypes, SystemClock};
 use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
@@ -179,13 +179,14 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         contents,
         mail: config.mail.settings(),
         health_types: Arc::new(health_types),
+        digests: digests_of(&config, &own_url),
     };
     let engine = Engine::start(parts).await?;
     let completing = engine.clone();
     actix_web::rt::spawn(async move { completing.keep_completing().await });
     let following = engine.clone();
     actix_web::rt::spawn(async move { following.follow_models().await });
-    actix_web::rt::spawn(follow_mail(engine.clone(), reload.running()));
+    actix_web::rt::spawn(follow_mails(engine.clone(), reload.running(), own_url.clone()));
 
     // 7. The edge: the port and the local socket.
     let (drain, draining) = watch::channel(false);
@@ -249,11 +250,18 @@ impl Running {
     }
 }
 
-/// Tells the engine what a reload says of mail.
-async fn follow_mail(engine: Engine, mut running: watch::Receiver<Config>) {
+fn digests_of(config: &Config, own_url: &str) -> DigestSettings {
+    let url = config.server.url.as_ref().map_or_else(|| own_url.to_owned(), ToString::to_string);
+    config.digest.settings(url)
+}
+
+/// Tells the engine what a reload says of mails.
+async fn follow_mails(engine: Engine, mut running: watch::Receiver<Config>, own_url: String) {
     while running.changed().await.is_ok() {
         let settings = running.borrow_and_update().mail.settings();
         engine.set_mail(settings);
+        let digests = digests_of(&running.borrow(), &own_url);
+        engine.set_digests(digests);
     }
 }
 

@@ -47,7 +47,7 @@ impl Fast {
 }
 
 /// Where Debian has it.
-fn installed() -> PathBuf {
+pub(crate) fn installed() -> PathBuf {
     let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"].iter();
     let found = found.map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("libfaketime is missing: `cargo xtask test` installs it"))

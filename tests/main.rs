@@ -15,6 +15,7 @@ mod connections;
 mod day;
 mod demo;
 mod desired;
+mod digests;
 mod documents;
 mod enrolling;
 mod enrolment;

@@ -85,6 +85,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::digest::Digests;
     use crate::health::{HealthParts, Notices};
     use crate::kit::{Board, Started};
     use crate::mailer::Post;
@@ -185,6 +186,7 @@ mod tests {
         let tree = Tree {
             writer,
             mailer: Line::new(),
+            digests: (Line::new(), Digests::idle(&parts.completer, post.clone())),
             post,
             enrolment,
             arrivals,

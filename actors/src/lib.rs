@@ -8,6 +8,7 @@ compile_error!("fail-points are for tests and have no place in a release build")
 mod confirmations;
 mod decision;
 mod deletions;
+mod digest;
 mod engine;
 mod enrolment;
 mod expiry;
@@ -25,6 +26,7 @@ mod tree;
 mod upload;
 
 pub use decision::DecisionError;
+pub use digest::{Composed, Daily, DigestRefused, DigestSetting, DigestSettings, NotDaily, Preview, SentNow};
 pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinError, Parts};
 pub use enrolment::{
     Approval, ApprovalOf, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, IssuedUploadToken,

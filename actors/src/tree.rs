@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::confirmations::Confirmations;
+use crate::digest::{Digests, EmailDigest};
 use crate::enrolment::{Arrivals, Enrolment};
 use crate::expiry::Expiry;
 use crate::health::{HealthAggregator, HealthParts};
@@ -20,6 +21,7 @@ pub(crate) struct Tree {
     pub(crate) writer: Line<StorageWriter>,
     pub(crate) mailer: Line<Mailer>,
     pub(crate) post: Post,
+    pub(crate) digests: (Line<EmailDigest>, Digests),
     pub(crate) enrolment: Line<Enrolment>,
     pub(crate) requests: Line<RequestQueue>,
     pub(crate) arrivals: Arrivals,
@@ -47,6 +49,7 @@ impl Tree {
             storage,
             parts,
             health,
+            digests,
         } = self;
         let Completer { catalogue, clock, .. } = parts.completer.clone();
         let told = catalogue.clone();
@@ -81,6 +84,10 @@ impl Tree {
         });
         supervisor.supervise("expiry", &Line::new(), move |lifeline, probe| {
             Expiry::new(incoming.clone(), of_devices.clone(), lifeline, probe)
+        });
+        let (line_of_digests, digests) = digests;
+        supervisor.supervise("digest", &line_of_digests, move |lifeline, probe| {
+            EmailDigest::new(digests.clone(), lifeline, probe)
         });
         supervisor
     }

@@ -10,6 +10,7 @@ mod config;
 mod coverage;
 mod demo;
 mod device;
+mod digest;
 mod dock;
 mod health;
 mod login;
@@ -74,6 +75,9 @@ enum Command {
     /// See what waits to be sent to people, find out whether mail arrives
     #[command(subcommand)]
     Mail(mail::Mail),
+    /// See what the daily mails say, send them before their time
+    #[command(subcommand)]
+    Digest(digest::Digest),
     /// See which devices are connected, since when and from where
     Sessions(sessions::Sessions),
     /// See what is wrong with devices and with the server, and what to do about it
@@ -189,6 +193,7 @@ pub fn run() -> ExitCode {
         Command::Actors(actors) => actors.run(),
         Command::Request(request) => request.run(),
         Command::Mail(mail) => mail.run(),
+        Command::Digest(digest) => digest.run(),
         Command::Sessions(sessions) => sessions.run(),
         Command::Health(health) => health.run(),
         Command::Profile(profile) => profile.run(),

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, overridden by the environment, overridden by the command line. `load` puts them
 //! together; here is what comes out. The keys are the fields: nothing else lists them.
 
+pub mod digest;
 mod file;
 pub mod load;
 pub mod mail;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use crate::certificate;
 
+use digest::Digest;
 pub use load::{Inputs, Loaded, Mistake, Mistakes, Source};
 use mail::Mail;
 use rate::StreamRate;
@@ -49,6 +51,8 @@ pub struct Config {
     pub mail: Mail,
     /// What counts as trouble.
     pub health: Health,
+    /// The daily mails.
+    pub digest: Digest,
     /// The index of the journal.
     pub index: Index,
     /// What is logged, and how.
@@ -202,6 +206,7 @@ impl Default for Config {
             devices: Devices::default(),
             mail: Mail::default(),
             health: Health::default(),
+            digest: Digest::default(),
             index: Index::default(),
             log: Log::default(),
         }
@@ -270,6 +275,7 @@ impl Config {
             rates: new.rates.clone(),
             devices: new.devices.clone(),
             mail: new.mail.clone(),
+            digest: new.digest.clone(),
             log: Log { filter: new.log.filter.clone(), ..self.log.clone() },
             ..self.clone()
         }
@@ -323,6 +329,9 @@ impl Config {
         }
         if !read_back.is_on() {
             warn("storage.read_back", "devices delete what the disk says it wrote, and nobody has looked".to_owned());
+        }
+        if self.digest.is_set_up() && self.mail.host.is_none() {
+            warn("digest", "nothing is sent without mail.host, the name of the mail server".to_owned());
         }
         warnings
     }

@@ -1,6 +1,7 @@
 //! Composition: which actors there are, in the order in which they start, and the one face that they show.
 
 mod devices;
+mod digests;
 mod health;
 mod join;
 mod mails;
@@ -26,6 +27,7 @@ use longshore_store::outbox::Contents;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use crate::digest::{DigestSettings, Digests, EmailDigest};
 use crate::enrolment::{Arrivals, Enrolment, Watch};
 use crate::health::{HealthAggregator, HealthParts, Notices};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
@@ -71,6 +73,8 @@ pub struct Parts {
     pub mail: Option<MailSettings>,
     /// What is known of types of health events.
     pub health_types: Arc<HealthTypes>,
+    /// The daily mails.
+    pub digests: DigestSettings,
 }
 
 /// A part of the engine failed.
@@ -129,6 +133,8 @@ pub struct Engine {
     post: Post,
     health: Line<HealthAggregator>,
     health_parts: HealthParts,
+    email_digest: Line<EmailDigest>,
+    digests: Digests,
     arbiter: ArbiterHandle,
 }
 
@@ -152,6 +158,7 @@ impl Engine {
             contents,
             mail,
             health_types,
+            digests,
         } = parts;
         let health_parts = HealthParts {
             catalogue: catalogue.clone(),
@@ -174,6 +181,19 @@ impl Engine {
         let (draining, told) = watch::channel(false);
         let reader = if read_back { Some(Reader::start()?) } else { None };
         let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor, reader);
+        let name = receipt_key.server_id().to_owned();
+        let post = Post::new(catalogue.clone(), contents, Arc::clone(&clock), name, mail);
+        let (writer, mailer) = (Line::new(), Line::new());
+        let digests = Digests {
+            catalogue: catalogue.clone(),
+            clock: Arc::clone(&clock),
+            post: post.clone(),
+            mailer: mailer.clone(),
+            writer: writer.clone(),
+            types: Arc::clone(&health_parts.types),
+            settings: Arc::new(watch::Sender::new(digests)),
+            making: Arc::default(),
+        };
         let engine = Self {
             storage: storage.clone(),
             draining: Arc::new(draining),
@@ -190,13 +210,15 @@ impl Engine {
             verifier,
             models: models.clone(),
             presence: Presence::new(Arc::clone(&clock)),
-            mailer: Line::new(),
-            post: Post::new(catalogue.clone(), contents, Arc::clone(&clock), receipt_key.server_id().to_owned(), mail),
             health: Line::new(),
             health_parts: health_parts.clone(),
+            mailer,
+            post,
+            email_digest: Line::new(),
+            digests,
             arbiter: arbiter.handle(),
         };
-        let (writer, enrolment, sessions) = (Line::new(), engine.enrolment.clone(), engine.sessions.clone());
+        let (enrolment, sessions) = (engine.enrolment.clone(), engine.sessions.clone());
         let requests = engine.requests.clone();
         let completer =
             Completer { writer: writer.clone(), requests: requests.clone(), catalogue, key: receipt_key, clock };
@@ -209,6 +231,7 @@ impl Engine {
             writer,
             mailer,
             post,
+            digests: (engine.email_digest.clone(), engine.digests.clone()),
             enrolment,
             arrivals,
             requests,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_actors::{Attachment, Brings, CommitEvery, Engine, Floor, Held, Limits, Parts, Verdict, Wants};
+use longshore_actors::{
+    Attachment, Brings, CommitEvery, DigestSettings, Engine, Floor, Held, Limits, Parts, Verdict, Wants,
+};
 use longshore_model::{
     Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, SettableClock, Sha256,
     UploadId,
@@ -77,6 +79,7 @@ pub(crate) async fn world() -> World {
         contents: Contents::open(Arc::new(SimulatedDisk::new())).unwrap(),
         mail: None,
         health_types: Arc::default(),
+        digests: DigestSettings { digests: Vec::new(), url: String::new(), zone: chrono_tz::Tz::UTC },
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, clock, _folder: folder }
 }

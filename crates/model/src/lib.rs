@@ -10,6 +10,7 @@ mod coverage;
 mod device;
 mod device_clock;
 mod device_model;
+mod digest;
 mod health;
 mod health_types;
 mod id;
@@ -39,6 +40,7 @@ pub use device_clock::{ClockSample, DeviceClock};
 pub use device_model::{
     Addressing, Band, Bounds, DeviceKind, DeviceModel, DeviceModels, Resolution, WifiRadio, WifiStandard,
 };
+pub use digest::{DigestKind, DigestOf, UnknownDigest};
 pub use health::{HealthEvent, HealthSubject, Issue, IssueChange, IssueEnd, IssueKey, IssueWhat, Severity};
 pub use health_types::{HealthType, HealthTypes, health_type, is_health_type};
 pub use id::{

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use longshore_model::HealthSubject;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Fact, HealthFact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact};
+use crate::facts::{DigestFact, Fact, HealthFact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact};
 use crate::history::Subject;
 
 /// One thing that somebody did.
@@ -53,6 +53,9 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
         Fact::Profile(ProfileFact::Applied { name, by, .. }) => {
             ("profile_applied", Subject::Other(name.to_string()), by)
         }
+        Fact::Digest(DigestFact::Planned { digest, by: Some(by), .. }) => {
+            ("digest_sent", Subject::Other(digest.to_string()), by)
+        }
         Fact::Outbox(OutboxFact::Queued { message }) => {
             ("mail_queued", Subject::Other(message.to.clone()), message.by.as_ref()?)
         }
@@ -74,6 +77,7 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
         | Fact::Report(_)
         | Fact::Session(_)
         | Fact::Storage(_)
+        | Fact::Digest(_)
         | Fact::EnrolmentRequested { .. }
         | Fact::EnrolmentSuperseded { .. }
         | Fact::DeviceActivated { .. }

@@ -1,5 +1,6 @@
 //! What the journal is told: each a thing that happened, and needs no other file to be believed.
 
+mod digest;
 mod health;
 mod outbox;
 mod people;
@@ -15,6 +16,7 @@ use longshore_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use digest::{DigestFact, Window};
 pub use health::{HealthFact, HealthReport};
 pub use outbox::OutboxFact;
 pub use people::PeopleFact;
@@ -187,6 +189,8 @@ pub enum Fact {
     Outbox(OutboxFact),
     /// Something about the health of devices and of the server.
     Health(HealthFact),
+    /// A daily mail was planned, or what was planned is done.
+    Digest(DigestFact),
 }
 
 /// A fact with its place in the journal.

@@ -195,6 +195,7 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Session(_)
         | Fact::Outbox(_)
         | Fact::Health(_) => return None,
+        Fact::Health(_) | Fact::Digest(_) => return None,
     };
     Some(line)
 }

@@ -12,8 +12,8 @@ use actix_web::{HttpRequest, Route};
 use super::super::error::{Failure, only};
 use super::access::{Needs, check};
 use super::{
-    accounts, actors, approvals, audit, commands, coverage, device, devices, enrolment_tokens, health, logins, mails,
-    models, openapi, paths, profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
+    accounts, actors, approvals, audit, commands, coverage, device, devices, digests, enrolment_tokens, health, logins,
+    mails, models, openapi, paths, profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
 };
 
 /// One call.
@@ -80,6 +80,8 @@ pub(super) fn all() -> Vec<Endpoint> {
         call(&post, paths::REQUEST_CANCEL, Requesting, |route| route.to(requests::cancel)),
         call(&get, paths::SESSIONS, Seeing, |route| route.to(sessions::list)),
         call(&get, paths::DEVICE_SESSIONS, Seeing, |route| route.to(sessions::of_device)),
+        call(&get, paths::DIGEST, Seeing, |route| route.to(digests::show)),
+        call(&post, paths::DIGEST, Devices, |route| route.to(digests::send)),
         call(&get, paths::COVERAGE, Seeing, |route| route.to(coverage::show)),
         call(&get, paths::HEALTH, Seeing, |route| route.to(health::list)),
         call(&get, paths::HEALTH_ISSUE, Seeing, |route| route.to(health::show)),

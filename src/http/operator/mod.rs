@@ -9,6 +9,7 @@ mod commands;
 mod coverage;
 mod device;
 mod devices;
+mod digests;
 mod endpoints;
 mod enrolment_tokens;
 mod guesses;
@@ -37,6 +38,7 @@ pub(crate) use coverage::DeviceCoverage;
 pub(crate) use device::{Counts, DeviceDetail};
 pub(crate) use devices::DeviceRow;
 pub(in crate::http) use devices::name;
+pub(crate) use digests::{DigestText, SendDigestBody, SentDigest};
 pub(crate) use endpoints::routes;
 pub(crate) use enrolment_tokens::{IssueBody, IssueCodeBody, Issued, IssuedCode, TokenRow};
 pub(crate) use guesses::Guesses;
@@ -134,6 +136,8 @@ pub(crate) mod paths {
     pub(crate) const PROFILE_GROUP_ASSIGNMENTS: &str = "/api/v1/profile-group-assignments";
     /// Devices that are connected.
     pub(crate) const SESSIONS: &str = "/api/v1/sessions";
+    /// A daily mail: what it says; `?kind=&site=&date=`; sending it.
+    pub(crate) const DIGEST: &str = "/api/v1/digest";
     /// When a device was connected; `?serial=`.
     pub(crate) const DEVICE_SESSIONS: &str = "/api/v1/device-sessions";
     /// What a device recorded, and where that is; `?serial=`, `&day=`.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use sled::Transactional as _;
 use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
 
+use super::digests::TransferWhat;
 use super::tables::{Table, Tables};
 use super::{
     APPLIED, DeclaredRow, Index, IndexError, history_prefix, read, read_manifest, recording_key, revision_key,
@@ -121,17 +122,20 @@ impl Rows {
             }
             Fact::People(fact) => self.apply_people(entry, fact),
             Fact::Declared { device, items } => items.iter().try_for_each(|item| self.declare(*device, item)),
-            Fact::Conflicted { .. } => Ok(()),
+            Fact::Conflicted { device, rid, .. } => {
+                self.note_transfer(entry, *device, TransferWhat::Conflicted { rid: *rid })
+            }
             // What comes wrong, or is wrong again and again once it is here, has to wait after some times.
             Fact::Mismatched { device, rid, .. } | Fact::Storage(StorageFact::Altered { device, rid, .. }) => {
                 change(&self.tables[Table::Declared], &recording_key(*device, *rid), |row: &mut DeclaredRow| {
                     row.mismatches += 1;
                     row.last_mismatch = Some(entry.at);
-                })
+                })?;
+                self.note_transfer(entry, *device, TransferWhat::Mismatched { rid: *rid })
             }
             Fact::Expired { device, upload } => {
                 self.tables[Table::Expired].insert(upload.as_bytes(), device.as_bytes())?;
-                Ok(())
+                self.note_transfer(entry, *device, TransferWhat::Expired)
             }
             Fact::Stored { manifest } => {
                 let recording = read_manifest(manifest.as_bytes()).map_err(abort)?.recording;
@@ -139,7 +143,10 @@ impl Rows {
                 self.count_in_session(&recording, entry.at)?;
                 self.tables[Table::Stored].insert(key.as_slice(), manifest.as_bytes())?;
                 self.tables[Table::Uploads].insert(recording.upload.as_bytes(), key)?;
-                self.lay(&recording)
+                self.lay(&recording)?;
+                let (rid, revision, bytes) = (recording.rid, recording.revision, recording.size);
+                self.count_stored(entry.at, bytes)?;
+                self.note_transfer(entry, recording.device, TransferWhat::Stored { rid, revision, bytes })
             }
             Fact::Deleted { device, rid, revision, deleted_at } => {
                 put(&self.tables[Table::Deleted], &revision_key(*device, *rid, *revision), deleted_at)
@@ -150,6 +157,7 @@ impl Rows {
             Fact::Session(fact) => self.apply_session(fact),
             Fact::Outbox(fact) => self.apply_outbox(entry, fact),
             Fact::Health(fact) => self.apply_health(entry, fact),
+            Fact::Digest(fact) => self.apply_digest(entry, fact),
         }
     }
 }

@@ -219,6 +219,7 @@ impl Rows {
             HealthFact::Noted { issues, changes, report } => {
                 issues.iter().try_for_each(|issue| self.put_issue(issue))?;
                 changes.iter().try_for_each(|change| self.add_change(change))?;
+                self.note_health(entry, issues, changes)?;
                 let Some(report) = report else { return Ok(()) };
                 let key = report.device.as_bytes();
                 let known: Option<HealthReportRow> = get(&self.tables[Table::HealthReports], key)?;

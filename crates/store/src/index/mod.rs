@@ -4,6 +4,7 @@
 //! goes on from there; [`kept`](Index::open) decides whether an index may be gone on with at all.
 
 mod apply;
+mod digests;
 mod health;
 mod kept;
 mod outbox;
@@ -26,6 +27,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use apply::Applying;
+pub use digests::{DigestEnd, DigestRow, DigestState, HealthRow, HealthWhat, StoredDay, TransferRow, TransferWhat};
 pub use health::{HealthReportRow, HealthWindow, ISSUE_CHANGES_KEPT};
 pub use outbox::{Delivery, OutboxRow, Tried};
 pub use reports::ReportRow;

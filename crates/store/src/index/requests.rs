@@ -5,6 +5,7 @@ use longshore_model::{DeviceId, Holds, Outcome, Recording, RequestId, Span, Vide
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Applied, Rows, change, get, put};
+use super::digests::TransferWhat;
 use super::tables::Table;
 use super::{Index, IndexError, read, read_manifest, revision_key};
 use crate::facts::{Entry, RequestFact};
@@ -232,18 +233,22 @@ impl Rows {
             }
             RequestFact::Finished { request, device, outcome } => {
                 self.tables[Table::OpenRequests].remove(open_key(*device, *request))?;
+                self.note_transfer(entry, *device, TransferWhat::Answered { request: *request, outcome: *outcome })?;
                 self.change_target(*request, *device, |target| target.ended = Some((*outcome, entry.at)))
             }
             RequestFact::Cancelled { request, by } => {
                 self.close(*request, Closed::Cancelled { at: entry.at, by: by.clone() })
             }
-            RequestFact::Expired { request } => self.close(*request, Closed::Expired { at: entry.at }),
             RequestFact::Announced { request, over: false } => {
                 put(&self.tables[Table::Unannounced], request.as_bytes(), &true)
             }
             RequestFact::Announced { request, over: true } => {
                 self.tables[Table::Unannounced].remove(request.as_bytes().as_slice())?;
                 Ok(())
+            }
+            RequestFact::Expired { request } => {
+                self.note_unanswered(entry, *request)?;
+                self.close(*request, Closed::Expired { at: entry.at })
             }
         }
     }
@@ -259,6 +264,17 @@ impl Rows {
         for device in &request.devices {
             self.tables[Table::OpenRequests].insert(open_key(*device, request.id), b"".as_slice())?;
             put(&self.tables[Table::RequestTargets], &target_key(request.id, *device), &Target::new(*device))?;
+        }
+        Ok(())
+    }
+
+    /// Of the devices from which something was still to come.
+    fn note_unanswered(&self, entry: &Entry, id: RequestId) -> Applied<()> {
+        let head = get::<Head>(&self.tables[Table::Requests], id.as_bytes())?;
+        for device in head.map(|head| head.request.devices).unwrap_or_default() {
+            if self.tables[Table::OpenRequests].get(open_key(device, id))?.is_some() {
+                self.note_transfer(entry, device, TransferWhat::Unanswered { request: id })?;
+            }
         }
         Ok(())
     }

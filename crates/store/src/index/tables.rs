@@ -80,13 +80,27 @@ pub(super) enum Table {
     IssueChanges,
     /// How devices report their health.
     HealthReports,
+    /// Messages that are to be delivered, by id.
+    OutboxOpen,
+    /// Messages that were delivered, or cannot be, by id.
+    OutboxEnded,
+    /// Where the windows of each daily mail go on.
+    DigestEnds,
+    /// Daily mails, by what they tell of and their date.
+    Digests,
+    /// What daily mails tell of transfers, by place in the journal.
+    TransferNews,
+    /// What daily mails tell of health, likewise.
+    HealthNews,
+    /// What came into the store on each day (UTC).
+    StoredDays,
     /// How far the journal is in the index: one row.
     Applied,
 }
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 37] = [
+    const ALL: [Self; 44] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -123,6 +137,13 @@ impl Table {
         Self::IssueKeys,
         Self::IssueChanges,
         Self::HealthReports,
+        Self::OutboxOpen,
+        Self::OutboxEnded,
+        Self::DigestEnds,
+        Self::Digests,
+        Self::TransferNews,
+        Self::HealthNews,
+        Self::StoredDays,
         Self::Applied,
     ];
 
@@ -164,6 +185,13 @@ impl Table {
             Self::IssueKeys => "issue_keys",
             Self::IssueChanges => "issue_changes",
             Self::HealthReports => "health_reports",
+            Self::OutboxOpen => "outbox_open",
+            Self::OutboxEnded => "outbox_ended",
+            Self::DigestEnds => "digest_ends",
+            Self::Digests => "digests",
+            Self::TransferNews => "transfer_news",
+            Self::HealthNews => "health_news",
+            Self::StoredDays => "stored_days",
             Self::Applied => "applied",
         }
     }

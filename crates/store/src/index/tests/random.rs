@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{
     Account, ApiToken, Assignment, ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId,
-    DeviceReport, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, HealthEventId, HealthSubject,
-    Holds, Issue, IssueChange, IssueEnd, IssueWhat, Kind, MailId, MailKind, Message, Outcome, ReceiptKey, Recording,
-    RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, Timetable, TokenId, UploadId, UploadToken,
-    VideoRequest,
+    DeviceReport, DeviceState, DigestKind, DigestOf, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState,
+    HealthEventId, HealthSubject, Holds, Issue, IssueChange, IssueEnd, IssueWhat, Kind, MailId, MailKind, Message,
+    Outcome, ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, Timetable, TokenId,
+    UploadId, UploadToken, VideoRequest,
 };
 
 use crate::facts::{
-    Fact, HealthFact, HealthReport, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact, SessionFact,
-    StorageFact,
+    DigestFact, Fact, HealthFact, HealthReport, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact,
+    SessionFact, StorageFact, Window,
 };
 use crate::manifest::Manifest;
 
@@ -51,7 +51,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(46) {
+        match self.below(48) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -82,6 +82,7 @@ impl Random {
             25 | 26 => Fact::Profile(self.profile_fact(device)),
             27 | 28 => Fact::Session(self.session_fact(device)),
             40..=43 => Fact::Health(self.health_fact(device)),
+            44..=46 => Fact::Digest(self.digest_fact()),
             29..=34 => Fact::People(self.people(device, token, enrolment)),
             35 | 36 => Fact::Outbox(self.outbox_fact()),
             16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()) },
@@ -89,6 +90,24 @@ impl Random {
                 let revision = u32::try_from(self.below(3)).unwrap();
                 Fact::Deleted { device, rid, revision, deleted_at: start() }
             }
+        }
+    }
+
+    fn digest_fact(&mut self) -> DigestFact {
+        let site = (self.below(2) == 0).then(|| "North".to_owned());
+        let kind = if self.below(2) == 0 { DigestKind::Transfer } else { DigestKind::Health };
+        let digest = DigestOf { kind, site };
+        let date = start().date_naive() + chrono::Days::new(self.below(FEW));
+        match self.below(6) {
+            0 => DigestFact::Begun { digest, date: Some(date) },
+            1 | 2 => {
+                let window = Window { after: 1, until: 2, from: start().to_utc(), to: start().to_utc() };
+                let (missed, to, by) = (vec![date], vec!["anna@example.org".to_owned()], None);
+                DigestFact::Planned { digest, date, missed, zone: "UTC".into(), to, window, by }
+            }
+            3 => DigestFact::Sent { digest, date },
+            4 => DigestFact::Nothing { digest, date },
+            _ => DigestFact::Ended { digest },
         }
     }
 
