@@ -10,9 +10,10 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use futures_util::future::join_all;
-use longshore_actors::{CommitEvery, DigestSettings, Engine, Limits, Parts};
-use longshore_model::{Clock, DeviceModels, HealthTypes, SystemClock};
+use longshore_actors::{CommitEvery, DigestSettings, Engine, Limits, Notice, Parts};
+use longshore_model::{Clock, DeviceModels, HealthTypes, SystemClock, health_type};
 use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
 use longshore_store::files::{Disk, DiskOptions};
@@ -32,6 +33,7 @@ use crate::http::lobby::Lobby;
 use crate::http::operator::{Guesses, streams};
 use crate::http::port::BLOCKING;
 use crate::http::rates::Rates;
+use crate::http::suspects::Suspects;
 use crate::http::{Server, local, on_the_socket, port};
 use crate::identity::Identity;
 use crate::models;
@@ -85,6 +87,8 @@ struct Prepared {
     commits: CommitEvery,
     models: DeviceModels,
     health_types: HealthTypes,
+    /// The index was made anew from a journal that held something.
+    rebuilt: bool,
 }
 
 fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> {
@@ -107,7 +111,7 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
     })?;
 
     // 3. Journal and index.
-    let (catalogue, writer, contents) = open_catalogue(&data, config.index.cache.0, Arc::clone(clock))?;
+    let (catalogue, writer, contents, rebuilt) = open_catalogue(&data, config.index.cache.0, Arc::clone(clock))?;
     #[cfg(feature = "failpoints")]
     fail::fail_point!("start-storage");
 
@@ -125,6 +129,7 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
         commits,
         models,
         health_types,
+        rebuilt,
     })
 }
 
@@ -149,6 +154,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         commits,
         models,
         health_types,
+        rebuilt,
     } = spawn_blocking(move || prepare(&prepared_with, &prepared_at)).await??;
     let own_url = url_of(listener.local_addr()?);
 
@@ -180,8 +186,13 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         mail: config.mail.settings(),
         health_types: Arc::new(health_types),
         digests: digests_of(&config, &own_url),
+        offline_after: TimeDelta::days(config.health.offline_after.0.into()),
     };
     let engine = Engine::start(parts).await?;
+    if rebuilt {
+        let notice = Notice::of_server(health_type::CATALOGUE_REBUILT);
+        engine.notices().happened(notice);
+    }
     let completing = engine.clone();
     actix_web::rt::spawn(async move { completing.keep_completing().await });
     let following = engine.clone();
@@ -207,6 +218,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         lobby: Lobby::default(),
         rates: Arc::clone(&rates),
         guesses: Guesses::default(),
+        suspects: Suspects::default(),
         streams: streams(),
         draining,
     });
@@ -215,6 +227,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         start_socket(&server, &data)?,
     ];
     announce(&server, &fingerprint, &data);
+    actix_web::rt::spawn(certificate::watch(Arc::clone(&certificates), engine.clone(), Arc::clone(&server.clock)));
     actix_web::rt::spawn(reload.run(certificates));
     Ok(Running { drain, edge, engine, writer, _data: data })
 }
@@ -269,7 +282,7 @@ fn open_catalogue(
     data: &DataFolder,
     cache_bytes: u64,
     clock: Arc<dyn Clock>,
-) -> anyhow::Result<(Catalogue, Writer, Contents)> {
+) -> anyhow::Result<(Catalogue, Writer, Contents, bool)> {
     let files = Arc::new(Disk::open(data.path(), DiskOptions::default())?);
     let contents = Contents::open(files.clone()).context("the folder for texts of messages cannot be made")?;
     let place = IndexPlace { cache_bytes, ..IndexPlace::below(data.path()) };
@@ -279,7 +292,7 @@ fn open_catalogue(
     if let Some(torn) = torn {
         tracing::warn!(torn.bytes, torn.aside, "the journal's end, which nobody was told of, was put aside");
     }
-    Ok((catalogue, writer, contents))
+    Ok((catalogue, writer, contents, rebuilt && replayed > 0))
 }
 
 fn start_socket(server: &Data<Server>, data: &DataFolder) -> anyhow::Result<ServerHandle> {

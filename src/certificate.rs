@@ -2,14 +2,20 @@
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, TimeDelta, Utc};
+use longshore_actors::{Engine, Notice};
+use longshore_model::{Clock, health_type};
 use rustls::client::verify_server_name;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::time::sleep;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::Tls;
 use crate::identity::Identity;
@@ -33,6 +39,33 @@ impl Certificates {
     pub(crate) fn replace(&self, own: Option<CertifiedKey>) {
         *self.own.write().unwrap_or_else(PoisonError::into_inner) = own.map(Arc::new);
     }
+}
+
+/// Between two looks whether the agency's certificate ends soon; it costs nothing, and a renewed one is noticed at once.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A certificate that ends within this time is to be renewed: programs that do it by themselves have done so long before.
+const SOON: TimeDelta = TimeDelta::days(21);
+
+/// Tells when the agency's certificate ends soon, as long as the server runs.
+pub(crate) async fn watch(certificates: Arc<Certificates>, engine: Engine, clock: Arc<dyn Clock>) {
+    loop {
+        let own = certificates.own.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let left = own.and_then(|own| ends(&own)).map(|end| (end, end - clock.now()));
+        let notice = Notice::of_server(health_type::CERTIFICATE_ENDING);
+        match left {
+            Some((end, left)) if left < SOON => {
+                let text = format!("it ends on {}", end.format("%Y-%m-%d %H:%M UTC"));
+                engine.notices().stands(notice.value(left.num_days()).text(text));
+            }
+            _ => engine.notices().over(notice),
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+fn ends(certificate: &CertifiedKey) -> Option<DateTime<Utc>> {
+    let (_, parsed) = X509Certificate::from_der(certificate.cert.first()?).ok()?;
+    DateTime::from_timestamp(parsed.validity().not_after.timestamp(), 0)
 }
 
 impl ResolvesServerCert for Certificates {

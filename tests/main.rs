@@ -23,6 +23,7 @@ mod expiry;
 mod foreign_clients;
 mod fuzz;
 mod group_profiles;
+mod health;
 mod interruption;
 mod limits;
 mod mail;

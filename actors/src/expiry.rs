@@ -79,7 +79,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
     use longshore_model::{Declared, DeviceId, Kind, ReceiptKey, RecordingId, SettableClock, UploadId};
     use longshore_store::catalogue::Catalogue;
-    use longshore_store::files::{Disk, DiskOptions, SimulatedDisk};
+    use longshore_store::files::{Disk, DiskOptions, Files, SimulatedDisk};
     use longshore_store::index::IndexPlace;
     use longshore_store::outbox::Contents;
     use tokio::sync::watch;
@@ -141,8 +141,8 @@ mod tests {
         let journal = Arc::new(Disk::open(folder.path(), DiskOptions::default()).unwrap());
         let (catalogue, _writer, _) =
             Catalogue::open(journal, &IndexPlace::below(folder.path()), Arc::new(clock.clone())).unwrap();
-        let files = Arc::new(SimulatedDisk::new());
-        let (incoming, _) = Incoming::open(files.clone(), Arc::new(clock.clone())).unwrap();
+        let files: Arc<dyn Files> = Arc::new(SimulatedDisk::new());
+        let (incoming, _) = Incoming::open(Arc::clone(&files), Arc::new(clock.clone())).unwrap();
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let (writer, sessions) = (Line::new(), Line::new());
         let completer_catalogue = catalogue.clone();
@@ -152,6 +152,7 @@ mod tests {
             catalogue,
             key: Arc::new(ReceiptKey::from_pkcs8(key.serialized_der()).unwrap()),
             clock: Arc::new(clock.clone()),
+            notices: Notices::default(),
         };
         let (_drain, draining) = watch::channel(false);
         let limits = Limits {
@@ -161,7 +162,8 @@ mod tests {
             uploads_per_answer: 16,
             upload_bytes: 1000,
         };
-        let storage = StorageParts::new(files, incoming.clone(), Floor::Bytes(0), None);
+        let storage =
+            StorageParts::new(Arc::clone(&files), incoming.clone(), Floor::Bytes(0), None, Notices::default());
         let (pool, commits) = (SegmentPool::new(limits.patches_in_all), CommitEvery::for_sync_time(None));
         let (models, presence) = (watch::channel(Arc::default()).1, Presence::new(Arc::new(clock.clone())));
         let parts = SessionParts {
@@ -182,6 +184,11 @@ mod tests {
             clock: Arc::new(clock.clone()),
             types: Arc::default(),
             notices: Notices::default(),
+            models: Arc::clone(&models),
+            files: Arc::clone(&files),
+            floor: Floor::Bytes(0),
+            presence: presence.clone(),
+            offline_after: TimeDelta::days(7),
         };
         let tree = Tree {
             writer,

@@ -12,13 +12,16 @@ mod pages;
 pub(crate) mod port;
 pub(crate) mod rates;
 mod requests;
+pub(crate) mod suspects;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::web::{self, ServiceConfig};
 use chrono::{DateTime, Utc};
-use longshore_actors::Engine;
-use longshore_model::Clock;
+use longshore_actors::{Engine, Notice};
+use longshore_model::{Clock, health_type};
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::Config;
@@ -27,6 +30,7 @@ use connection::{Connections, Strangers};
 use lobby::Lobby;
 use operator::Guesses;
 use rates::Rates;
+use suspects::Suspects;
 
 /// What every handler may use.
 pub(crate) struct Server {
@@ -42,6 +46,7 @@ pub(crate) struct Server {
     pub(crate) lobby: Lobby,
     pub(crate) rates: Arc<Rates>,
     pub(crate) guesses: Guesses,
+    pub(crate) suspects: Suspects,
     /// Places for people who watch devices arrive.
     pub(crate) streams: Arc<Semaphore>,
     /// Turns true when the server stops: whoever waits for news is answered.
@@ -51,6 +56,14 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// Somebody at this address could not show who they are.
+    pub(crate) fn turned_away(&self, address: Option<IpAddr>, why: &str) {
+        if let Some(address) = address.filter(|address| self.suspects.failed(*address, Instant::now())) {
+            let notice = Notice::of_server(health_type::AUTHENTICATION_FAILURES).part(address.to_string());
+            self.engine.notices().happened(notice.text(why));
+        }
     }
 
     /// Where this server answers, for devices.

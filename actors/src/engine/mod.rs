@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::{Arbiter, ArbiterHandle};
+use chrono::TimeDelta;
 use longshore_model::{Clock, EnrolmentId, HealthTypes, ReceiptError, ReceiptKey, ReceiptVerifier};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::files::{Files, Standing};
@@ -75,6 +76,8 @@ pub struct Parts {
     pub health_types: Arc<HealthTypes>,
     /// The daily mails.
     pub digests: DigestSettings,
+    /// A device that did not call for so long is offline.
+    pub offline_after: TimeDelta,
 }
 
 /// A part of the engine failed.
@@ -159,12 +162,19 @@ impl Engine {
             mail,
             health_types,
             digests,
+            offline_after,
         } = parts;
+        let notices = Notices::default();
         let health_parts = HealthParts {
             catalogue: catalogue.clone(),
             clock: Arc::clone(&clock),
             types: health_types,
-            notices: Notices::default(),
+            notices: notices.clone(),
+            models: Arc::clone(&models),
+            files: Arc::clone(&files),
+            floor,
+            presence: Presence::new(Arc::clone(&clock)),
+            offline_after,
         };
         let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
         if let Err(error) = presence::end_unwitnessed(&catalogue).await {
@@ -180,7 +190,7 @@ impl Engine {
         let board = Board::new(Arc::clone(&clock));
         let (draining, told) = watch::channel(false);
         let reader = if read_back { Some(Reader::start()?) } else { None };
-        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor, reader);
+        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor, reader, notices.clone());
         let name = receipt_key.server_id().to_owned();
         let post = Post::new(catalogue.clone(), contents, Arc::clone(&clock), name, mail);
         let (writer, mailer) = (Line::new(), Line::new());
@@ -209,7 +219,7 @@ impl Engine {
             incoming: incoming.clone(),
             verifier,
             models: models.clone(),
-            presence: Presence::new(Arc::clone(&clock)),
+            presence: health_parts.presence.clone(),
             health: Line::new(),
             health_parts: health_parts.clone(),
             mailer,
@@ -220,8 +230,14 @@ impl Engine {
         };
         let (enrolment, sessions) = (engine.enrolment.clone(), engine.sessions.clone());
         let requests = engine.requests.clone();
-        let completer =
-            Completer { writer: writer.clone(), requests: requests.clone(), catalogue, key: receipt_key, clock };
+        let completer = Completer {
+            writer: writer.clone(),
+            requests: requests.clone(),
+            catalogue,
+            key: receipt_key,
+            clock,
+            notices,
+        };
         let pool = SegmentPool::new(limits.patches_in_all);
         let parts = SessionParts { completer, incoming, pool, commits, limits, models: models.clone(), draining: told };
         let (presence, arrivals) = (engine.presence.clone(), Arc::clone(&engine.arrivals));

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use longshore_model::{ClockSample, Command, CommandOp, DeviceClock, DeviceId, RequestId, Span};
+use longshore_model::{ClockSample, Command, CommandOp, DeviceClock, DeviceId, RequestId, Span, health_type};
 use longshore_store::facts::Fact;
 use longshore_store::index::{Index, IndexError};
 use tokio::sync::{oneshot, watch};
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::{Engine, EngineError};
 use crate::decision::DecisionError;
+use crate::health::{Notice, clock as clock_health};
 use crate::kit::{ASK_DEADLINE, ask, blocking};
 use crate::reports::{self, CommandRefused, Said};
 use crate::requests::{
@@ -108,6 +109,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn sample_clock(&self, device: DeviceId, sample: ClockSample) -> Result<(), EngineError> {
+        clock_health::notice(self.notices(), device, &sample);
         self.record_news(device, move |index| reports::sampled(index, device, &sample)).await
     }
 
@@ -119,7 +121,15 @@ impl Engine {
     pub async fn report(&self, device: DeviceId, said: Said) -> Result<(), EngineError> {
         let requests = said.requests.clone();
         let now = self.clock.now();
+        let (index, said_firmware) = (self.catalogue.index().clone(), said.report.firmware.clone());
+        let before = blocking(move || index.report(device)).await?.and_then(|row| row.report.firmware);
         self.record_news(device, move |index| reports::reported(index, device, &said, now)).await?;
+        if let (Some(before), Some(now)) = (before, said_firmware)
+            && before != now
+        {
+            let notice = Notice::of_device(device, health_type::FIRMWARE_CHANGED);
+            self.notices().happened(notice.text(format!("{before} before, {now} now")));
+        }
         if requests.is_empty() {
             return Ok(());
         }

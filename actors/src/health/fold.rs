@@ -66,13 +66,6 @@ impl<'a> Fold<'a> {
         Ok(true)
     }
 
-    /// Ends what nobody reported for long enough.
-    pub(super) fn wait(&mut self, issue: &Issue) {
-        if let Some(became) = tally::wait(issue, &self.types, self.now) {
-            self.take(became);
-        }
-    }
-
     /// An issue became so, and not because something was heard.
     pub(super) fn take(&mut self, (issue, what): Became) {
         let change = |what| IssueChange { issue: issue.number, at: self.now, what, value: None, text: None };

@@ -2,9 +2,11 @@
 //! the pure `tally` decides; `fold` brings it together with what the index has. The actor holds nothing: issues are in the
 //! catalogue, and what waits to be recorded is in `notices`, which outlives it.
 
+pub(crate) mod clock;
 mod fold;
 mod mute;
 mod notices;
+mod survey;
 mod tally;
 mod view;
 
@@ -13,25 +15,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use longshore_model::{Clock, DeviceId, HealthEvent, HealthTypes, Issue};
+use chrono::{DateTime, TimeDelta, Utc};
+use longshore_model::{
+    Clock, DeviceId, DeviceModels, DeviceState, HealthEvent, HealthTypes, Issue, IssueEnd, health_type,
+};
 use longshore_store::catalogue::Catalogue;
+use longshore_store::files::{Files, Standing};
 use longshore_store::index::{Index, IndexError};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::decision::DecisionError;
-use crate::kit::{Lifeline, Probe, blocking, fail_point};
+use crate::kit::{ASK_DEADLINE, Lifeline, Probe, blocking, fail_point};
+use crate::presence::Presence;
+use crate::storage::Floor;
 use fold::Fold;
+use survey::Circumstances;
+use tally::Became;
 
 pub use fold::EventTaken;
 pub use mute::MuteRefused;
 pub(crate) use mute::{ignore, silence};
 pub use notices::{Notice, Notices};
+pub(crate) use survey::is_soon;
 pub use view::{DeviceHealth, HealthState, HealthViews, IssueDevice, IssueView};
 
 /// Between two looks whether anything was noticed: what is lost when the server is killed is no older.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Between two looks what ends by itself.
-const WAIT_EVERY: Duration = Duration::from_secs(60);
+/// Between two rounds: what ends by itself, how much room there is, whether what was to be overwritten is here by now.
+const ROUND_EVERY: Duration = Duration::from_secs(60);
+/// Rounds between two looks at all devices: who is silent for days is found within five minutes.
+const SURVEY_ROUNDS: u32 = 5;
+/// Rounds between two looks at all that devices declared, which takes seconds of a core in a large fleet. What a device offers
+/// is looked at as it does.
+const OVERWRITE_ROUNDS: u32 = 60;
+/// Bytes of room by which a disk that was nearly full is not any more: a few files more or less are no news.
+const ROOM_AGAIN: u64 = 1 << 30;
 
 /// What the aggregator needs.
 #[derive(Clone)]
@@ -40,13 +58,23 @@ pub(crate) struct HealthParts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) types: Arc<HealthTypes>,
     pub(crate) notices: Notices,
+    /// What is known of models of devices.
+    pub(crate) models: Arc<DeviceModels>,
+    /// The storage, and the room that is kept free on it.
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) floor: Floor,
+    pub(crate) presence: Presence,
+    /// A device that did not call for so long is offline.
+    pub(crate) offline_after: TimeDelta,
 }
 
 /// The actor.
 pub(crate) struct HealthAggregator {
     parts: HealthParts,
-    /// When it looked last what ends by itself.
-    waited: Option<Instant>,
+    /// When the last round began …
+    round_at: Option<Instant>,
+    /// … and how many there were.
+    rounds: u32,
     probe: Probe,
     _lifeline: Lifeline,
 }
@@ -66,7 +94,7 @@ struct Look;
 
 impl HealthAggregator {
     pub(crate) fn new(parts: HealthParts, lifeline: Lifeline, probe: Probe) -> Self {
-        Self { parts, waited: None, probe, _lifeline: lifeline }
+        Self { parts, round_at: None, rounds: 0, probe, _lifeline: lifeline }
     }
 }
 
@@ -104,10 +132,11 @@ impl Handler<Look> for HealthAggregator {
     fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
         fail_point!("health-look");
         let (parts, probe) = (self.parts.clone(), self.probe.clone());
-        let is_first = self.waited.is_none();
-        let waits = self.waited.is_none_or(|waited| waited.elapsed() >= WAIT_EVERY);
-        if waits {
-            self.waited = Some(Instant::now());
+        let is_first = self.round_at.is_none();
+        let round = self.round_at.is_none_or(|at| at.elapsed() >= ROUND_EVERY).then_some(self.rounds);
+        if round.is_some() {
+            self.round_at = Some(Instant::now());
+            self.rounds = self.rounds.wrapping_add(1);
         }
         let looking = async move {
             let looked = async {
@@ -115,8 +144,11 @@ impl Handler<Look> for HealthAggregator {
                     let index = parts.catalogue.index().clone();
                     parts.notices.know(&blocking(move || index.open_issues()).await?);
                 }
-                parts.record_noticed().await?;
-                if waits { parts.end_what_waited().await } else { Ok(()) }
+                parts.look_at_storage();
+                if let Some(round) = round {
+                    parts.go_round(round).await?;
+                }
+                parts.record_noticed().await
             };
             let looked: Result<(), DecisionError<Infallible>> = looked.await;
             if let Err(error) = &looked {
@@ -127,7 +159,7 @@ impl Handler<Look> for HealthAggregator {
         };
         let again = |went_well: bool, health: &mut Self, ctx: &mut Context<Self>| {
             if !went_well {
-                health.waited = None;
+                health.round_at = None;
             }
             ctx.notify_later(Look, LOOK_EVERY);
         };
@@ -136,6 +168,45 @@ impl Handler<Look> for HealthAggregator {
 }
 
 impl HealthParts {
+    /// Whether the storage is there; asks no disk.
+    fn look_at_storage(&self) {
+        let standing = self.files.standing();
+        let notice = Notice::of_server(health_type::DISK_OFFLINE).text(standing.to_string());
+        self.notices.is(notice, standing != Standing::Ready);
+    }
+
+    async fn go_round(&self, round: u32) -> Result<(), DecisionError<Infallible>> {
+        self.end_what_waited().await?;
+        self.look_for_room().await;
+        let (index, models, now) = (self.catalogue.index().clone(), Arc::clone(&self.models), self.clock.now());
+        let connected = self.presence.sessions().into_iter().map(|(device, _)| device).collect();
+        let offline_after = self.offline_after;
+        let found = blocking(move || {
+            let known = Circumstances { models: &models, connected: &connected, offline_after, now };
+            let mut found = survey::overwrites(&index, round.is_multiple_of(OVERWRITE_ROUNDS), now)?;
+            if round.is_multiple_of(SURVEY_ROUNDS) {
+                found.extend(survey::survey(&index, &known)?);
+            }
+            Ok(found)
+        });
+        found.await?.into_iter().for_each(|(notice, stands)| self.notices.is(notice, stands));
+        Ok(())
+    }
+
+    /// A storage that does not answer is told of by its standing.
+    async fn look_for_room(&self) {
+        let files = Arc::clone(&self.files);
+        let asked = tokio::task::spawn_blocking(move || files.space());
+        let Ok(Ok(Ok(space))) = timeout(ASK_DEADLINE, asked).await else { return };
+        let low = self.floor.low_below(space.total);
+        let notice = Notice::of_server(health_type::DISK_LOW).value(space.free >> 30);
+        if space.free < low {
+            self.notices.stands(notice);
+        } else if space.free >= low.saturating_add(ROOM_AGAIN) {
+            self.notices.over(notice);
+        }
+    }
+
     /// Records what was noticed since the last time.
     pub(crate) async fn record_noticed(&self) -> Result<(), DecisionError<Infallible>> {
         let now = self.clock.now();
@@ -158,18 +229,18 @@ impl HealthParts {
         recorded
     }
 
-    /// Ends issues that nobody reported for as long as their type says.
+    /// Ends issues that nobody reported for as long as their type says, and those of devices that are out of service.
     async fn end_what_waited(&self) -> Result<(), DecisionError<Infallible>> {
         let (index, types, now) = (self.catalogue.index().clone(), Arc::clone(&self.types), self.clock.now());
-        let over = move || Ok(index.open_issues()?.iter().any(|issue| tally::wait(issue, &types, now).is_some()));
         // Nearly always nothing, so the writer is only asked when there is.
-        if !blocking(over).await? {
+        if blocking(move || over(&index, &types, now)).await?.is_empty() {
             return Ok(());
         }
         let types = Arc::clone(&self.types);
         self.decide(move |index| {
+            let over = over(index, &types, now)?;
             let mut fold = Fold::begin(index, types, now)?;
-            index.open_issues()?.iter().for_each(|issue| fold.wait(issue));
+            over.into_iter().for_each(|became| fold.take(became));
             Ok(fold)
         })
         .await
@@ -185,3 +256,20 @@ impl HealthParts {
         Ok(())
     }
 }
+
+/// The issues that end though nothing was heard of them.
+fn over(index: &Index, types: &HealthTypes, now: DateTime<Utc>) -> Result<Vec<Became>, IndexError> {
+    let mut ended = Vec::new();
+    for issue in index.open_issues()? {
+        let device = issue.subject.device().map_or(Ok(None), |device| index.device(device))?;
+        if device.is_some_and(|device| device.state == DeviceState::Retired) {
+            ended.push(tally::end(issue, IssueEnd::Retired, now));
+        } else {
+            ended.extend(tally::wait(&issue, types, now));
+        }
+    }
+    Ok(ended)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! DeviceSessions finds the session of a device; DeviceSession is one connected device.
 
+mod gaps;
 mod messages;
 mod plan;
 mod session;
+mod storm;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,7 +24,7 @@ pub(crate) use messages::{
 pub use plan::Verdict;
 pub(crate) use plan::stored_as;
 pub use session::{Asked, Desires};
-pub(crate) use session::{DeviceSession, SessionParts};
+pub(crate) use session::{DeviceSession, SessionParts, is_unset};
 
 /// The sessions that there are. A router that panics leaves them to the next one, so that no bay notices.
 #[derive(Clone, Default)]

@@ -22,7 +22,17 @@ pub enum Floor {
     Bytes(u64),
 }
 
+/// A disk with less room than so many floors …
+const FLOORS_WHERE_IT_IS_LOW: u64 = 2;
+/// … or than this, whatever its floor is, will be full in a shift or two.
+const LOW_LEAST: u64 = 1 << 30;
+
 impl Floor {
+    /// Free bytes below which people are told that the disk is nearly full.
+    pub(crate) fn low_below(self, total: u64) -> u64 {
+        self.bytes(total).saturating_mul(FLOORS_WHERE_IT_IS_LOW).max(LOW_LEAST)
+    }
+
     fn bytes(self, total: u64) -> u64 {
         match self {
             Self::Auto => (total / 100 * AUTO_PERCENT).clamp(AUTO_LEAST, AUTO_MOST),

@@ -28,6 +28,7 @@ pub(crate) use read_back::{ReadBack, Reader};
 pub(crate) use repair::{PutAside, Repair, Repaired};
 use suspicion::Suspicion;
 
+use crate::health::Notices;
 use crate::kit::{Lifeline, Probe, fail_point};
 use crate::upload::Segment;
 
@@ -146,13 +147,19 @@ impl Drop for Reserving {
 }
 
 impl StorageParts {
-    pub(crate) fn new(files: Arc<dyn Files>, incoming: Incoming, floor: Floor, reader: Option<Reader>) -> Self {
+    pub(crate) fn new(
+        files: Arc<dyn Files>,
+        incoming: Incoming,
+        floor: Floor,
+        reader: Option<Reader>,
+        notices: Notices,
+    ) -> Self {
         Self {
             files,
             incoming,
             floor,
             reader,
-            suspicion: Suspicion::default(),
+            suspicion: Suspicion::new(notices),
             reserving: Arc::default(),
             stopping: Arc::default(),
             pool: Arc::new(Semaphore::new(POOL)),

@@ -185,6 +185,7 @@ mod tests {
 
     use super::super::Floor;
     use super::*;
+    use crate::health::Notices;
 
     const BLOCK: usize = 8 << 20;
 
@@ -237,7 +238,7 @@ mod tests {
         let now: DateTime<Utc> = "2026-11-21T15:00:00Z".parse().unwrap();
         let clock = SettableClock::at(now);
         let (incoming, _) = Incoming::open(Arc::clone(&files), Arc::new(clock.clone())).unwrap();
-        let parts = StorageParts::new(files, incoming.clone(), Floor::Bytes(0), None);
+        let parts = StorageParts::new(files, incoming.clone(), Floor::Bytes(0), None, Notices::default());
         let device = DeviceId::from_bytes([1; 16]);
         for n in 10..16 {
             let (upload, purpose) =

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use longshore_model::health_type;
 use longshore_store::files::{self, Files};
 
 use super::StorageError;
+use crate::health::{Notice, Notices};
 
 /// Beside the uploads on their way; the walk through them takes it for none.
 const PROOF: &str = ".incoming/proof";
@@ -26,6 +28,7 @@ pub(super) struct Suspicion(Arc<Suspected>);
 
 #[derive(Default)]
 struct Suspected {
+    notices: Notices,
     /// Failures since the disk showed last that it works.
     failures: AtomicU64,
     one_at_a_time: Mutex<()>,
@@ -34,9 +37,18 @@ struct Suspected {
 }
 
 impl Suspicion {
+    /// None yet; what fails is told there.
+    pub(super) fn new(notices: Notices) -> Self {
+        Self(Arc::new(Suspected { notices, ..Suspected::default() }))
+    }
+
     /// Takes note of what came of a job.
     pub(super) fn note(&self, error: &StorageError) {
-        if matches!(error, StorageError::Io(_)) && self.0.failures.fetch_add(1, Ordering::AcqRel) == 0 {
+        if !matches!(error, StorageError::Io(_)) {
+            return;
+        }
+        self.0.notices.happened(Notice::of_server(health_type::DISK_WRITE_FAILED).text(error.to_string()));
+        if self.0.failures.fetch_add(1, Ordering::AcqRel) == 0 {
             tracing::error!(%error, "the storage failed: look at the kernel's log for errors of its disk, or of its share. It is tried before anything new is taken");
         }
     }

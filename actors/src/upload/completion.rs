@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use longshore_model::{
     Clock, Device, DeviceClock, DeviceId, ReceiptError, ReceiptKey, Recording, RecordingId, Sha256, UploadId,
+    health_type,
 };
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::{Fact, StorageFact};
@@ -15,6 +16,7 @@ use longshore_store::manifest::Manifest;
 use longshore_store::{Identity, Purpose};
 use tokio::time::sleep;
 
+use crate::health::{Notice, Notices};
 use crate::kit::{Line, blocking};
 use crate::requests::{RecordingStored, RequestQueue};
 use crate::storage::{Clear, Discard, Place, PutAside, ReadBack, RollForward, StorageError, StorageWriter};
@@ -96,6 +98,7 @@ pub(crate) struct Completer {
     pub(crate) catalogue: Catalogue,
     pub(crate) key: Arc<ReceiptKey>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) notices: Notices,
 }
 
 impl Completer {
@@ -177,12 +180,20 @@ impl Completer {
             "recording stored"
         );
         self.requests.tell(RecordingStored(recording.device));
+        self.notices_are_over(recording.device);
         self.clear_up(recording.upload, Clear::Finished).await;
         // Looked at last: the device may have been suspended while all this took its time.
         let (index, device) = (self.catalogue.index().clone(), recording.device);
         let device = blocking(move || index.device(device)).await?;
         let receipt = Some(receipt).filter(|_| device.is_some_and(|device| device.state.gets_receipts()));
         Ok(Receipted { rid: recording.rid, length: recording.size, receipt })
+    }
+
+    /// A device whose recording was stored gets further again.
+    fn notices_are_over(&self, device: DeviceId) {
+        for kind in [health_type::UPLOAD_STALLED, health_type::UPLOAD_STORM] {
+            self.notices.over(Notice::of_device(device, kind));
+        }
     }
 
     async fn mismatch(
@@ -197,6 +208,8 @@ impl Completer {
         // Clients with a token alone know nothing of repairs, nor does one whose parts the server joined.
         let may_repair = device.key.is_some() && matches!(purpose, Purpose::Recording(_));
         let device = device.id;
+        let notice = Notice::of_device(device, health_type::UPLOAD_CHECKSUM_MISMATCH);
+        self.notices.happened(notice.text(format!("the recording {rid}: {declared} was declared, {found} arrived")));
         tracing::warn!(%device, %rid, %declared, %found, "the bytes that arrived are not those that were declared");
         if let Err(error) = self.catalogue.record(vec![Fact::Mismatched { device, rid, upload, declared, found }]).await
         {
@@ -221,6 +234,7 @@ impl Completer {
         let Identity { device, upload, purpose, .. } = transfer.identity();
         let why = "the storage gives back other bytes than were written: check its disk, or its share's server";
         tracing::error!(%device, %rid, %upload, %came, %medium, "{why}");
+        self.notices.happened(Notice::of_server(health_type::DISK_WRITE_FAILED).text(why));
         let fact = StorageFact::Altered { device, rid, upload, came, medium };
         if let Err(error) = self.catalogue.record(vec![Fact::Storage(fact)]).await {
             return error.into();

@@ -80,6 +80,7 @@ pub(crate) async fn world() -> World {
         mail: None,
         health_types: Arc::default(),
         digests: DigestSettings { digests: Vec::new(), url: String::new(), zone: chrono_tz::Tz::UTC },
+        offline_after: chrono::TimeDelta::days(7),
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, clock, _folder: folder }
 }

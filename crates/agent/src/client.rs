@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use longshore_model::{EnrolmentId, RecordingId};
 use longshore_protocol::{
-    Blocks, BlocksAnswer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest, Metadata, Offers,
-    OffersAnswer, Reported, headers, paths,
+    Blocks, BlocksAnswer, Deletions, DeletionsAnswer, Desired, EnrolmentAnswer, EnrolmentRequest, HealthEvents,
+    HealthEventsAnswer, Metadata, Offers, OffersAnswer, Reported, headers, paths,
 };
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, IF_NONE_MATCH, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
@@ -151,6 +151,14 @@ impl Client {
     /// [`CallError`].
     pub async fn report(&self, deletions: &Deletions) -> Result<DeletionsAnswer, CallError> {
         self.post(paths::DELETIONS, deletions).await
+    }
+
+    /// Says what this device noticed of itself (`POST /health-events`).
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn report_health(&self, events: &HealthEvents) -> Result<HealthEventsAnswer, CallError> {
+        self.post(paths::HEALTH_EVENTS, events).await
     }
 
     /// Creates an upload (`POST /uploads`) for an offered recording of `size` bytes; returns its path and position.

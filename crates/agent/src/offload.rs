@@ -2,6 +2,7 @@
 
 mod deleting;
 mod desired;
+mod health;
 mod look;
 mod round;
 
@@ -34,6 +35,7 @@ use crate::unreadable::Unreadable;
 use crate::watch::Watch;
 use crate::worklist::Worklist;
 use desired::Desires;
+use health::Health;
 
 /// How long the files of one card are read in one look. A full card takes an hour to read, and what is known of it is
 /// to be on its way long before.
@@ -173,6 +175,7 @@ pub struct Offload {
     list: Worklist,
     /// What the server wants besides.
     desires: Desires,
+    health: Health,
     /// Deletions that the server does not know of yet.
     unreported: Vec<Intent>,
     /// Before this time it is not told of them.
@@ -239,6 +242,7 @@ impl Offload {
             retry: Retry::new(Patience::new(&pace, give_up), observer.clone()),
             list: Worklist::new(&pace),
             desires: Desires::new(&pace),
+            health: Health::new(&pace),
             unreported: Vec::new(),
             next_report: Instant::now(),
             report_waits: Backoff::new(pace.first, pace.longest),
@@ -291,6 +295,7 @@ impl Offload {
             }
             self.report().await?;
             self.heed().await;
+            self.tell_health().await;
             let now = Instant::now();
             match self.list.next_due() {
                 Some(at) if at <= now => self.round().await?,

@@ -11,8 +11,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use longshore_actors::Credential;
-use longshore_model::{Device, DeviceState, Sha256};
+use longshore_actors::{Credential, Notice};
+use longshore_model::{Device, DeviceState, Sha256, health_type};
 use longshore_protocol::{ProblemType, limits};
 
 use super::super::Server;
@@ -61,6 +61,11 @@ impl FromRequest for Caller {
             let server = server_of(&request)?;
             let Some(device) = server.engine.identify(Credential::Key(key.sha256)).await? else {
                 admit_stranger(&request)?;
+                let address = address(&request);
+                server.turned_away(address, "keys that no device here has");
+                let unknown = Notice::of_server(health_type::DEVICE_UNKNOWN).text(format!("its key is {}", key.sha256));
+                let part = address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+                server.engine.notices().happened(unknown.part(part));
                 let detail = "enrol this device; it may have been enrolled at another server, or not approved yet";
                 return Err(Failure::new(ProblemType::UnknownDevice, detail));
             };
@@ -91,6 +96,7 @@ impl FromRequest for Uploader {
             let server = server_of(&request)?;
             let Some(device) = server.engine.identify(Credential::UploadToken(token)).await? else {
                 admit_stranger(&request)?;
+                server.turned_away(address(&request), "tokens for uploads that nobody has");
                 let detail = "the token is unknown, or was revoked; ask for a new one";
                 return Err(Failure::new(ProblemType::Unauthenticated, detail));
             };

@@ -4,8 +4,8 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
-use longshore_actors::{Claim, ClaimRefused};
-use longshore_model::{BASE64URL, Description, Enrolment, EnrolmentId, EnrolmentState, Sha256, TokenId};
+use longshore_actors::{Claim, ClaimRefused, DecisionError, Notice};
+use longshore_model::{BASE64URL, Description, Enrolment, EnrolmentId, EnrolmentState, Sha256, TokenId, health_type};
 use longshore_protocol::{
     Approval, CodeSecret, EnrolmentAnswer, EnrolmentDevice, EnrolmentRequest, EnrolmentStatus, EnrolmentText,
     ProblemType, headers, limits,
@@ -48,9 +48,15 @@ pub(crate) async fn request(
     let macs = macs.iter().map(|mac| name("address", mac)).collect::<Result<_, _>>()?;
     let description = Description { uid, firmware, macs, bay_mac };
     let spki = BASE64URL.encode(&key.spki);
-    let address = address(&request);
+    let (address, said) = (address(&request), serial.clone());
     let claim = Claim { token, secret_hash, serial, model, description, address, key: key.sha256, spki };
-    let enrolment = server.engine.request_enrolment(claim).await?;
+    let enrolment = server.engine.request_enrolment(claim).await.inspect_err(|error| {
+        let notice = Notice::of_server(health_type::DEVICE_REJECTED);
+        if matches!(error, DecisionError::Refused(ClaimRefused::Rejected)) {
+            let from = address.map(|address| format!("it calls from {address}")).unwrap_or_default();
+            server.engine.notices().happened(notice.part(said.unwrap_or_else(|| token.to_string())).text(from));
+        }
+    })?;
     Ok(HttpResponse::Accepted().json(answer(&server, enrolment)?))
 }
 

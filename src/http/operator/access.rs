@@ -10,7 +10,7 @@ use longshore_protocol::ProblemType;
 
 use super::super::Server;
 use super::super::connection::{Connection, LocalPeer};
-use super::super::device::{admit_stranger, bearer, server_of};
+use super::super::device::{address, admit_stranger, bearer, server_of};
 use super::super::error::Failure;
 
 /// Connections of one account at the same time: a person's pages and commands, or a program's pool. Without a bound, one
@@ -125,7 +125,10 @@ async fn person(needs: Needs, request: &HttpRequest) -> Result<Option<Person>, F
     }
     let Some(token) = bearer(request) else { return Ok(None) };
     let server = server_of(request)?;
-    let Some(account) = server.engine.account_by_token(token).await? else { return Ok(None) };
+    let Some(account) = server.engine.account_by_token(token).await? else {
+        server.turned_away(address(request), "tokens for the API that no account has");
+        return Ok(None);
+    };
     if let Some(connection) = request.conn_data::<Connection>() {
         if connection.enter_as(&account.name, &server.connections) > CONNECTIONS {
             let detail = format!("an account has at most {CONNECTIONS} connections; close some");

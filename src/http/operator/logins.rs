@@ -82,7 +82,9 @@ pub(super) async fn log_in(server: Data<Server>, request: HttpRequest, body: Pay
     });
     let (is_right, is_known) = checked.await??;
     if !is_right {
-        let address = address(&request).map(display);
+        let peer = address(&request);
+        server.turned_away(peer, "wrong names or passwords");
+        let address = peer.map(display);
         if is_known {
             tracing::info!(account, address, "a wrong password");
             if guess.is_last {

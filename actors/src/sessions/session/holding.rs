@@ -75,7 +75,11 @@ impl DeviceSession {
                     // Of a part nobody knows yet what it is a part of.
                     let kind = row.map_or(Kind::Event, |row| row.declared.kind);
                     let places = with_body.then(|| Arc::clone(&session.open_patches));
-                    Ok(Holding::Stream(session.stream(upload, kind, ctx), places))
+                    let stream = session.stream(upload, kind, ctx);
+                    if with_body {
+                        session.tries(upload, begun.offset);
+                    }
+                    Ok(Holding::Stream(stream, places))
                 }
             };
             Box::pin(ready(held))

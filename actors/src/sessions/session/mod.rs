@@ -1,5 +1,6 @@
 //! DeviceSession: one connected device; what it offers, what it may send now, and the transfers that are running.
 
+mod health;
 mod holding;
 mod repair;
 mod uploads;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Utc};
-use longshore_model::{Declared, DeviceId, Kind, RecordingId, UploadId, VideoRequest};
+use longshore_model::{Declared, DeviceId, Kind, RecordingId, UploadId, VideoRequest, health_type};
 use longshore_store::facts::Fact;
 use longshore_store::incoming::{Incoming, Unfinished};
 use longshore_store::index::{Index, IndexError, Target};
@@ -21,6 +22,8 @@ use tokio::time::Instant;
 
 use super::messages::{End, Limits, Offer, OfferError, UploadEnded};
 use super::plan::{self, Bounds, Known, Verdict};
+use super::storm::Tries;
+use crate::health::Notice;
 use crate::kit::{Ended, Idles, Lifeline, Line, Policy, Probe, Restarts, blocking, fail_point, jitter};
 use crate::profiles::Models;
 use crate::requests;
@@ -83,6 +86,7 @@ pub(crate) struct DeviceSession {
 struct Transferring {
     stream: Addr<UploadStream>,
     failures: Restarts,
+    tries: Tries,
     probe: Probe,
 }
 
@@ -128,9 +132,12 @@ impl DeviceSession {
             return known.stream.clone();
         }
         let known = self.transfers.remove(&upload);
-        let (failures, probe) = known.map_or_else(
-            || (Restarts::new(Policy::ON_CALL), self.probe.child(format!("upload {upload}"), self.device)),
-            |known| (known.failures, known.probe),
+        let (failures, tries, probe) = known.map_or_else(
+            || {
+                let probe = self.probe.child(format!("upload {upload}"), self.device);
+                (Restarts::new(Policy::ON_CALL), Tries::default(), probe)
+            },
+            |known| (known.failures, known.tries, known.probe),
         );
         let parts = StreamParts {
             upload,
@@ -146,7 +153,7 @@ impl DeviceSession {
         };
         let stream = UploadStream::new(parts).start();
         probe.runs();
-        self.transfers.insert(upload, Transferring { stream: stream.clone(), failures, probe });
+        self.transfers.insert(upload, Transferring { stream: stream.clone(), failures, tries, probe });
         stream
     }
 }
@@ -204,11 +211,17 @@ impl Handler<Offer> for DeviceSession {
             .filter_map(|upload| Some((upload.identity.rid()?, upload)))
             .collect();
         let (catalogue, in_flight) = (self.parts.completer.catalogue.clone(), self.probe.in_flight());
-        let writer = self.parts.completer.writer.clone();
+        let (writer, notices) = (self.parts.completer.writer.clone(), self.notices().clone());
         let answering = async move {
             let _in_flight = in_flight;
             let index = catalogue.index().clone();
-            let looked_up = blocking(move || look_up(&index, device, items, &unfinished)).await?;
+            let (looked_up, gaps) = blocking(move || {
+                let looked_up = look_up(&index, device, items, &unfinished)?;
+                let gaps = health::gaps_of(&index, device, &looked_up)?;
+                Ok((looked_up, gaps))
+            })
+            .await?;
+            health::notice(&notices, device, &looked_up, gaps, now);
             let news = news(&looked_up, now);
             let room = match looked_up.iter().any(|(item, known)| item.kind != Kind::Event && known.wanted.is_some()) {
                 true => room(&writer).await,
@@ -234,7 +247,7 @@ impl Handler<Offer> for DeviceSession {
 }
 
 /// Whether a recording that is to begin then comes from a clock that was not set.
-fn is_unset(start: DateTime<FixedOffset>, now: DateTime<Utc>) -> bool {
+pub(crate) fn is_unset(start: DateTime<FixedOffset>, now: DateTime<Utc>) -> bool {
     start.to_utc() > now + CLOCK_TOLERANCE || start.year() < FIRST_YEAR
 }
 
@@ -311,6 +324,9 @@ impl Handler<UploadEnded> for DeviceSession {
             }
             if rest.is_some_and(|rest| rest.parked) {
                 tracing::error!(%upload, device = %self.device, "a transfer failed five times within a minute: it rests");
+                let text = format!("the upload {upload} failed five times within a minute");
+                let notice = Notice::of_device(self.device, health_type::UPLOAD_STALLED).text(text);
+                self.parts.completer.notices.happened(notice);
             }
         }
         let (device, incoming) = (self.device, &self.parts.incoming);

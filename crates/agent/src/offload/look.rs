@@ -1,6 +1,7 @@
 //! A look at the cards: which are in, what they hold, and what came of those that are gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,11 +29,15 @@ impl Offload {
         let looks = self.beside(look).await?;
         let mut stocks = Vec::new();
         let mut first_error = None;
+        let (mut missing, mut unreadable) = (BTreeSet::new(), BTreeSet::new());
         for look in looks {
             match look {
                 Ok(stock) => stocks.push(stock),
                 Err((root, error)) => {
-                    complaints.insert(format!("{}: {error}", root.display()));
+                    let complaint = format!("{}: {error}", root.display());
+                    let is_missing = error.kind() == io::ErrorKind::NotFound;
+                    if is_missing { &mut missing } else { &mut unreadable }.insert(complaint.clone());
+                    complaints.insert(complaint);
                     first_error.get_or_insert((root, error));
                 }
             }
@@ -43,6 +48,9 @@ impl Offload {
         if let Some((root, error)) = first_error.filter(|_| self.options.once) {
             return Err(OffloadError::Folder { folder: root.display().to_string(), error });
         }
+        let not_read = stocks.iter().flat_map(|stock| &stock.unreadable);
+        unreadable.extend(not_read.map(|skipped| format!("{}: {}", skipped.path.display(), skipped.reason)));
+        self.note_health(&missing, &unreadable).await;
         self.take_over(stocks, &mut complaints);
         self.complain(complaints);
         Ok(())

@@ -10,6 +10,7 @@ mod card;
 mod cards;
 mod enrolling;
 mod growing;
+mod health;
 mod offloading;
 mod repairing;
 mod server;

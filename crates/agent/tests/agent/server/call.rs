@@ -8,10 +8,13 @@ use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, StatusCode};
-use longshore_model::{BLOCK_BYTES, DeviceState, Kind, ReceiptClaims, ReceiptVerifier, RecordingId, Sha256};
+use longshore_model::{
+    BLOCK_BYTES, DeviceState, HealthEvent, Kind, ReceiptClaims, ReceiptVerifier, RecordingId, Sha256,
+};
 use longshore_protocol::{
     Answer, Approval, Blocks, BlocksAnswer, Deletion, DeletionRefused, Deletions, DeletionsAnswer, Desired,
-    EnrolmentStatus, ItemAnswer, Later, Metadata, Offers, OffersAnswer, ProblemType, headers, paths,
+    EnrolmentStatus, HealthEventAnswer, HealthEventOutcome, HealthEvents, HealthEventsAnswer, ItemAnswer, Later,
+    Metadata, Offers, OffersAnswer, ProblemType, headers, paths,
 };
 
 use super::reply::{NOW, Reply, empty, enrolment, json, problem};
@@ -27,7 +30,10 @@ pub(super) struct Call {
 impl Call {
     pub(super) async fn answer(self, request: Request<Incoming>) -> io::Result<Reply> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        self.world.lock().unwrap().calls.push(format!("{method} {path}"));
+        // What it says of its health comes beside all else.
+        if path != paths::HEALTH_EVENTS {
+            self.world.lock().unwrap().calls.push(format!("{method} {path}"));
+        }
         let upload = path.strip_prefix(paths::UPLOADS).and_then(|rest| rest.strip_prefix('/'));
         if let Some(rid) = upload {
             let rid = rid.parse().unwrap();
@@ -64,8 +70,18 @@ impl Call {
                 self.world.lock().unwrap().reported.push(serde_json::from_slice(&body).unwrap());
                 empty(StatusCode::NO_CONTENT)
             }
+            (Method::POST, paths::HEALTH_EVENTS) => self.health(serde_json::from_slice(&body).unwrap()),
             (method, path) => panic!("{method} {path}"),
         })
+    }
+
+    /// It takes everything.
+    fn health(&self, report: HealthEvents) -> Reply {
+        let outcome = HealthEventOutcome::Recorded;
+        let taken = |event: &HealthEvent| HealthEventAnswer { id: event.id, outcome: outcome.clone() };
+        let events = report.events.iter().map(taken).collect();
+        self.world.lock().unwrap().health.extend(report.events);
+        json(200, &HealthEventsAnswer { events })
     }
 
     /// It wants nothing but what the test says.

@@ -11,7 +11,7 @@ use base64::Engine;
 use chrono::TimeDelta;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use longshore_model::{BASE64URL, DeviceId, ReceiptKey, RecordingId, Sha256, TokenId};
+use longshore_model::{BASE64URL, DeviceId, HealthEvent, ReceiptKey, RecordingId, Sha256, TokenId};
 use longshore_protocol::{DesiredRequest, EnrolmentText, OfferItem, ProblemType, Reported, ServerIdentity};
 use rcgen::KeyPair;
 use tokio::net::TcpListener;
@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) requests: Vec<DesiredRequest>,
     /// What the device said of itself.
     pub(crate) reported: Vec<Reported>,
+    /// What the device noticed of itself, in order.
+    pub(crate) health: Vec<HealthEvent>,
     /// For the next `PATCH`es, one each.
     pub(crate) faults: VecDeque<Fault>,
     /// How many offers of a complete upload are answered without its receipt; the transfer's last answer too.
