@@ -229,15 +229,13 @@ fn history(device: Option<&str>, count: usize, target: &Target) -> anyhow::Resul
 /// How a device is, among what else is known of it.
 pub(super) fn write_device(out: &mut impl Write, health: &DeviceHealth) -> io::Result<()> {
     let reported = health.reported_at.map(|at| format!(", reported {}", at.format(MOMENT))).unwrap_or_default();
-    let state = match health.state {
-        HealthState::Attention => "needs attention",
-        HealthState::Healthy => "healthy",
-        HealthState::NotReported if !health.reports && health.reported_at.is_none() => {
-            "not reported: the device does not say how it is; what the server notices still counts"
+    match health.state {
+        HealthState::Attention => writeln!(out, "Health: needs attention{reported}")?,
+        HealthState::Healthy => writeln!(out, "Health: healthy{reported}")?,
+        HealthState::NotReported => {
+            writeln!(out, "Health: not reported; nobody knows how it is, but for what the server notices")?;
         }
-        HealthState::NotReported => "not reported",
-    };
-    writeln!(out, "Health: {state}{reported}")?;
+    }
     for issue in &health.issues {
         let (what, since) = (named(&issue.title, issue.part.as_deref()), issue.since.format(MOMENT));
         writeln!(out, "Issue {}, {}: {what}, since {since}: {}", issue.number, issue.severity, self::state(issue))?;

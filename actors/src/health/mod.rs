@@ -71,6 +71,8 @@ pub(crate) struct HealthParts {
 /// The actor.
 pub(crate) struct HealthAggregator {
     parts: HealthParts,
+    /// Whether it is known which issues are open.
+    knows: bool,
     /// When the last round began …
     round_at: Option<Instant>,
     /// … and how many there were.
@@ -94,7 +96,7 @@ struct Look;
 
 impl HealthAggregator {
     pub(crate) fn new(parts: HealthParts, lifeline: Lifeline, probe: Probe) -> Self {
-        Self { parts, round_at: None, rounds: 0, probe, _lifeline: lifeline }
+        Self { parts, knows: false, round_at: None, rounds: 0, probe, _lifeline: lifeline }
     }
 }
 
@@ -132,7 +134,7 @@ impl Handler<Look> for HealthAggregator {
     fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
         fail_point!("health-look");
         let (parts, probe) = (self.parts.clone(), self.probe.clone());
-        let is_first = self.round_at.is_none();
+        let knows = self.knows;
         let round = self.round_at.is_none_or(|at| at.elapsed() >= ROUND_EVERY).then_some(self.rounds);
         if round.is_some() {
             self.round_at = Some(Instant::now());
@@ -140,7 +142,7 @@ impl Handler<Look> for HealthAggregator {
         }
         let looking = async move {
             let looked = async {
-                if is_first {
+                if !knows {
                     let index = parts.catalogue.index().clone();
                     parts.notices.know(&blocking(move || index.open_issues()).await?);
                 }
@@ -151,16 +153,11 @@ impl Handler<Look> for HealthAggregator {
                 parts.record_noticed().await
             };
             let looked: Result<(), DecisionError<Infallible>> = looked.await;
-            if let Err(error) = &looked {
-                tracing::warn!(%error, "what was noticed could not be recorded; it is tried again");
-                probe.error(error);
-            }
-            looked.is_ok()
+            // What is not recorded now is taken again.
+            looked.map_err(|error| probe.error(error)).is_ok()
         };
         let again = |went_well: bool, health: &mut Self, ctx: &mut Context<Self>| {
-            if !went_well {
-                health.round_at = None;
-            }
+            health.knows |= went_well;
             ctx.notify_later(Look, LOOK_EVERY);
         };
         Box::pin(looking.into_actor(self).map(again))

@@ -51,10 +51,11 @@ pub(crate) async fn request(
     let (address, said) = (address(&request), serial.clone());
     let claim = Claim { token, secret_hash, serial, model, description, address, key: key.sha256, spki };
     let enrolment = server.engine.request_enrolment(claim).await.inspect_err(|error| {
-        let notice = Notice::of_server(health_type::DEVICE_REJECTED);
         if matches!(error, DecisionError::Refused(ClaimRefused::Rejected)) {
-            let from = address.map(|address| format!("it calls from {address}")).unwrap_or_default();
-            server.engine.notices().happened(notice.part(said.unwrap_or_else(|| token.to_string())).text(from));
+            let called = address.map(|address| format!("it calls from {address}"));
+            let who = said.or_else(|| address.map(|address| address.to_string())).unwrap_or_default();
+            let notice = Notice::of_server(health_type::DEVICE_REJECTED).part(who);
+            server.engine.notices().happened(notice.text(called.unwrap_or_default()));
         }
     })?;
     Ok(HttpResponse::Accepted().json(answer(&server, enrolment)?))
