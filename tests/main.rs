@@ -41,6 +41,7 @@ mod sequences;
 mod slow;
 mod space;
 mod standing;
+mod static_addresses;
 mod storage;
 mod supervision;
 mod support;

@@ -145,6 +145,29 @@ fn a_passphrase_is_shown_to_devices_alone_and_kept_when_what_was_shown_is_applie
 }
 
 #[test]
+fn a_profile_goes_back_to_an_earlier_version_with_the_passwords_that_it_had() {
+    let world = World::new();
+    let camera = world.camera("B4-1", "J. Smith");
+    apply(&world, "patrol", &yard());
+    world.cli_json(&["profile", "assign", "B4-1", "patrol"]);
+    apply(&world, "patrol", &yard().replace(SECRET, "a-typing-error"));
+    assert_eq!(desired(&camera)["settings"]["wifi"][0]["passphrase"], "a-typing-error");
+
+    let shown = String::from_utf8(world.cli(&["profile", "show", "patrol", "--version", "1"]).stdout).unwrap();
+    assert!(shown.contains("longshore profile revert patrol 1"), "{shown}");
+    let output = world.cli(&["profile", "revert", "patrol", "1"]);
+    assert!(output.status.success() && !String::from_utf8_lossy(&output.stdout).contains(SECRET), "{output:?}");
+    let told = desired(&camera);
+    assert_eq!((&told["version"], &told["settings"]["wifi"][0]["passphrase"]), (&json!(3), &json!(SECRET)));
+    assert_eq!(world.cli_json(&["profile", "revert", "patrol", "1"])["is_new"], false);
+    for (name, version, why) in [("patrol", "9", "patrol has no version 9"), ("x", "1", "no config profile \"x\"")] {
+        let refused = world.cli(&["profile", "revert", name, version]);
+        assert!(refused.status.code() == Some(1) && said(&refused).contains(why), "{}", said(&refused));
+    }
+    assert!(!world.log().contains(SECRET));
+}
+
+#[test]
 fn mistakes_in_a_file_are_told_all_at_once_with_line_key_and_what_would_be_right() {
     let world = World::new();
     for (text, expected) in [
@@ -175,11 +198,15 @@ fn mistakes_in_a_file_are_told_all_at_once_with_line_key_and_what_would_be_right
             "wifi[0].passphrase: has to have 8 to 63 characters",
         ),
         ("[[wifi]]\nssid = 'Y'\nsecurity = 'wpa2-aes'\n", "wifi[0]: missing field `passphrase`"),
+        (
+            "[[wifi]]\nssid = 'Y'\nsecurity = 'wpa2-aes'\npassphrase = 98765432\n",
+            "bad.toml:4:14: wifi[0].passphrase: has to be a text, in quotes",
+        ),
         ("[network]\naddressing = 'static'\n", "network.address: is missing"),
     ] {
         let told = refusal(&world, "bad", text);
         assert!(told.contains(expected), "{text}: {told}");
-        assert!(!told.contains("hush"), "{told}");
+        assert!(!told.contains("hush") && !told.contains("98765432"), "{told}");
     }
     let told = refusal(&world, "bad", "led = 'of'\n[event]\nposts = 1\n[[wifi]]\nssid = 5\n");
     assert!(

@@ -70,7 +70,9 @@ pub enum ProfileRefused {
         complaints: Vec<Complaint>,
     },
     /// It sets an address, which two devices must not share.
-    #[error("{name} sets a static address, which only one device may have; {serials} would have it")]
+    #[error(
+        "{name} sets a static address, which only one device may have; {serials} would have it; give all but one of them another profile, with `longshore profile assign SERIAL NAME`"
+    )]
     SharedAddress {
         /// The profile.
         name: ProfileName,
@@ -84,6 +86,14 @@ pub enum ProfileRefused {
         name: String,
         /// What there is.
         known: String,
+    },
+    /// It never had this version.
+    #[error("{name} has no version {version}; `longshore profile history {name}` shows which there were")]
+    UnknownVersion {
+        /// The profile.
+        name: String,
+        /// What was asked for.
+        version: u32,
     },
     /// No device has this serial.
     #[error("no device with the serial {0} is enrolled; `longshore device list` shows which are")]
@@ -128,7 +138,7 @@ pub(crate) fn apply(
     if !wrong.is_empty() {
         return Err(ProfileRefused::Wrong(wrong));
     }
-    let devices: Vec<&Device> = devices.iter().filter(|device| is_in_service(device)).collect();
+    let devices: Vec<&Device> = devices.iter().filter(|device| device.is_in_service()).collect();
     let mut warnings = Vec::new();
     for device in &devices {
         suits(&name, &settings, &format!("{} {}", device.model, device.serial), &device.model, models, &mut warnings)?;
@@ -177,11 +187,6 @@ pub(crate) fn assign(
     Ok((vec![Fact::Profile(fact)], ProfileAssigned { device, warnings }))
 }
 
-/// One whose place another took keeps its settings, and its address is free for that other.
-const fn is_in_service(device: &Device) -> bool {
-    !matches!(device.state, DeviceState::Retired | DeviceState::Replaced)
-}
-
 /// Whether a device with this serial and model may have a profile that `others` have.
 fn may_have(
     serial: &str,
@@ -193,7 +198,7 @@ fn may_have(
     let Profile { name, settings, .. } = profile;
     let mut warnings = Vec::new();
     suits(name, settings, &format!("{model} {serial}"), model, models, &mut warnings)?;
-    let in_service = others.iter().filter(|other| is_in_service(other) && other.serial != serial);
+    let in_service = others.iter().filter(|other| other.is_in_service() && other.serial != serial);
     if settings.has_static_address() && in_service.clone().next().is_some() {
         let serials: Vec<_> = in_service.map(|other| other.serial.as_str()).chain([serial]).collect();
         return Err(ProfileRefused::SharedAddress { name: name.clone(), serials: serials.join(", ") });
@@ -201,7 +206,7 @@ fn may_have(
     Ok(warnings)
 }
 
-/// Whether a device that is new may have the profile of this name, perhaps in the place of another device.
+/// Whether a device that comes into service may have the profile of this name, perhaps in the place of another device.
 pub(crate) fn may_be_given(
     index: &Index,
     models: &DeviceModels,
@@ -219,7 +224,10 @@ pub(crate) fn may_be_given(
 /// What a device is to be set to. A profile never goes; were it not there, what every server has is right for every model.
 pub(crate) fn settings_of(index: &Index, models: &DeviceModels, device: &Device) -> Result<DeviceProfile, IndexError> {
     let groups = index.group_profiles()?;
-    let profile = index.profile(groups.of(device).name)?.unwrap_or_else(BuiltIn::profile);
+    let mut profile = index.profile(groups.of(device).name)?.unwrap_or_else(BuiltIn::profile);
+    if !device.is_in_service() {
+        profile.settings = profile.settings.without_static_address();
+    }
     Ok(profile.for_device(models.get(&device.model)))
 }
 
@@ -333,8 +341,7 @@ mod tests {
             refused.to_string(),
             "OLD S-2 cannot do what patrol sets: wifi[0].band: Yard is at 5 GHz, and OLD has 2.4 GHz only"
         );
-        let mut retired = device(2, "OLD", "patrol");
-        retired.state = DeviceState::Retired;
+        let retired = Device { state: DeviceState::Retired, ..device(2, "OLD", "patrol") };
         assert!(applied(five(), None, &[retired]).is_ok());
         assert!(matches!(applied(new("patrol", yard("5 GHz", "short")), None, &[]), Err(ProfileRefused::Wrong(_))));
         assert!(matches!(applied(new("patrol", yard("5 GHz", "***")), None, &[]), Err(ProfileRefused::Wrong(_))));
@@ -355,6 +362,11 @@ mod tests {
         let one = applied(fixed(), None, &two[..1]).unwrap();
         assert_eq!(one.warnings[0].key, "network.addressing");
         assert!(matches!(applied(fixed(), None, &two), Err(ProfileRefused::SharedAddress { .. })));
+        // One whose place the other took has it no more, also if it was lost and is suspended.
+        for state in [DeviceState::Replaced, DeviceState::Suspended] {
+            let replaced = Device { state, replaced_by: Some("S-2".into()), ..two[0].clone() };
+            assert!(applied(fixed(), None, &[replaced, two[1].clone()]).is_ok());
+        }
         let give = |device: Device, others: &[Device]| {
             let serial = device.serial.clone();
             assign(&serial, Some(device), &one.profile.name, &one.profile, others, &models(), "uid 0".into())

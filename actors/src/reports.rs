@@ -131,6 +131,7 @@ mod tests {
             profile: "default".into(),
             site: None,
             groups: std::collections::BTreeSet::new(),
+            replaced_by: None,
             approved_at: now(),
         }
     }

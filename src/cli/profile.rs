@@ -10,7 +10,7 @@ use super::{ConfigFile, Target, table};
 use crate::config::typed::{self, Written};
 use crate::http::operator::{
     AppliedProfile, ApplyProfileBody, AssignGroupProfileBody, AssignProfileBody, AssignedGroupProfile, AssignedProfile,
-    ProfileRow, paths, schema_of_settings,
+    ProfileRow, RevertProfileBody, paths, schema_of_settings,
 };
 use crate::models;
 
@@ -44,6 +44,15 @@ pub(super) enum Profile {
         /// An earlier version of it
         #[arg(long)]
         version: Option<u32>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make a new version of a config profile that sets what an earlier one did, with its passwords
+    Revert {
+        /// Name of the profile
+        name: String,
+        /// The version that it is to be again
+        version: u32,
         #[command(flatten)]
         target: Target,
     },
@@ -92,6 +101,10 @@ impl Profile {
             Self::Apply { file, name, note, target } => apply(&file, name, note, &target),
             Self::List { target } => list(&target),
             Self::Show { name, version, target } => show(&name, version, &target),
+            Self::Revert { name, version, target } => {
+                let body = RevertProfileBody { profile: name, version };
+                tell(&target.client()?.post(paths::PROFILE_REVERSIONS, &body)?, &target)
+            }
             Self::Check { file, model, config } => check(&file, model.as_deref(), &config),
             Self::Assign { serial, name, target } => assign(serial, name, &target),
             Self::AssignLabel { label, name, target } => assign_label(label, name, &target),
@@ -131,12 +144,15 @@ fn apply(file: &Path, name: Option<ProfileName>, note: Option<String>, target: &
     };
     let name = name.map_or_else(of_file, Ok)?;
     let body = ApplyProfileBody { name, note, settings };
-    let applied: AppliedProfile = target.client()?.post(paths::PROFILES, &body)?;
+    tell(&target.client()?.post(paths::PROFILES, &body)?, target)
+}
+
+fn tell(applied: &AppliedProfile, target: &Target) -> anyhow::Result<()> {
     warn(&applied.warnings);
     if target.json {
-        return table::print_json(&applied);
+        return table::print_json(applied);
     }
-    let Version { name, version, .. } = applied.profile;
+    let Version { name, version, .. } = &applied.profile;
     let mut out = io::stdout();
     if applied.is_new {
         writeln!(out, "{name} has version {version} now; {} devices are set to it.", applied.devices)?;
@@ -178,6 +194,7 @@ fn of(path: &str, name: &str, version: Option<u32>) -> String {
 }
 
 fn show(name: &str, version: Option<u32>, target: &Target) -> anyhow::Result<()> {
+    let earlier = version;
     let profile: Version = target.client()?.get(&of(paths::PROFILE, name, version))?;
     if target.json {
         return table::print_json(&profile);
@@ -189,6 +206,13 @@ fn show(name: &str, version: Option<u32>, target: &Target) -> anyhow::Result<()>
     writeln!(out, "# {name}, version {version}{by}{at}")?;
     if let Some(note) = note {
         writeln!(out, "# {note}")?;
+    }
+    if earlier.is_some() && !settings.wifi.is_empty() {
+        // Where this is applied, *** keeps the newest password.
+        writeln!(
+            out,
+            "# `longshore profile revert {name} {version}` goes back to this version with its own passwords."
+        )?;
     }
     out.write_all(toml::to_string(&settings)?.as_bytes())?;
     Ok(out.flush()?)

@@ -361,7 +361,9 @@ impl From<ProfileRefused> for Failure {
     fn from(refused: ProfileRefused) -> Self {
         let kind = match refused {
             ProfileRefused::Wrong(_) => ProblemType::MalformedRequest,
-            ProfileRefused::UnknownProfile { .. } | ProfileRefused::UnknownDevice(_) => ProblemType::NotFound,
+            ProfileRefused::UnknownProfile { .. }
+            | ProfileRefused::UnknownVersion { .. }
+            | ProfileRefused::UnknownDevice(_) => ProblemType::NotFound,
             _ => ProblemType::Conflict,
         };
         Self::new(kind, refused.to_string())

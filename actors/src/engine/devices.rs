@@ -102,11 +102,22 @@ impl Engine {
     /// [`DecisionError`].
     pub async fn approve(&self, approval: Approval) -> Result<Device, DecisionError<ApproveRefused>> {
         let of_known = matches!(approval.of, ApprovalOf::KnownDevice);
+        let replaced = match &approval.of {
+            ApprovalOf::Replacement { of } => Some(of.clone()),
+            ApprovalOf::NewDevice { .. } | ApprovalOf::KnownDevice => None,
+        };
         let device =
             self.enrolment.ask(Approve(approval), ASK_DEADLINE).await.unwrap_or(Err(DecisionError::Unavailable))?;
         if of_known {
             // What the old key has open ends; the new one goes on from the last commit.
             self.sessions.tell(EndSession(device.id));
+        }
+        if let Some(replaced) = replaced {
+            let index = self.catalogue.index().clone();
+            // It is to hear of it, and that its address is not its own any more.
+            if let Ok(Some(replaced)) = blocking(move || index.device_by_serial(&replaced)).await {
+                self.sessions.tell(LookAgain(replaced.id));
+            }
         }
         Ok(device)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_model::{Device, DeviceModels, DeviceProfile};
+use longshore_model::{Device, DeviceModels, DeviceProfile, Profile};
 use tokio::time::timeout;
 
 use super::{Engine, EngineError};
@@ -22,6 +22,32 @@ impl Engine {
             let before = index.profile(new.name.as_str())?;
             let devices = index.devices_with_profile(new.name.as_str())?;
             Ok(profiles::apply(new, before, &devices, &models, by))
+        });
+        let applied = timeout(ASK_DEADLINE, deciding).await.map_err(|_| DecisionError::Unavailable)??;
+        applied.devices.iter().for_each(|device| self.sessions.tell(LookAgain(*device)));
+        Ok(applied)
+    }
+
+    /// Makes a new version of a profile that is as an earlier one was, with its secrets.
+    ///
+    /// # Errors
+    /// [`DecisionError<ProfileRefused>`].
+    pub async fn revert_profile(
+        &self,
+        name: String,
+        version: u32,
+        by: String,
+    ) -> Result<Applied, DecisionError<ProfileRefused>> {
+        let models = self.models();
+        let deciding = self.catalogue.decide(move |index| {
+            let Some(before) = index.profile(&name)? else {
+                return Ok(Err(profiles::unknown(&name, &index.profiles()?)));
+            };
+            let Some(Profile { name, note, settings, .. }) = index.profile_version(&name, version)? else {
+                return Ok(Err(ProfileRefused::UnknownVersion { name, version }));
+            };
+            let devices = index.devices_with_profile(name.as_str())?;
+            Ok(profiles::apply(NewProfile { name, note, settings }, Some(before), &devices, &models, by))
         });
         let applied = timeout(ASK_DEADLINE, deciding).await.map_err(|_| DecisionError::Unavailable)??;
         applied.devices.iter().for_each(|device| self.sessions.tell(LookAgain(*device)));

@@ -93,6 +93,7 @@ mod tests {
             profile: "default".into(),
             site: None,
             groups: BTreeSet::new(),
+            replaced_by: None,
             approved_at: at(8),
         }
     }

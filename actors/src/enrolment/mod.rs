@@ -285,11 +285,22 @@ impl Handler<ChangeStanding> for Enrolment {
 
     fn handle(&mut self, ChangeStanding { serial, change, by }: ChangeStanding, _: &mut Self::Context) -> Self::Result {
         let (catalogue, in_flight) = (self.catalogue.clone(), self.probe.in_flight());
+        let models = Arc::clone(&self.models.borrow());
         Box::pin(async move {
             let _in_flight = in_flight;
             let decided = catalogue.decide(move |index| {
                 let device = index.device_by_serial(&serial)?;
-                Ok(standing::change(&serial, device, change, by))
+                let decided = standing::change(&serial, device, change, by);
+                // While it was out of service its profile may have become one that it can't have, or its address another's.
+                if let (Change::Activate, Ok((_, device))) = (change, &decided) {
+                    let groups = index.group_profiles()?;
+                    let profile = groups.of(device).name;
+                    if let Err(refused) = profiles::may_be_given(index, &models, profile, &serial, &device.model, None)?
+                    {
+                        return Ok(Err(ChangeRefused::Profile(refused, serial)));
+                    }
+                }
+                Ok(decided)
             });
             Ok(decided.await?)
         })

@@ -319,11 +319,8 @@ pub(super) fn approve(
             let replaced = replaced.filter(|device| device.state != DeviceState::Retired);
             let last = replaced.and_then(|replaced| Some((replaced, replaced.assignments.last()?)));
             let Some((replaced, last)) = last else { return Err(ApproveRefused::NothingToReplace(of)) };
-            // A lost or stolen one gets no receipts back by having been replaced.
-            if replaced.state != DeviceState::Suspended {
-                let fact = PeopleFact::DeviceReplaced { device: replaced.id, with: serial.clone(), by: by.clone() };
-                facts.push(Fact::People(fact));
-            }
+            let fact = PeopleFact::DeviceReplaced { device: replaced.id, with: serial.clone(), by: by.clone() };
+            facts.push(Fact::People(fact));
             (last.assignee.clone(), replaced.profile.clone(), replaced.site.clone(), replaced.groups.clone())
         }
     };
@@ -338,6 +335,7 @@ pub(super) fn approve(
         profile,
         site,
         groups,
+        replaced_by: None,
         approved_at: now,
     };
     facts.push(Fact::DeviceApproved { enrolment: enrolment.id, device: device.clone(), by });

@@ -3,6 +3,8 @@
 use longshore_model::{Device, DeviceState};
 use longshore_store::facts::Fact;
 
+use crate::profiles::ProfileRefused;
+
 /// What an admin wants of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
@@ -31,6 +33,9 @@ pub enum ChangeRefused {
     /// It has not called yet, so there is nothing to put back.
     #[error("the device {0} is approved and goes into service by its first call")]
     NotInServiceYet(String),
+    /// It would come back with settings that it can't have.
+    #[error("the device {1} cannot come back with its config profile: {0}")]
+    Profile(ProfileRefused, String),
     /// Nothing brings it back.
     #[error("the device {0} is retired; to use it again, enrol it anew with `longshore device add`")]
     Retired(String),
@@ -81,6 +86,7 @@ mod tests {
             profile: "default".into(),
             site: None,
             groups: BTreeSet::new(),
+            replaced_by: None,
             approved_at: "2026-11-21T15:00:00Z".parse().unwrap(),
         };
         change("B-1", Some(device), wanted, "uid 0".into()).ok().map(|(_, device)| device.state)

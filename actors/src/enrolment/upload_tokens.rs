@@ -89,6 +89,7 @@ fn added(serial: String, keyless: KeylessDevice, id: DeviceId, now: DateTime<Utc
         profile: DEFAULT_PROFILE.to_owned(),
         site: None,
         groups: BTreeSet::new(),
+        replaced_by: None,
         approved_at: now,
     }
 }

@@ -229,6 +229,7 @@ mod tests {
             profile: "default".into(),
             site: site.map(str::to_owned),
             groups: BTreeSet::new(),
+            replaced_by: None,
             approved_at: "2026-11-21T15:00:00Z".parse().unwrap(),
         }
     }

@@ -6,7 +6,7 @@ use longshore_model::{BuiltIn, Complaint, Device, DeviceId, DeviceModels, GroupP
 use longshore_store::facts::{Fact, ProfileFact};
 use longshore_store::index::{Index, IndexError};
 
-use super::{ProfileRefused, is_in_service, may_share, suits, unknown};
+use super::{ProfileRefused, may_share, suits, unknown};
 
 /// A label that gives a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(crate) fn assign_group(
     let mut groups = known.groups.clone();
     groups.set(group.to_owned(), profile.clone());
     let (devices, mut warnings) = changes(known, &known.devices, &groups, models)?;
-    for device in known.devices.iter().filter(|device| is_in_service(device) && device.groups.contains(group)) {
+    for device in known.devices.iter().filter(|device| device.is_in_service() && device.groups.contains(group)) {
         let has = groups.of(device);
         if let Some(counts) = has.group.filter(|_| !has.overruled.is_empty()) {
             let what = format!(
@@ -80,7 +80,7 @@ fn changes(
 ) -> Result<(Vec<DeviceId>, Vec<Complaint>), ProfileRefused> {
     let before: HashMap<_, _> = known.devices.iter().map(|device| (device.id, known.groups.of(device).name)).collect();
     let (mut changed, mut warnings) = (Vec::new(), Vec::new());
-    let in_service = || devices.iter().filter(|device| is_in_service(device));
+    let in_service = || devices.iter().filter(|device| device.is_in_service());
     for device in in_service() {
         let name = groups.of(device).name;
         if before.get(&device.id) == Some(&name) {

@@ -169,7 +169,7 @@ impl Handler<ReadBack> for StorageWriter {
             let Some(reader) = reader else { return Ok(None) };
             let reading = async {
                 if reader.checksum(Arc::clone(&transfer)).await? == came {
-                    return Ok(None);
+                    return Ok::<_, StorageError>(None);
                 }
                 let upload = transfer.identity().upload;
                 tracing::warn!(%upload, "the storage gave back other bytes than were written: they are read once more");

@@ -50,6 +50,7 @@ pub(crate) async fn world() -> World {
         profile: "default".into(),
         site: None,
         groups: std::collections::BTreeSet::new(),
+        replaced_by: None,
         approved_at: "2026-11-21T15:00:00Z".parse().unwrap(),
     };
     let approved = Fact::DeviceApproved { enrolment: EnrolmentId::from_bytes([0; 16]), device, by: "test".into() };

@@ -77,6 +77,9 @@ pub struct Device {
     /// Labels by which people treat several devices as one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<String>,
+    /// Serial of the device that took its place, until it is put back in service; it may be suspended all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
     /// When it was approved.
     pub approved_at: DateTime<Utc>,
 }
@@ -93,6 +96,12 @@ pub struct UploadToken {
 }
 
 impl Device {
+    /// Whether it is to do its work, perhaps when it is back. One whose place another took only hands over what it holds, and
+    /// its address is that other's.
+    pub fn is_in_service(&self) -> bool {
+        !matches!(self.state, DeviceState::Retired | DeviceState::Replaced) && self.replaced_by.is_none()
+    }
+
     /// Who had the device at `moment`; before the first assignment, the first one counts, since a camera often
     /// records before anyone completes its set-up.
     pub fn assignee_at(&self, moment: DateTime<Utc>) -> Option<&str> {
@@ -237,6 +246,7 @@ mod tests {
             profile: "default".into(),
             site: None,
             groups: BTreeSet::new(),
+            replaced_by: None,
             approved_at: at("2026-03-01T00:00:00Z"),
         };
         assert_eq!(device.assignee_at(at("2026-05-31T23:59:59Z")), Some("J. Smith"));

@@ -12,8 +12,7 @@ use actix_web::{HttpRequest, Route};
 use super::super::error::{Failure, only};
 use super::access::{Needs, check};
 use super::{
-    accounts, actors, approvals, audit, commands, coverage, device, devices, digests, enrolment_tokens, health, logins,
-    mails, models, openapi, paths, profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
+    accounts, actors, approvals, audit, commands, coverage, device, devices, digests, enrolment_tokens, health, logins, mails, models, openapi, paths, profiles, recordings, requests, reversions, sessions, sites, upload_tokens, waiting,
 };
 
 /// One call.
@@ -74,6 +73,7 @@ pub(super) fn all() -> Vec<Endpoint> {
         call(&get, paths::PROFILE_VERSIONS, Seeing, |route| route.to(profiles::versions)),
         call(&post, paths::PROFILE_ASSIGNMENTS, Devices, |route| route.to(profiles::assign)),
         call(&post, paths::PROFILE_GROUP_ASSIGNMENTS, Devices, |route| route.to(profiles::assign_group)),
+        call(&post, paths::PROFILE_REVERSIONS, Devices, |route| route.to(reversions::revert)),
         call(&get, paths::REQUESTS, Seeing, |route| route.to(requests::list)),
         call(&post, paths::REQUESTS, Requesting, |route| route.to(requests::add)),
         call(&get, paths::REQUEST, Seeing, |route| route.to(requests::show)),

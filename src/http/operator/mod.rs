@@ -23,6 +23,7 @@ mod profiles;
 mod qr;
 mod recordings;
 mod requests;
+mod reversions;
 mod sessions;
 mod sites;
 mod upload_tokens;
@@ -53,6 +54,7 @@ pub(crate) use profiles::{
 pub(crate) use qr::terminal;
 pub(crate) use recordings::RecordingRow;
 pub(crate) use requests::RequestBody;
+pub(crate) use reversions::RevertProfileBody;
 pub(crate) use sessions::{PlacedSession, SessionRow};
 pub(crate) use sites::SiteBody;
 pub(crate) use upload_tokens::{IssueUploadTokenBody, IssuedUploadToken, Keyless, RevokeUploadTokenBody};
@@ -134,6 +136,8 @@ pub(crate) mod paths {
     pub(crate) const PROFILE_ASSIGNMENTS: &str = "/api/v1/profile-assignments";
     /// Letting a label give one.
     pub(crate) const PROFILE_GROUP_ASSIGNMENTS: &str = "/api/v1/profile-group-assignments";
+    /// Going back to an earlier version of one.
+    pub(crate) const PROFILE_REVERSIONS: &str = "/api/v1/profile-reversions";
     /// Devices that are connected.
     pub(crate) const SESSIONS: &str = "/api/v1/sessions";
     /// A daily mail: what it says; `?kind=&site=&date=`; sending it.

@@ -11,8 +11,7 @@ use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi as Document, Ref, R
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    accounts, actors, approvals, audit, commands, coverage, device, devices, digests, enrolment_tokens, health, logins,
-    mails, models, profiles, recordings, requests, sessions, sites, upload_tokens, waiting,
+    accounts, actors, approvals, audit, commands, coverage, device, devices, digests, enrolment_tokens, health, logins, mails, models, profiles, recordings, requests, reversions, sessions, sites, upload_tokens, waiting,
 };
 
 /// Name of the scheme, and of the schema of every refusal.
@@ -40,6 +39,7 @@ const PROBLEM: &str = "Problem";
         commands::give, models::list,
         profiles::list, profiles::apply, profiles::schema, profiles::show, profiles::versions, profiles::assign,
         profiles::assign_group,
+        reversions::revert,
         requests::list, requests::add, requests::show, requests::cancel,
         digests::show, digests::send,
         sessions::list, sessions::of_device, coverage::show,

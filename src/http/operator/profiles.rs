@@ -167,10 +167,13 @@ pub(crate) async fn apply(
     let ApplyProfileBody { name: profile, note, settings } = json::read(&request, payload).await?;
     let note = note.map(|note| name("note", &note)).transpose()?;
     let new = NewProfile { name: profile, note, settings };
-    let Applied { profile, is_new, devices, warnings } = server.engine.apply_profile(new, by(&request)).await?;
+    Ok(applied(server.engine.apply_profile(new, by(&request)).await?))
+}
+
+pub(super) fn applied(Applied { profile, is_new, devices, warnings }: Applied) -> HttpResponse {
     let devices = devices.len() as u64;
     let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(answer.json(AppliedProfile { profile: profile.masked(), is_new, devices, warnings }))
+    answer.json(AppliedProfile { profile: profile.masked(), is_new, devices, warnings })
 }
 
 /// Gives a device another config profile.

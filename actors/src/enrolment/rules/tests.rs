@@ -117,6 +117,7 @@ fn a_known_device_with_a_new_key_stays_what_and_whose_it_was() {
         profile: "default".into(),
         site: None,
         groups: BTreeSet::new(),
+        replaced_by: None,
         approved_at: now(),
     };
     let again = || Approval { of: ApprovalOf::KnownDevice, ..approval() };
@@ -184,6 +185,7 @@ fn a_replacement_takes_over_whose_and_where_the_other_was() {
         profile: "default".into(),
         site: Some("North".into()),
         groups: BTreeSet::from(["night".to_owned()]),
+        replaced_by: None,
         approved_at: now(),
     };
     let decide = |replaced: Option<&Device>| {
@@ -195,7 +197,7 @@ fn a_replacement_takes_over_whose_and_where_the_other_was() {
     assert_eq!((device.assignee_at(now()), &device.site, &device.groups), (Some("A. Jones"), &old.site, &old.groups));
     assert!(matches!(facts[0], Fact::People(PeopleFact::DeviceReplaced { device, .. }) if device == old.id));
     let lost = Device { state: DeviceState::Suspended, ..old.clone() };
-    assert!(matches!(decide(Some(&lost)).unwrap().0[..], [Fact::DeviceApproved { .. }]), "it stays suspended");
+    assert!(matches!(decide(Some(&lost)).unwrap().0[0], Fact::People(PeopleFact::DeviceReplaced { .. })));
     let retired = Device { state: DeviceState::Retired, ..old };
     for gone in [None, Some(&retired)] {
         assert_eq!(decide(gone).unwrap_err(), ApproveRefused::NothingToReplace("B-0".into()));

@@ -24,6 +24,7 @@ fn device(n: u8) -> Device {
         profile: "default".into(),
         site: None,
         groups: std::collections::BTreeSet::new(),
+        replaced_by: None,
         approved_at: now(),
     }
 }

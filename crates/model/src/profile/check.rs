@@ -14,6 +14,8 @@ const PASSPHRASE_CHARS: std::ops::RangeInclusive<usize> = 8..=63;
 const IDENTITY_CHARS: usize = 253;
 /// Networks of one profile: more than any device keeps.
 const NETWORKS: usize = 16;
+/// Name servers of one profile: resolvers ask the first few (resolv.conf(5): three).
+const NAME_SERVERS: usize = 4;
 
 /// What of settings a model can do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -165,23 +167,59 @@ fn network(wrong: &mut Vec<Complaint>, network: &Addresses) {
         wrong.push(Complaint::new("network.address", "is missing; a static address has to be told"));
         return;
     };
-    if own.is_unspecified() || own.is_loopback() || own.is_multicast() {
-        wrong.push(Complaint::new("network.address", format!("{own} can be no device's address")));
+    if dns.len() > NAME_SERVERS {
+        wrong.push(Complaint::new("network.dns", format!("has more than {NAME_SERVERS} name servers")));
+    }
+    for server in dns.iter().take(NAME_SERVERS).filter(|server| !is_of_one_host(**server)) {
+        wrong.push(Complaint::new("network.dns", format!("{server} can be no name server's address")));
+    }
+    if let Some(gateway) = gateway.filter(|gateway| gateway == own) {
+        wrong.push(Complaint::new("network.gateway", format!("{gateway} is the device's own address")));
     }
     let most = if own.is_ipv4() { 32 } else { 128 };
-    match prefix {
-        None => {
-            wrong.push(Complaint::new("network.prefix", "is missing; write how many bits name the network, such as 24"))
+    let bits = prefix.filter(|bits| (1..=most).contains(bits));
+    for (key, address) in [("network.address", Some(own)), ("network.gateway", gateway.as_ref())] {
+        let Some(address) = address else { continue };
+        if !is_of_one_host(*address) {
+            wrong.push(Complaint::new(key, format!("{address} can be no device's address")));
+        } else if let Some((bits, which)) = bits.and_then(|bits| Some((bits, names_all(*address, bits)?))) {
+            wrong.push(Complaint::new(key, format!("{address} is {which} of its network with {bits} bits")));
         }
-        Some(bits) if !(1..=most).contains(bits) => {
-            wrong.push(Complaint::new("network.prefix", format!("has to be 1 to {most}")));
-        }
-        Some(bits) => {
-            if let Some(gateway) = gateway.filter(|gateway| !same_network(*own, *gateway, *bits)) {
-                let what = format!("{gateway} is not in the network of {own}/{bits}");
-                wrong.push(Complaint::new("network.gateway", what));
-            }
-        }
+    }
+    let Some(bits) = bits else {
+        let what = match prefix {
+            None => "is missing; write how many bits name the network, such as 24".to_owned(),
+            Some(_) => format!("has to be 1 to {most}"),
+        };
+        wrong.push(Complaint::new("network.prefix", what));
+        return;
+    };
+    if let Some(gateway) = gateway.filter(|gateway| !same_network(*own, *gateway, bits)) {
+        let what = format!("{gateway} is not in the network of {own}/{bits}");
+        wrong.push(Complaint::new("network.gateway", what));
+    }
+}
+
+/// Whether it can be the address of one machine in a network: not of this one, of none, of several, or of all, nor reserved
+/// (RFC 1122 §3.2.1.3, RFC 1112 §4).
+fn is_of_one_host(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_loopback() && (1..224).contains(&v4.octets()[0]),
+        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_loopback() && !v6.is_multicast(),
+    }
+}
+
+/// What of a network of so many bits the address means, if it means no one machine. A network of two machines has neither
+/// (RFC 3021, RFC 6164).
+fn names_all(address: IpAddr, bits: u32) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(v4) if bits < 31 => match (v4.to_bits() << bits, v4.to_bits() | (u32::MAX << (32 - bits))) {
+            (0, _) => Some("the network address"),
+            (_, u32::MAX) => Some("the broadcast address"),
+            _ => None,
+        },
+        IpAddr::V6(v6) if bits < 127 => (v6.to_bits() << bits == 0).then_some("the address of all routers"),
+        _ => None,
     }
 }
 

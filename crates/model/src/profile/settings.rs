@@ -231,6 +231,18 @@ impl Settings {
         self
     }
 
+    /// The same for a device whose address another has now: it asks the network for one.
+    #[must_use]
+    pub fn without_static_address(self) -> Self {
+        match self.network.addressing {
+            Some(Addressing::Static) => {
+                let network = Addresses { addressing: Some(Addressing::Dhcp), ..Addresses::default() };
+                Self { network, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// Puts the secrets of an earlier version in where somebody left what they were shown.
     ///
     /// # Errors

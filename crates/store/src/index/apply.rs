@@ -106,8 +106,11 @@ impl Rows {
                     enrolment.state = EnrolmentState::Superseded;
                 })
             }
-            Fact::DeviceActivated { device } | Fact::DeviceReinstated { device, .. } => {
-                self.change_state(*device, DeviceState::Active)
+            Fact::DeviceActivated { device } => self.change_state(*device, DeviceState::Active),
+            Fact::DeviceReinstated { device, .. } => {
+                change(&self.tables[Table::Devices], device.as_bytes(), |device: &mut Device| {
+                    (device.state, device.replaced_by) = (DeviceState::Active, None);
+                })
             }
             Fact::DeviceSuspended { device, .. } => self.change_state(*device, DeviceState::Suspended),
             Fact::DeviceRetired { device, .. } => self.change_state(*device, DeviceState::Retired),

@@ -53,7 +53,15 @@ impl Rows {
                     device.assignments.push(assignment.clone());
                 })
             }
-            PeopleFact::DeviceReplaced { device, .. } => self.change_state(*device, DeviceState::Replaced),
+            PeopleFact::DeviceReplaced { device, with, .. } => {
+                change(&self.tables[Table::Devices], device.as_bytes(), |device: &mut Device| {
+                    device.replaced_by = Some(with.clone());
+                    // A lost or stolen one gets no receipts back by having been replaced.
+                    if device.state != DeviceState::Suspended {
+                        device.state = DeviceState::Replaced;
+                    }
+                })
+            }
             PeopleFact::EnrolmentRejected { enrolment, .. } => {
                 change(&self.tables[Table::Enrolments], enrolment.as_bytes(), |enrolment: &mut Enrolment| {
                     enrolment.state = EnrolmentState::Rejected;

@@ -100,6 +100,33 @@ fn what_no_device_can_do_is_refused_by_its_key() {
 }
 
 #[test]
+fn an_address_that_would_cut_a_device_off_is_refused() {
+    let with = |address: &str, prefix: u32, more: &str| {
+        wrong(&format!(
+            r#"{{"network": {{"addressing": "static", "address": "{address}", "prefix": {prefix}{more}}}}}"#
+        ))
+    };
+    for address in ["255.255.255.255", "10.0.0.0", "10.0.0.255", "127.0.0.1", "224.0.0.1", "0.1.2.3", "::", "ff02::1"] {
+        assert_eq!(with(address, 24, ""), ["network.address"], "{address}");
+    }
+    assert_eq!(with("2001:db8::", 64, ""), ["network.address"]);
+    for (address, prefix) in
+        [("10.0.0.0", 31), ("10.0.0.1", 31), ("10.0.0.0", 32), ("10.0.0.255", 23), ("2001:db8::", 127)]
+    {
+        assert!(with(address, prefix, "").is_empty(), "{address}/{prefix}");
+    }
+    for gateway in ["10.0.0.2", "10.0.0.0", "10.0.0.255"] {
+        assert_eq!(with("10.0.0.2", 24, &format!(r#", "gateway": "{gateway}""#)), ["network.gateway"], "{gateway}");
+    }
+    for server in ["0.0.0.0", "255.255.255.255", "239.1.1.1", "::", "::1"] {
+        assert_eq!(with("10.0.0.2", 24, &format!(r#", "dns": ["10.0.0.1", "{server}"]"#)), ["network.dns"], "{server}");
+    }
+    let servers = |count| format!(r#", "dns": [{}]"#, vec![r#""10.0.0.1""#; count].join(","));
+    assert!(with("10.0.0.2", 24, &servers(4)).is_empty());
+    assert_eq!(with("10.0.0.2", 24, &servers(50_000)), ["network.dns"]);
+}
+
+#[test]
 fn a_refusal_does_not_tell_the_secret() {
     for secret in ["hush;hush", "hush hush", "hush"] {
         let told = format!("{:?}", network_with("Yard", secret).mistakes());

@@ -321,6 +321,7 @@ impl Random {
             profile: "default".into(),
             site: None,
             groups: BTreeSet::new(),
+            replaced_by: None,
             approved_at: start().to_utc(),
         }
     }
