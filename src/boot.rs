@@ -12,21 +12,22 @@ use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use longshore_actors::{CommitEvery, DigestSettings, Engine, Limits, Notice, Parts};
+use longshore_actors::{CommitEvery, CustodyParts, DigestSettings, Engine, Limits, Notice, Parts};
 use longshore_model::{Clock, DeviceModels, HealthTypes, SystemClock, health_type};
 use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
-use longshore_store::files::{Disk, DiskOptions};
+use longshore_store::files::{self, Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 use longshore_store::outbox::Contents;
+use longshore_store::verify::Share;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::certificate::{self, Certificates};
-use crate::config::{Config, Loaded};
-use crate::data::DataFolder;
+use crate::config::{Config, Custody, Loaded};
+use crate::data::{self, DataFolder};
 use crate::health_types;
 use crate::http::connection::{Connections, Strangers, note_local};
 use crate::http::lobby::Lobby;
@@ -165,7 +166,9 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
 
     // 6. The engine.
     let models = reload.start_with(models);
+    let custody = custody_parts(&data, &config)?;
     let parts = Parts {
+        custody,
         files: Arc::new(disk),
         incoming,
         catalogue,
@@ -261,6 +264,21 @@ impl Running {
         }
         tracing::info!("stopped");
     }
+}
+
+fn custody_parts(data: &DataFolder, config: &Config) -> anyhow::Result<CustodyParts> {
+    let storage = std::path::absolute(config.storage_folder())?;
+    let (journal, known) = (Disk::open(data.path(), DiskOptions::default())?, data::storage_id(data.path())?);
+    let at = storage.clone();
+    let is_there = move || known.is_some_and(|known| files::expect(&at, known).is_ok());
+    let Custody { time, share, budget } = config.custody;
+    Ok(CustodyParts {
+        data: Arc::new(journal),
+        storage,
+        is_there: Arc::new(is_there),
+        time: time.0,
+        share: Share::of_percent(share.0, budget.0),
+    })
 }
 
 fn digests_of(config: &Config, own_url: &str) -> DigestSettings {

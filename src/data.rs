@@ -11,7 +11,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde::{Deserialize, Serialize};
 
 /// Form of the folder; a later version of Longshore may read it, an earlier one must not touch it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FORMAT_FILE: &str = "format.json";
 /// Below the data folder: the socket for the command line.
 pub(crate) const SOCKET: &str = "run/admin.sock";

@@ -55,10 +55,10 @@ fn a_data_folder_that_cannot_be_one_is_named() {
 #[test]
 fn a_folder_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("format.json"), "{\"longshore_data\":2}").unwrap();
+    std::fs::write(folder.path().join("format.json"), "{\"longshore_data\":3}").unwrap();
     let path = folder.path().display().to_string();
     let said = refusal(&longshore(&["serve", "--listen", "127.0.0.1:0", "--data", &path]));
-    assert!(said.contains("form 2"), "{said}");
+    assert!(said.contains("form 3"), "{said}");
     assert!(!folder.path().join("journal").exists());
 }
 

@@ -12,6 +12,7 @@ mod command_line;
 mod concatenation;
 mod configuration;
 mod connections;
+mod custody;
 mod day;
 mod demo;
 mod desired;

@@ -77,14 +77,18 @@ mod tests {
 
     use actix::Addr;
     use chrono::{DateTime, TimeDelta, Utc};
-    use longshore_model::{Declared, DeviceId, Kind, ReceiptKey, RecordingId, SettableClock, UploadId};
+    use longshore_model::{
+        Declared, DeviceId, Kind, ReceiptKey, ReceiptVerifier, RecordingId, SettableClock, UploadId,
+    };
     use longshore_store::catalogue::Catalogue;
     use longshore_store::files::{Disk, DiskOptions, Files, SimulatedDisk};
     use longshore_store::index::IndexPlace;
     use longshore_store::outbox::Contents;
+    use longshore_store::verify::Share;
     use tokio::sync::watch;
 
     use super::*;
+    use crate::custody::{Custodian, CustodyParts};
     use crate::digest::Digests;
     use crate::health::{HealthParts, Notices};
     use crate::kit::{Board, Started};
@@ -175,7 +179,24 @@ mod tests {
             models: models.clone(),
             draining,
         };
-        let (enrolment, requests) = (Line::new(), Line::new());
+        let (enrolment, requests, custody) = (Line::new(), Line::new(), Line::new());
+        let custodian = Custodian {
+            parts: CustodyParts {
+                data: files.clone(),
+                storage: folder.path().to_owned(),
+                is_there: Arc::new(|| false),
+                time: chrono::NaiveTime::MIN,
+                share: Share::of_percent(100, u64::MAX),
+            },
+            files,
+            catalogue: parts.completer.catalogue.clone(),
+            verifier: Arc::new(ReceiptVerifier::new(&parts.completer.key.jwks()).unwrap()),
+            key: Arc::clone(&parts.completer.key),
+            clock: Arc::new(clock.clone()),
+            disk: storage.clone(),
+            draining: parts.draining.clone(),
+            looking: Arc::new(tokio::sync::Semaphore::new(1)),
+        };
         let arrivals = Arc::new(watch::Sender::new(()));
         let contents = Contents::open(Arc::new(SimulatedDisk::new())).unwrap();
         let post = Post::new(completer_catalogue, contents, Arc::new(clock.clone()), String::new(), None);
@@ -204,6 +225,8 @@ mod tests {
             storage,
             parts,
             health: (Line::new(), health),
+            custody,
+            custodian,
         };
         tree.supervisor(Board::new(Arc::new(clock.clone()))).start().send(Started).await.unwrap();
 

@@ -6,6 +6,7 @@
 compile_error!("fail-points are for tests and have no place in a release build");
 
 mod confirmations;
+mod custody;
 mod decision;
 mod deletions;
 mod digest;
@@ -25,9 +26,11 @@ mod storage;
 mod tree;
 mod upload;
 
+pub use custody::{CustodyParts, ExportRefused, ReconcileRefused, Selection};
 pub use decision::DecisionError;
 pub use digest::{Composed, Daily, DigestRefused, DigestSetting, DigestSettings, NotDaily, Preview, SentNow};
 pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinError, Parts};
+pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinError, Parts, SignRefused};
 pub use enrolment::{
     Approval, ApprovalOf, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, IssuedUploadToken,
     KeylessDevice, NewToken, TokenUnknown, UploadTokenRefused,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::confirmations::Confirmations;
+use crate::custody::{Custodian, Custody};
 use crate::digest::{Digests, EmailDigest};
 use crate::enrolment::{Arrivals, Enrolment};
 use crate::expiry::Expiry;
@@ -31,6 +32,8 @@ pub(crate) struct Tree {
     pub(crate) storage: StorageParts,
     pub(crate) parts: SessionParts,
     pub(crate) health: (Line<HealthAggregator>, HealthParts),
+    pub(crate) custody: Line<Custody>,
+    pub(crate) custodian: Custodian,
 }
 
 impl Tree {
@@ -48,8 +51,10 @@ impl Tree {
             presence,
             storage,
             parts,
-            health,
+            custodian,
+            custody,
             digests,
+            health,
         } = self;
         let Completer { catalogue, clock, .. } = parts.completer.clone();
         let told = catalogue.clone();
@@ -89,6 +94,8 @@ impl Tree {
         supervisor.supervise("digest", &line_of_digests, move |lifeline, probe| {
             EmailDigest::new(digests.clone(), lifeline, probe)
         });
+        supervisor
+            .supervise("custody", &custody, move |lifeline, probe| Custody::new(custodian.clone(), lifeline, probe));
         supervisor
     }
 }

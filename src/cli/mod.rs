@@ -5,6 +5,7 @@ mod account;
 mod actors;
 mod audit;
 mod catalogue;
+mod checkpoint;
 mod client;
 mod config;
 mod coverage;
@@ -12,6 +13,7 @@ mod demo;
 mod device;
 mod digest;
 mod dock;
+mod export;
 mod health;
 mod login;
 mod mail;
@@ -92,6 +94,11 @@ enum Command {
     /// See what is stored
     #[command(subcommand)]
     Recordings(recordings::Recordings),
+    /// Give recordings out, with all that proves them
+    Export(export::Export),
+    /// Sign how far the journal goes, see what was signed
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Checkpoint),
     /// Repair the catalogue of what is stored
     #[command(subcommand)]
     Catalogue(catalogue::Catalogue),
@@ -199,6 +206,8 @@ pub fn run() -> ExitCode {
         Command::Profile(profile) => profile.run(),
         Command::Model(model) => model.run(),
         Command::Recordings(recordings) => recordings.run(),
+        Command::Export(export) => export.run(),
+        Command::Checkpoint(checkpoint) => checkpoint.run(),
         Command::Config(config) => config.run(),
         Command::Catalogue(catalogue) => catalogue.run(),
         Command::Verify(verify) => return exit(verify.run()),

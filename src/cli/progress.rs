@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often the bar is drawn anew while nothing moves.
 const TICK: Duration = Duration::from_millis(200);
 const COUNT: &str = "{msg} {human_pos} {elapsed}";
+const SUM: &str = "{msg} {decimal_bytes} {decimal_bytes_per_sec} {elapsed}";
 const ITEMS: &str = "{msg} {wide_bar} {human_pos}/{human_len} {eta}";
 const BYTES: &str = "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
 
@@ -26,6 +27,11 @@ impl Progress {
     /// Begins something of which it is not known how much it is.
     pub(super) fn count(&mut self, what: &'static str) {
         self.begin(what, ProgressBar::new_spinner(), COUNT);
+    }
+
+    /// Begins reading of which it is not known how much it is.
+    pub(super) fn sum(&mut self, what: &'static str) {
+        self.begin(what, ProgressBar::new_spinner(), SUM);
     }
 
     /// Begins work on so many things.

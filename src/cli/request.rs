@@ -160,7 +160,7 @@ fn show(view: &RequestView, target: &Target) -> anyhow::Result<()> {
 }
 
 /// Reads a time such as `2026-11-21T14:00:00+01:00`, or `2026-11-21 14:00` in this computer's zone.
-fn moment(text: &str) -> Result<DateTime<FixedOffset>, String> {
+pub(super) fn moment(text: &str) -> Result<DateTime<FixedOffset>, String> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Ok(moment);
     }

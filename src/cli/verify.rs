@@ -1,3 +1,7 @@
+mod checkpoint;
+mod export;
+mod report;
+
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Subcommand;
 use indicatif::{DecimalBytes, HumanCount};
+use longshore_model::ReceiptVerifier;
 use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 use longshore_store::verify::{Catalogued, IndexIs, Report, Step, Storage};
@@ -32,14 +37,34 @@ pub(super) enum Verify {
         /// Look at names and sizes only
         #[arg(long)]
         quick: bool,
+        /// Show instead what the running server found when it looked by itself, which it does each night
+        #[arg(long, conflicts_with = "quick")]
+        report: bool,
+        /// Have it look now, and wait for it
+        #[arg(long, requires = "report")]
+        now: bool,
         #[command(flatten)]
         target: Target,
     },
+    /// Compare the journal with a checkpoint that somebody kept, such as one in a mail
+    ///
+    /// Says what exactly differs: a history that was rewritten, or a journal that lost its end. Works on the server's machine,
+    /// whether Longshore runs or not. Exit status 1 if anything is wrong.
+    Checkpoint(checkpoint::Checkpoint),
+    /// Check an export, on any computer: no server and no network is needed
+    ///
+    /// Exit status 0 if everything holds, 1 if anything is wrong or cannot be read.
+    Export(export::Export),
 }
 
 impl Verify {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let Self::Store { quick, target } = self;
+        let (quick, target) = match self {
+            Self::Checkpoint(checkpoint) => return checkpoint.run(),
+            Self::Export(export) => return export.run(),
+            Self::Store { report: true, now, target, .. } => return report::run(now, &target),
+            Self::Store { quick, target, .. } => (quick, target),
+        };
         let Target { whose, json } = target;
         let report = verify(&whose.config()?, quick)?;
         if json {
@@ -59,7 +84,7 @@ pub(super) fn verify(config: &Config, quick: bool) -> anyhow::Result<Report> {
     let journal = Disk::open(&data, DiskOptions::default())?;
     let mut progress = Progress::new();
     progress.count("Reading the journal");
-    let catalogued = read_journal(&data, folder.as_ref(), &journal, &progress);
+    let catalogued = read_journal(&data, folder.as_ref(), &journal, &verifier, &progress);
     // The server may be started while the recordings are read.
     drop(folder);
     progress.end();
@@ -81,6 +106,7 @@ fn read_journal(
     data: &Path,
     folder: Option<&DataFolder>,
     journal: &Disk,
+    verifier: &ReceiptVerifier,
     progress: &Progress,
 ) -> anyhow::Result<Catalogued> {
     let scratch = tempfile::Builder::new().prefix("verify-").tempdir_in(data);
@@ -88,7 +114,7 @@ fn read_journal(
     let place = IndexPlace::below(data);
     let live = folder.map(|_| &place);
     let rows = scratch.path().join("index");
-    let mut catalogued = Catalogued::read(journal, rows, live, &mut |_| progress.advance(1))?;
+    let mut catalogued = Catalogued::read(journal, rows, live, verifier, &mut |_| progress.advance(1))?;
     let asked_until = Instant::now() + ANSWERS_CATCH_UP;
     while folder.is_none() {
         // One that just starts or stops does not answer; the report says that nothing was compared.

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, overridden by the environment, overridden by the command line. `load` puts them
 //! together; here is what comes out. The keys are the fields: nothing else lists them.
 
+mod custody;
 pub mod digest;
 mod file;
 pub mod load;
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 use crate::certificate;
 
+pub use custody::{Custody, Percent, TimeOfDay};
 use digest::Digest;
 pub use load::{Inputs, Loaded, Mistake, Mistakes, Source};
 use mail::Mail;
@@ -53,6 +55,8 @@ pub struct Config {
     pub health: Health,
     /// The daily mails.
     pub digest: Digest,
+    /// How the server looks after what it stores.
+    pub custody: Custody,
     /// The index of the journal.
     pub index: Index,
     /// What is logged, and how.
@@ -207,6 +211,7 @@ impl Default for Config {
             mail: Mail::default(),
             health: Health::default(),
             digest: Digest::default(),
+            custody: Custody::default(),
             index: Index::default(),
             log: Log::default(),
         }
@@ -326,6 +331,9 @@ impl Config {
         }
         if *floor == Floor::Free(Size(0)) {
             warn("storage.floor", "0 lets recordings fill the disk to its end".to_owned());
+        }
+        if self.custody.share == Percent(0) {
+            warn("custody.share", "with 0 no stored recording is ever read again".to_owned());
         }
         if !read_back.is_on() {
             warn("storage.read_back", "devices delete what the disk says it wrote, and nobody has looked".to_owned());

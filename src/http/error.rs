@@ -1,5 +1,6 @@
 //! The only place where a failure of the engine becomes an HTTP answer: always a problem document (RFC 9457).
 
+mod custody;
 mod digests;
 mod mails;
 mod people;

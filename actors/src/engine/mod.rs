@@ -1,7 +1,9 @@
 //! Composition: which actors there are, in the order in which they start, and the one face that they show.
 
+mod custody;
 mod devices;
 mod digests;
+mod exports;
 mod health;
 mod join;
 mod mails;
@@ -25,9 +27,10 @@ use longshore_store::files::{Files, Standing};
 use longshore_store::incoming::Incoming;
 use longshore_store::index::IndexError;
 use longshore_store::outbox::Contents;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::custody::{Custodian, Custody, CustodyParts, STOPS_WITHIN};
 use crate::digest::{DigestSettings, Digests, EmailDigest};
 use crate::enrolment::{Arrivals, Enrolment, Watch};
 use crate::health::{HealthAggregator, HealthParts, Notices};
@@ -42,6 +45,7 @@ use crate::tree::Tree;
 use crate::upload::{Completer, SegmentPool};
 
 pub use devices::Credential;
+pub use exports::SignRefused;
 pub use join::JoinError;
 pub use organisation::IssuedApiToken;
 pub use uploads::Held;
@@ -78,6 +82,8 @@ pub struct Parts {
     pub digests: DigestSettings,
     /// A device that did not call for so long is offline.
     pub offline_after: TimeDelta,
+    /// How the store is looked after.
+    pub custody: CustodyParts,
 }
 
 /// A part of the engine failed.
@@ -122,6 +128,8 @@ pub struct Engine {
     sessions: Line<DeviceSessions>,
     enrolment: Line<Enrolment>,
     requests: Line<RequestQueue>,
+    custody: Line<Custody>,
+    reconciling: Arc<Semaphore>,
     arrivals: Arrivals,
     clock: Arc<dyn Clock>,
     board: Board,
@@ -130,6 +138,7 @@ pub struct Engine {
     catalogue: Catalogue,
     incoming: Incoming,
     verifier: Arc<ReceiptVerifier>,
+    receipt_key: Arc<ReceiptKey>,
     models: Models,
     presence: Presence,
     mailer: Line<Mailer>,
@@ -160,8 +169,9 @@ impl Engine {
             models,
             contents,
             mail,
-            health_types,
+            custody,
             digests,
+            health_types,
             offline_after,
         } = parts;
         let notices = Notices::default();
@@ -211,13 +221,16 @@ impl Engine {
             sessions: Line::new(),
             enrolment: Line::new(),
             requests: Line::new(),
+            custody: Line::new(),
+            reconciling: Arc::new(Semaphore::new(1)),
             arrivals: Arrivals::new(watch::Sender::new(())),
             clock: Arc::clone(&clock),
             writer: board.probe(None, "catalogue".to_owned(), None),
             board: board.clone(),
             catalogue: catalogue.clone(),
             incoming: incoming.clone(),
-            verifier,
+            verifier: Arc::clone(&verifier),
+            receipt_key: Arc::clone(&receipt_key),
             models: models.clone(),
             presence: health_parts.presence.clone(),
             health: Line::new(),
@@ -230,6 +243,18 @@ impl Engine {
         };
         let (enrolment, sessions) = (engine.enrolment.clone(), engine.sessions.clone());
         let requests = engine.requests.clone();
+        let custodian = Custodian {
+            parts: custody,
+            files,
+            catalogue: catalogue.clone(),
+            key: Arc::clone(&receipt_key),
+            verifier,
+            clock: Arc::clone(&clock),
+            disk: storage.clone(),
+            draining: told.clone(),
+            looking: Arc::clone(&engine.reconciling),
+        };
+        let custody = engine.custody.clone();
         let completer = Completer {
             writer: writer.clone(),
             requests: requests.clone(),
@@ -256,6 +281,8 @@ impl Engine {
             presence,
             storage,
             parts,
+            custodian,
+            custody,
             health,
         };
         let (sender, supervisor) = oneshot::channel();
@@ -299,6 +326,8 @@ impl Engine {
     /// Returns when nothing that was given to the disk is left undone.
     pub async fn settled(&self) {
         self.storage.settled().await;
+        // What it found so far is not lost, if it hears of the stop in time.
+        let _it_begins_anew = timeout(STOPS_WITHIN, self.reconciling.acquire()).await;
     }
 
     /// Stops the actors. What they were doing goes on from the disk at the next start.

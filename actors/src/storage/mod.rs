@@ -167,6 +167,11 @@ impl StorageParts {
         }
     }
 
+    /// Whether the disk has a job to do for somebody.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.pool.available_permits() < POOL
+    }
+
     /// Returns when no job is with the disk any more.
     pub(crate) async fn settled(&self) {
         let all = u32::try_from(POOL).unwrap_or(u32::MAX);

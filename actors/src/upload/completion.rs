@@ -104,7 +104,7 @@ pub(crate) struct Completer {
 impl Completer {
     /// Compares the checksum, signs, places, records; the receipt may be sent when this returns.
     pub(crate) async fn complete(&self, transfer: Arc<Transfer>, found: Sha256) -> Result<Receipted, CompleteError> {
-        let (identity, length) = (transfer.identity(), transfer.committed().offset);
+        let (identity, length, received_at) = (transfer.identity(), transfer.committed().offset, self.clock.now());
         let Some(rid) = identity.rid() else {
             return Err(CompleteError::Internal("a part is to become a recording".to_owned()));
         };
@@ -124,7 +124,7 @@ impl Completer {
         let Known { row, stored, device, clock } = *known;
         let revision = stored.last().map_or(1, |newest| newest.recording.revision + 1);
         let now = self.clock.now();
-        let content = Content { length, sha256: found, revision };
+        let content = Content { length, sha256: found, revision, received_at };
         let recording = recording_of(&device, row, &clock, &identity, content, now);
         let manifest = Manifest::sign(recording, now, &self.key)?;
         let manifest = self.writer.send(Place(manifest, transfer)).await.map_err(StorageError::from)??;
@@ -272,6 +272,7 @@ struct Content {
     length: u64,
     sha256: Sha256,
     revision: u32,
+    received_at: DateTime<Utc>,
 }
 
 fn recording_of(
@@ -279,7 +280,7 @@ fn recording_of(
     row: DeclaredRow,
     clock: &DeviceClock,
     identity: &Identity,
-    Content { length, sha256, revision }: Content,
+    Content { length, sha256, revision, received_at }: Content,
     now: DateTime<Utc>,
 ) -> Recording {
     let declared = row.declared;
@@ -306,6 +307,7 @@ fn recording_of(
         attested: identity.sha256.or(declared.sha256).is_some(),
         held: !device.state.gets_receipts(),
         original_name: declared.filename,
+        received_at: Some(received_at),
         verified_at: now,
         upload: identity.upload,
         path: String::new(),

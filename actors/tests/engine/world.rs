@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_actors::{
-    Attachment, Brings, CommitEvery, DigestSettings, Engine, Floor, Held, Limits, Parts, Verdict, Wants,
+    Attachment, Brings, CommitEvery, CustodyParts, DigestSettings, Engine, Floor, Held, Limits, Parts, Verdict, Wants,
 };
 use longshore_model::{
     Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, SettableClock, Sha256,
@@ -16,6 +16,7 @@ use longshore_store::files::{Disk, DiskOptions, Files, SimulatedDisk};
 use longshore_store::incoming::Incoming;
 use longshore_store::index::IndexPlace;
 use longshore_store::outbox::Contents;
+use longshore_store::verify::Share;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -60,7 +61,15 @@ pub(crate) async fn world() -> World {
     let files: Arc<dyn Files> = Arc::new(gate.clone());
     let (incoming, _) = Incoming::open(Arc::clone(&files), Arc::new(clock.clone())).unwrap();
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let custody = CustodyParts {
+        data: Arc::clone(&files),
+        storage: folder.path().to_owned(),
+        is_there: Arc::new(|| false),
+        time: chrono::NaiveTime::MIN,
+        share: Share::of_percent(100, u64::MAX),
+    };
     let parts = Parts {
+        custody,
         files,
         incoming,
         catalogue,

@@ -26,6 +26,7 @@ mod request;
 mod schema;
 mod session;
 mod span;
+mod statement;
 mod timetable;
 
 pub use blocks::{BLOCK_BYTES, BlockSums, RunningBlocks, WrongCount};
@@ -44,8 +45,8 @@ pub use digest::{DigestKind, DigestOf, UnknownDigest};
 pub use health::{HealthEvent, HealthSubject, Issue, IssueChange, IssueEnd, IssueKey, IssueWhat, Severity};
 pub use health_types::{HealthType, HealthTypes, health_type, is_health_type};
 pub use id::{
-    CommandId, DeviceId, EnrolmentId, HealthEventId, InvalidId, MailId, RecordingId, RequestId, StorageId, TokenId,
-    UploadId,
+    CommandId, DeviceId, EnrolmentId, ExportId, HealthEventId, InvalidId, MailId, RecordingId, RequestId, StorageId,
+    TokenId, UploadId,
 };
 pub use mail::{MailKind, Message};
 pub use organisation::{Account, ApiToken, Dock, InvalidMac, Mac, Role, Site, UnknownRole, bay, present_site};
@@ -60,6 +61,7 @@ pub use report::{CardSpace, Command, CommandOp, DeviceReport, Network, NetworkKi
 pub use request::{Holds, Outcome, VideoRequest};
 pub use session::{Session, SessionEnd};
 pub use span::Span;
+pub use statement::{CheckpointClaims, ExportClaims, Statement};
 pub use timetable::Timetable;
 
 /// Encoding of binary values in URLs, enrolment texts and JWS: URL-safe base64 without padding (RFC 4648 §5).

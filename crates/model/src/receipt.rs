@@ -4,9 +4,10 @@ use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{BASE64URL, DeviceId, Kind, RecordingId, Sha256};
+use crate::{BASE64URL, DeviceId, Kind, RecordingId, Sha256, Statement};
 
 /// ASN.1 that precedes the uncompressed point in the SubjectPublicKeyInfo of every P-256 key (RFC 5480).
 const P256_SPKI_PREFIX: [u8; 26] = [
@@ -101,6 +102,9 @@ pub struct Jwks {
 struct Header {
     alg: String,
     kid: String,
+    /// What is signed; a receipt, which has none, is never taken for anything else that this key signs, nor that for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    typ: Option<String>,
 }
 
 /// The server's key for receipts.
@@ -150,7 +154,19 @@ impl ReceiptKey {
     /// # Errors
     /// [`ReceiptError::CannotSign`] when the operating system has no randomness to give.
     pub fn sign(&self, claims: &ReceiptClaims) -> Result<String, ReceiptError> {
-        let header = Header { alg: "ES256".into(), kid: self.server.clone() };
+        self.sign_as(None, claims)
+    }
+
+    /// Signs what is no receipt, likewise.
+    ///
+    /// # Errors
+    /// [`ReceiptError::CannotSign`], likewise.
+    pub fn state<S: Statement>(&self, statement: &S) -> Result<String, ReceiptError> {
+        self.sign_as(Some(S::TYPE.to_owned()), statement)
+    }
+
+    fn sign_as(&self, typ: Option<String>, claims: &impl Serialize) -> Result<String, ReceiptError> {
+        let header = Header { alg: "ES256".into(), kid: self.server.clone(), typ };
         let part = |json: serde_json::Result<Vec<u8>>| json.map(|bytes| BASE64URL.encode(bytes));
         let header = part(serde_json::to_vec(&header)).map_err(|_| ReceiptError::Malformed)?;
         let payload = part(serde_json::to_vec(claims)).map_err(|_| ReceiptError::Malformed)?;
@@ -191,7 +207,26 @@ impl ReceiptVerifier {
     /// # Errors
     /// Any [`ReceiptError`] but `BadKey` and `CannotSign`.
     pub fn verify(&self, receipt: &str) -> Result<ReceiptClaims, ReceiptError> {
-        let (input, signature) = receipt.rsplit_once('.').ok_or(ReceiptError::Malformed)?;
+        let (claims, kid) = self.open::<ReceiptClaims>(None, receipt)?;
+        if claims.server == kid { Ok(claims) } else { Err(ReceiptError::UnknownKey) }
+    }
+
+    /// Checks the signature of what is no receipt and returns what it says.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn statement<S: Statement>(&self, text: &str) -> Result<S, ReceiptError> {
+        let (statement, kid) = self.open::<S>(Some(S::TYPE), text)?;
+        if statement.server() == kid { Ok(statement) } else { Err(ReceiptError::UnknownKey) }
+    }
+
+    /// The server ids of the keys.
+    pub fn servers(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|(kid, _)| kid.as_str())
+    }
+
+    fn open<T: DeserializeOwned>(&self, typ: Option<&str>, text: &str) -> Result<(T, &str), ReceiptError> {
+        let (input, signature) = text.rsplit_once('.').ok_or(ReceiptError::Malformed)?;
         let (header, payload) = input.split_once('.').ok_or(ReceiptError::Malformed)?;
         let decode = |part: &str| BASE64URL.decode(part).map_err(|_| ReceiptError::Malformed);
         let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| ReceiptError::Malformed)?;
@@ -203,8 +238,11 @@ impl ReceiptVerifier {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
             .verify(input.as_bytes(), &decode(signature)?)
             .map_err(|_| ReceiptError::BadSignature)?;
-        let claims: ReceiptClaims = serde_json::from_slice(&decode(payload)?).map_err(|_| ReceiptError::Malformed)?;
-        if claims.server == *kid { Ok(claims) } else { Err(ReceiptError::UnknownKey) }
+        if header.typ.as_deref() != typ {
+            return Err(ReceiptError::Malformed);
+        }
+        let claims = serde_json::from_slice(&decode(payload)?).map_err(|_| ReceiptError::Malformed)?;
+        Ok((claims, kid))
     }
 }
 

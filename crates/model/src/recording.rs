@@ -172,6 +172,9 @@ pub struct Recording {
     /// Name of the file on the device's card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_name: Option<String>,
+    /// When all its bytes were here and durable; those that were stored before this was noted have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<DateTime<Utc>>,
     /// When the stored copy was verified.
     pub verified_at: DateTime<Utc>,
     /// The transfer that brought it.

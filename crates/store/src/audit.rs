@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use longshore_model::HealthSubject;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{DigestFact, Fact, HealthFact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact};
+use crate::facts::{
+    CustodyFact, DigestFact, Fact, HealthFact, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact,
+};
 use crate::history::Subject;
 
 /// One thing that somebody did.
@@ -71,9 +73,13 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
             let did = if *ignored { "issue_ignored" } else { "issue_heeded" };
             (did, about_issue(*issue, *subject), by)
         }
+        Fact::Custody(CustodyFact::Exported { export, by, .. }) => {
+            ("recordings_exported", Subject::Other(export.to_string()), by)
+        }
         Fact::Health(HealthFact::Noted { .. })
-        | Fact::Outbox(_)
+        | Fact::Custody(_)
         | Fact::Request(_)
+        | Fact::Outbox(_)
         | Fact::Report(_)
         | Fact::Session(_)
         | Fact::Storage(_)

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use longshore_model::Clock;
 use tokio::sync::oneshot;
 
-use crate::facts::{Entry, Fact};
+use crate::facts::{CustodyFact, Entry, Fact};
 use crate::files::Files;
 use crate::index::{Applying, Index, IndexError, IndexPlace};
 use crate::journal::{self, Journal, JournalError, Mark, Torn};
@@ -373,6 +373,7 @@ fn weight(fact: &Fact) -> usize {
             items.iter().map(|item| FACT_BYTES + item.metadata.as_ref().map_or(0, String::len)).sum()
         }
         Fact::Stored { manifest } => manifest.len(),
+        Fact::Custody(CustodyFact::Exported { recordings, .. }) => FACT_BYTES * recordings.len(),
         _ => FACT_BYTES,
     }
 }

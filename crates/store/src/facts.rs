@@ -1,5 +1,6 @@
 //! What the journal is told: each a thing that happened, and needs no other file to be believed.
 
+mod custody;
 mod digest;
 mod health;
 mod outbox;
@@ -16,6 +17,7 @@ use longshore_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use custody::{CustodyFact, StoredId};
 pub use digest::{DigestFact, Window};
 pub use health::{HealthFact, HealthReport};
 pub use outbox::OutboxFact;
@@ -158,6 +160,9 @@ pub enum Fact {
         device: DeviceId,
         /// The transfer, which is discarded.
         upload: UploadId,
+        /// The recording that it was to bring; a part of one brings none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rid: Option<RecordingId>,
     },
     /// A recording is verified and under its final name.
     Stored {
@@ -191,6 +196,8 @@ pub enum Fact {
     Health(HealthFact),
     /// A daily mail was planned, or what was planned is done.
     Digest(DigestFact),
+    /// Something about the custody of recordings.
+    Custody(CustodyFact),
 }
 
 /// A fact with its place in the journal.

@@ -196,6 +196,7 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Outbox(_)
         | Fact::Health(_) => return None,
         Fact::Health(_) | Fact::Digest(_) => return None,
+        Fact::Custody(_) => return None,
     };
     Some(line)
 }

@@ -157,6 +157,7 @@ mod tests {
             attested: true,
             held: false,
             original_name: Some("EVENT/0001.MP4".into()),
+            received_at: None,
             verified_at: "2026-11-22T01:02:03Z".parse().unwrap(),
             upload: UploadId::from_bytes([3; 16]),
             path: String::new(),

@@ -7,6 +7,8 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod custody;
+pub mod export;
 pub mod facts;
 mod fail_point;
 pub mod files;

@@ -1,6 +1,8 @@
 //! The storage as it is found, for looking only: it may be large, written to meanwhile, and hold what is not ours.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -85,9 +87,11 @@ pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     if read as u64 > manifest::MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// The checksum of a file as it is on the disk; `read` is told of each piece.
-pub(crate) fn checksum(path: &Path, read: &mut dyn FnMut(u64)) -> io::Result<Sha256> {
+/// The checksum of a file as it is on the disk; `read` is told of each piece, and may end it with an error.
+pub(crate) fn checksum(path: &Path, read: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<Sha256> {
     let mut file = File::open(path)?;
+    // Memory may hold what the disk has lost meanwhile.
+    let _only_advice = fadvise(&file, 0, None, Advice::DontNeed);
     let mut hash = RunningHash::default();
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -99,9 +103,34 @@ pub(crate) fn checksum(path: &Path, read: &mut dyn FnMut(u64)) -> io::Result<Sha
             break;
         }
         hash.update(&buffer[..count]);
-        read(count as u64);
+        read(count as u64)?;
     }
     // What is read once must not push out what the server needs.
     let _only_advice = fadvise(&file, 0, None, Advice::DontNeed);
     Ok(hash.finish())
+}
+
+/// Paths, each as a number: millions of them are to fit into memory. Two have the same one as good as never.
+#[derive(Default)]
+pub(crate) struct Paths {
+    random: RandomState,
+    numbers: HashSet<u64>,
+}
+
+impl Paths {
+    pub(crate) fn insert(&mut self, path: &str) {
+        self.numbers.insert(self.random.hash_one(path));
+    }
+
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        self.numbers.contains(&self.random.hash_one(path))
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Paths {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(paths: I) -> Self {
+        let mut known = Self::default();
+        paths.into_iter().for_each(|path| known.insert(path));
+        known
+    }
 }

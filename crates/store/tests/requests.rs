@@ -120,6 +120,7 @@ fn stored(n: u8, start: i64, true_start: Option<i64>, end: Option<i64>) -> Fact 
         attested: true,
         held: false,
         original_name: None,
+        received_at: None,
         verified_at: now(),
         upload: UploadId::from_bytes([n; 16]),
         path: format!("{n}.mp4"),

@@ -66,6 +66,7 @@ impl World {
             attested: true,
             held: false,
             original_name: None,
+            received_at: None,
             verified_at: now(),
             upload: UploadId::from_bytes([n; 16]),
             path: format!("J. Smith/2026-11-21/2026-11-21 14-03-22 event ({n}).mp4"),
@@ -99,7 +100,8 @@ impl World {
 
     fn read(&self) -> Catalogued {
         let scratch = tempfile::tempdir().unwrap();
-        Catalogued::read(&*self.files(), scratch.path().join("index"), Some(&self.place()), &mut |_| {}).unwrap()
+        let (rows, verifier) = (scratch.path().join("index"), ReceiptVerifier::new(&self.key.jwks()).unwrap());
+        Catalogued::read(&*self.files(), rows, Some(&self.place()), &verifier, &mut |_| {}).unwrap()
     }
 
     fn compare(&self, catalogued: Catalogued, watch: &mut dyn FnMut(Step)) -> Report {

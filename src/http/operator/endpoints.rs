@@ -12,7 +12,9 @@ use actix_web::{HttpRequest, Route};
 use super::super::error::{Failure, only};
 use super::access::{Needs, check};
 use super::{
-    accounts, actors, approvals, audit, commands, coverage, device, devices, digests, enrolment_tokens, health, logins, mails, models, openapi, paths, profiles, recordings, requests, reversions, sessions, sites, upload_tokens, waiting,
+    accounts, actors, approvals, audit, commands, coverage, custody, device, devices, digests, enrolment_tokens,
+    health, logins, mails, models, openapi, paths, profiles, recordings, requests, reversions, sessions, sites,
+    upload_tokens, waiting,
 };
 
 /// One call.
@@ -94,6 +96,13 @@ pub(super) fn all() -> Vec<Endpoint> {
         call(&get, paths::MAIL, Auditing, |route| route.to(mails::show)),
         call(&post, paths::MAIL_TESTS, Administering, |route| route.to(mails::test)),
         call(&post, paths::MAIL_RETRIES, Administering, |route| route.to(mails::retry)),
+        call(&get, paths::CUSTODY, Auditing, |route| route.to(custody::show)),
+        call(&get, paths::CHECKPOINTS, Auditing, |route| route.to(custody::checkpoints)),
+        call(&post, paths::CHECKPOINTS, Administering, |route| route.to(custody::checkpoint)),
+        call(&get, paths::RECONCILIATION, Seeing, |route| route.to(custody::reconciliation)),
+        call(&post, paths::RECONCILIATION, Administering, |route| route.to(custody::reconcile)),
+        call(&post, paths::EXPORTS, Administering, |route| route.to(custody::export)),
+        call(&post, paths::EXPORT_SIGNATURE, Administering, |route| route.to(custody::sign)),
         call(&get, paths::AUDIT, Auditing, |route| route.to(audit::list)),
     ]
 }

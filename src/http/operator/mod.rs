@@ -7,6 +7,7 @@ mod approvals;
 mod audit;
 mod commands;
 mod coverage;
+mod custody;
 mod device;
 mod devices;
 mod digests;
@@ -36,6 +37,7 @@ pub(crate) use accounts::{
 pub(crate) use approvals::{ApproveBody, AssignBody, DeviceBody, RejectBody, StandingBody, StandingChange};
 pub(crate) use commands::CommandBody;
 pub(crate) use coverage::DeviceCoverage;
+pub(crate) use custody::{CustodyRecord, ExportBody, ReconciliationState, SignExportBody, SignedExport};
 pub(crate) use device::{Counts, DeviceDetail};
 pub(crate) use devices::DeviceRow;
 pub(in crate::http) use devices::name;
@@ -164,6 +166,16 @@ pub(crate) mod paths {
     pub(crate) const HEALTH_SILENCES: &str = "/api/v1/health-silences";
     /// Letting nobody hear of an issue any more.
     pub(crate) const HEALTH_IGNORES: &str = "/api/v1/health-ignores";
+    /// What became of a recording; `?rid=`.
+    pub(crate) const CUSTODY: &str = "/api/v1/custody";
+    /// Signed places of the journal; `?since=`.
+    pub(crate) const CHECKPOINTS: &str = "/api/v1/checkpoints";
+    /// What the server found when it looked at its store.
+    pub(crate) const RECONCILIATION: &str = "/api/v1/reconciliation";
+    /// Giving recordings out.
+    pub(crate) const EXPORTS: &str = "/api/v1/exports";
+    /// Signing what was given out.
+    pub(crate) const EXPORT_SIGNATURE: &str = "/api/v1/exports/{id}/signature";
     /// What people did; `?before=&count=`.
     pub(crate) const AUDIT: &str = "/api/v1/audit";
     /// This API, for programs (OpenAPI 3.1).

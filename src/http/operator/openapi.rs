@@ -11,7 +11,8 @@ use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi as Document, Ref, R
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    accounts, actors, approvals, audit, commands, coverage, device, devices, digests, enrolment_tokens, health, logins, mails, models, profiles, recordings, requests, reversions, sessions, sites, upload_tokens, waiting,
+    accounts, actors, approvals, audit, commands, coverage, custody, device, devices, digests, enrolment_tokens,
+    health, logins, mails, models, profiles, recordings, requests, reversions, sessions, sites, upload_tokens, waiting,
 };
 
 /// Name of the scheme, and of the schema of every refusal.
@@ -46,6 +47,8 @@ const PROBLEM: &str = "Problem";
         health::list, health::show, health::history, health::silence, health::ignore,
         actors::list, recordings::list, audit::list,
         mails::list, mails::show, mails::test, mails::retry,
+        custody::show, custody::checkpoints, custody::checkpoint, custody::reconciliation, custody::reconcile,
+        custody::export, custody::sign,
     ),
     security(("api_token" = [])),
     modifiers(&Common),

@@ -99,6 +99,7 @@ fn manifest(declared: &Declared, revision: u32) -> Manifest {
         attested: true,
         held: false,
         original_name: None,
+        received_at: None,
         verified_at: now(),
         upload: UploadId::from_bytes([u8::try_from(revision).unwrap(); 16]),
         path: "a.mp4".into(),

@@ -247,7 +247,7 @@ impl Handler<Expire> for DeviceSession {
             // Of one that lies aside the device was told that it is no more.
             if expired.is_on_its_way() && !blocking(move || index.expired(device, upload)).await? {
                 // Before it goes, so that nobody is told that there never was one.
-                let fact = Fact::Expired { device, upload };
+                let fact = Fact::Expired { device, upload, rid: expired.identity.rid() };
                 completer.catalogue.record(vec![fact]).await.map_err(CompleteError::from)?;
             }
             give_up(&completer, stream.as_ref(), upload, Clear::Expired).await?;

@@ -15,6 +15,7 @@ use super::{
     APPLIED, DeclaredRow, Index, IndexError, history_prefix, read, read_manifest, recording_key, revision_key,
 };
 use crate::audit::{self, Audited};
+use crate::custody::Step;
 use crate::facts::{Entry, Fact, StorageFact};
 use crate::history::{self, Happened, Subject};
 use crate::journal::{JournalError, Mark};
@@ -124,19 +125,29 @@ impl Rows {
                 change(&self.tables[Table::Devices], id.as_bytes(), |device: &mut Device| device.key = Some(*key))
             }
             Fact::People(fact) => self.apply_people(entry, fact),
-            Fact::Declared { device, items } => items.iter().try_for_each(|item| self.declare(*device, item)),
-            Fact::Conflicted { device, rid, .. } => {
+            Fact::Declared { device, items } => items.iter().try_for_each(|item| {
+                self.in_custody(entry, *device, item.rid, Step::Declared { size: item.size, sha256: item.sha256 })?;
+                self.declare(*device, item)
+            }),
+            Fact::Conflicted { device, rid, declared, .. } => {
+                self.in_custody(entry, *device, *rid, Step::Conflicted { declared: *declared })?;
                 self.note_transfer(entry, *device, TransferWhat::Conflicted { rid: *rid })
             }
             // What comes wrong, or is wrong again and again once it is here, has to wait after some times.
             Fact::Mismatched { device, rid, .. } | Fact::Storage(StorageFact::Altered { device, rid, .. }) => {
+                if let Some(step) = Step::refused(&entry.fact) {
+                    self.in_custody(entry, *device, *rid, step)?;
+                }
                 change(&self.tables[Table::Declared], &recording_key(*device, *rid), |row: &mut DeclaredRow| {
                     row.mismatches += 1;
                     row.last_mismatch = Some(entry.at);
                 })?;
                 self.note_transfer(entry, *device, TransferWhat::Mismatched { rid: *rid })
             }
-            Fact::Expired { device, upload } => {
+            Fact::Expired { device, upload, rid } => {
+                if let Some(rid) = rid {
+                    self.in_custody(entry, *device, *rid, Step::Expired { upload: *upload })?;
+                }
                 self.tables[Table::Expired].insert(upload.as_bytes(), device.as_bytes())?;
                 self.note_transfer(entry, *device, TransferWhat::Expired)
             }
@@ -144,6 +155,8 @@ impl Rows {
                 let recording = read_manifest(manifest.as_bytes()).map_err(abort)?.recording;
                 let key = revision_key(recording.device, recording.rid, recording.revision);
                 self.count_in_session(&recording, entry.at)?;
+                let stored = Step::Stored { revision: recording.revision };
+                self.in_custody(entry, recording.device, recording.rid, stored)?;
                 self.tables[Table::Stored].insert(key.as_slice(), manifest.as_bytes())?;
                 self.tables[Table::Uploads].insert(recording.upload.as_bytes(), key)?;
                 self.lay(&recording)?;
@@ -152,7 +165,9 @@ impl Rows {
                 self.note_transfer(entry, recording.device, TransferWhat::Stored { rid, revision, bytes })
             }
             Fact::Deleted { device, rid, revision, deleted_at } => {
-                put(&self.tables[Table::Deleted], &revision_key(*device, *rid, *revision), deleted_at)
+                let (revision, deleted_at) = (*revision, *deleted_at);
+                self.in_custody(entry, *device, *rid, Step::Deleted { revision, deleted_at })?;
+                put(&self.tables[Table::Deleted], &revision_key(*device, *rid, revision), &deleted_at)
             }
             Fact::Request(fact) => self.apply_request(entry, fact),
             Fact::Report(fact) => self.apply_report(entry, fact),
@@ -161,6 +176,7 @@ impl Rows {
             Fact::Outbox(fact) => self.apply_outbox(entry, fact),
             Fact::Health(fact) => self.apply_health(entry, fact),
             Fact::Digest(fact) => self.apply_digest(entry, fact),
+            Fact::Custody(fact) => self.apply_custody(entry, fact),
         }
     }
 }

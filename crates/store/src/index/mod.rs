@@ -4,6 +4,7 @@
 //! goes on from there; [`kept`](Index::open) decides whether an index may be gone on with at all.
 
 mod apply;
+mod custody;
 mod digests;
 mod health;
 mod kept;

@@ -94,13 +94,21 @@ pub(super) enum Table {
     HealthNews,
     /// What came into the store on each day (UTC).
     StoredDays,
+    /// What became of recordings, by device, recording and place in the journal.
+    Custody,
+    /// Signed places of the journal, by the place of the line that holds them.
+    Checkpoints,
+    /// What nightly looks at the store found, by place in the journal.
+    Reconciliations,
+    /// No values: exports by id.
+    Exports,
     /// How far the journal is in the index: one row.
     Applied,
 }
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 44] = [
+    const ALL: [Self; 46] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -137,13 +145,15 @@ impl Table {
         Self::IssueKeys,
         Self::IssueChanges,
         Self::HealthReports,
-        Self::OutboxOpen,
-        Self::OutboxEnded,
         Self::DigestEnds,
         Self::Digests,
         Self::TransferNews,
         Self::HealthNews,
         Self::StoredDays,
+        Self::Custody,
+        Self::Checkpoints,
+        Self::Reconciliations,
+        Self::Exports,
         Self::Applied,
     ];
 
@@ -185,13 +195,15 @@ impl Table {
             Self::IssueKeys => "issue_keys",
             Self::IssueChanges => "issue_changes",
             Self::HealthReports => "health_reports",
-            Self::OutboxOpen => "outbox_open",
-            Self::OutboxEnded => "outbox_ended",
             Self::DigestEnds => "digest_ends",
             Self::Digests => "digests",
             Self::TransferNews => "transfer_news",
             Self::HealthNews => "health_news",
             Self::StoredDays => "stored_days",
+            Self::Custody => "custody",
+            Self::Checkpoints => "checkpoints",
+            Self::Reconciliations => "reconciliations",
+            Self::Exports => "exports",
             Self::Applied => "applied",
         }
     }

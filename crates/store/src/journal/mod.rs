@@ -1,8 +1,9 @@
 //! The record of truth for all that has no file of its own, and the audit log: JSON lines, each sealed by a hash over
 //! itself and the one before.
 //!
-//! A line is `{"seq":…,"batch":…,"at":…,"prev":"…","kind":…,"body":…,"hash":"…"}`; `hash` is the SHA-256 of the line up
-//! to (not including) `,"hash"`. `batch` is the `seq` of the first line that was written and synced in one go.
+//! A line is `{"seq":…,"batch":…,"at":…,"prev":"…","kind":…,"body":…,"hash":"…"}`; its content is all before `,"hash"`, and
+//! `hash` is the SHA-256 of the 64 digits of `prev`, which is the hash of the line before, and the 64 digits of the SHA-256 of
+//! the content. `batch` is the `seq` of the first line that was written and synced in one go.
 
 mod reading;
 
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use reading::read;
 use reading::{Chain, Found, Line, damaged, find, later_batch, read_segment, seal, segments};
+pub use reading::{Sealed, chain_hash, lines, read};
 
 use crate::facts::{Entry, Fact};
 use crate::fail_point::sync;

@@ -62,11 +62,13 @@ impl Chain {
             (self.segment, self.batch_at) = (self.next_seq, 0);
         }
         while let Some(end) = text[good..].iter().position(|byte| *byte == b'\n') {
-            let Some((content, hash)) = unseal(&text[good..good + end]) else { break };
-            let line: Line = match serde_json::from_str(&content) {
+            let Some(sealed) = Sealed::of(&text[good..good + end]).filter(|sealed| sealed.follows(&self.prev)) else {
+                break;
+            };
+            let line: Line = match serde_json::from_str(&sealed.json()) {
                 Ok(line) => line,
-                Err(error) => match serde_json::from_str::<Head>(&content) {
-                    Ok(head) if head.seq == self.next_seq && head.prev == self.prev => {
+                Err(error) => match sealed.head() {
+                    Some(head) if head.seq == self.next_seq && head.prev == self.prev => {
                         return Err(JournalError::Newer(error.to_string()));
                     }
                     _ => break,
@@ -79,7 +81,7 @@ impl Chain {
                 self.batch_at = at + good as u64;
             }
             self.next_seq += 1;
-            self.prev = hash;
+            sealed.hash.clone_into(&mut self.prev);
             good += end + 1;
             replay(Entry { seq: line.seq, at: line.at, fact: line.fact }, self.mark())?;
         }
@@ -91,8 +93,7 @@ impl Chain {
     /// whether it leads to `mark` is seen when that is reached.
     pub(super) fn before(mark: &Mark, text: &[u8]) -> Option<Self> {
         let end = text.iter().position(|byte| *byte == b'\n')?;
-        let (content, _) = unseal(&text[..end])?;
-        let head: Head = serde_json::from_str(&content).ok()?;
+        let head = Sealed::of(&text[..end])?.head()?;
         let begins = head.batch == head.seq && head.seq <= mark.seq;
         begins.then_some(Self { next_seq: head.seq, prev: head.prev, segment: mark.segment, batch_at: mark.batch_at })
     }
@@ -115,6 +116,35 @@ pub fn read(
         let rest = &text[good..];
         if !rest.is_empty() && (index + 1 < names.len() || later_batch(rest, chain.next_seq)) {
             return Err(damaged(name, &text[..good]));
+        }
+    }
+    Ok(())
+}
+
+/// Hands the lines from number `from` to `to` to `take`, each with its number, the hash that it says it follows, and its bytes
+/// without the line break. Whether they follow from each other is for whoever takes them to see.
+///
+/// # Errors
+/// [`JournalError::Io`].
+pub fn lines(
+    files: &dyn Files,
+    from: u64,
+    to: u64,
+    take: &mut dyn FnMut(u64, &str, &[u8]),
+) -> Result<(), JournalError> {
+    let names = segments(files)?;
+    let first =
+        |name: &String| name.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".jsonl")?.parse::<u64>().ok();
+    let firsts: Vec<u64> = names.iter().filter_map(first).collect();
+    let begin = firsts.partition_point(|first| *first <= from).saturating_sub(1);
+    for (name, first) in names.iter().zip(&firsts).skip(begin).take_while(|(_, first)| **first <= to) {
+        let text = read_segment(files, name, 0)?;
+        for (seq, line) in (*first..=to).zip(text.split(|byte| *byte == b'\n')) {
+            if seq >= from
+                && let Some(head) = Sealed::of(line).and_then(|sealed| sealed.head())
+            {
+                take(seq, &head.prev, line);
+            }
         }
     }
     Ok(())
@@ -171,25 +201,61 @@ pub(super) fn damaged(segment: &str, before: &[u8]) -> JournalError {
 pub(super) fn seal(line: &Line, text: &mut String) -> Result<String, JournalError> {
     let json = serde_json::to_string(line)?;
     let content = json.strip_suffix('}').unwrap_or(&json);
-    let hash = Sha256::of(content.as_bytes()).to_string();
+    let hash = chain_hash(&line.prev, Sha256::of(content.as_bytes()));
     for part in [content, SEAL, &hash, "\"}\n"] {
         text.push_str(part);
     }
     Ok(hash)
 }
 
-/// The JSON of a line without its seal, and the hash, if they belong together.
-fn unseal(line: &[u8]) -> Option<(String, String)> {
-    let (content, seal) = std::str::from_utf8(line).ok()?.rsplit_once(SEAL)?;
-    let hash = seal.strip_suffix("\"}")?;
-    (Sha256::of(content.as_bytes()).to_string() == hash).then(|| (format!("{content}}}"), hash.to_owned()))
+/// The hash of a line: over that of the line before, and over the checksum of its own content. So the chain can be followed
+/// by whoever is shown of a line nothing but that checksum.
+pub fn chain_hash(prev: &str, content: Sha256) -> String {
+    Sha256::of(format!("{prev}{content}").as_bytes()).to_string()
+}
+
+/// A line, divided into what it says and its hash. Whether they belong together, [`Self::follows`] and [`Self::head`] say.
+pub struct Sealed<'a> {
+    content: &'a str,
+    /// Its hash, as it says itself.
+    pub hash: &'a str,
+}
+
+impl<'a> Sealed<'a> {
+    /// Divides a line, without its line break; `None`: it is none.
+    pub fn of(line: &'a [u8]) -> Option<Self> {
+        let (content, seal) = std::str::from_utf8(line).ok()?.rsplit_once(SEAL)?;
+        Some(Self { content, hash: seal.strip_suffix("\"}")? })
+    }
+
+    /// The checksum of what it says.
+    pub fn checksum(&self) -> Sha256 {
+        Sha256::of(self.content.as_bytes())
+    }
+
+    /// Whether its hash is that of this line behind one with the hash `prev`.
+    pub fn follows(&self, prev: &str) -> bool {
+        chain_hash(prev, self.checksum()) == self.hash
+    }
+
+    /// What places it, if its hash is right for that.
+    fn head(&self) -> Option<Head> {
+        serde_json::from_str::<Head>(&self.json()).ok().filter(|head| self.follows(&head.prev))
+    }
+
+    /// What it says, if its hash is right for that.
+    pub fn entry(&self) -> Option<Entry> {
+        let line = serde_json::from_str::<Line>(&self.json()).ok().filter(|line| self.follows(&line.prev))?;
+        Some(Entry { seq: line.seq, at: line.at, fact: line.fact })
+    }
+
+    fn json(&self) -> String {
+        format!("{}}}", self.content)
+    }
 }
 
 /// Whether `tail`, which begins with a bad line that should have been number `seq`, holds a line of a batch that began
 /// after it: then that bad line had been acknowledged before.
 pub(super) fn later_batch(tail: &[u8], seq: u64) -> bool {
-    tail.split(|byte| *byte == b'\n')
-        .filter_map(unseal)
-        .filter_map(|(content, _)| serde_json::from_str::<Head>(&content).ok())
-        .any(|head| head.batch > seq)
+    tail.split(|byte| *byte == b'\n').filter_map(|line| Sealed::of(line)?.head()).any(|head| head.batch > seq)
 }

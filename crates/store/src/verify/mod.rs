@@ -1,10 +1,15 @@
 //! Is everything there that was acknowledged, and as it was? Reads the journal, the index and the storage, and changes
 //! nothing; a server may be at work meanwhile.
 //!
+//! `night` is the same look as a server takes it each night beside its work: at all names, and at a share of the contents.
+//!
 //! Two steps, since the second takes hours and the first needs the index for itself: [`Catalogued::read`], then
 //! [`Catalogued::compare`].
 
+mod checkpoints;
+mod night;
 mod report;
+mod share;
 mod storage;
 
 use std::collections::HashSet;
@@ -12,9 +17,13 @@ use std::path::{Path, PathBuf};
 
 use longshore_model::{ReceiptVerifier, Recording, Sha256, UploadId};
 
-pub use report::{IndexIs, OnTheirWay, Problem, ProblemKind, Report};
+use checkpoints::Chained;
+pub use checkpoints::{Compared, Given, checkpoints_in, compare_checkpoints};
+pub use night::{Ended, Hooks, Night, NightError, Pace};
+pub use report::{IndexIs, Looked, OnTheirWay, Problem, ProblemKind, Reconciled, Reconciliation, Report, Unended};
+pub use share::Share;
 
-use crate::facts::Fact;
+use crate::facts::{CustodyFact, Fact, StoredId};
 use crate::files::Files;
 use crate::index::{Applying, Index, IndexError, IndexPlace};
 use crate::journal::{self, JournalError, Mark};
@@ -38,13 +47,14 @@ pub enum Step {
     Recording,
 }
 
-/// A recording as the journal has it.
+/// A recording as the journal, or the index, has it.
 struct Expected {
     upload: UploadId,
     path: String,
     size: u64,
     sha256: Sha256,
     manifest: Sha256,
+    manifest_bytes: u64,
 }
 
 /// What the journal says.
@@ -78,18 +88,23 @@ impl Catalogued {
         files: &dyn Files,
         scratch: PathBuf,
         live: Option<&IndexPlace>,
+        verifier: &ReceiptVerifier,
         watch: &mut dyn FnMut(Step),
     ) -> Result<Self, JournalError> {
         let cache_bytes = live.map_or(crate::index::DEFAULT_CACHE_BYTES, |place| place.cache_bytes);
         let index = Index::create(&IndexPlace { folder: scratch, cache_bytes })?;
         let mut comparison = Comparison::with(live)?;
-        let mut recordings = Vec::new();
+        let (mut recordings, mut problems, mut chained) = (Vec::new(), Vec::new(), Chained::new(verifier));
         let mut applying = Applying::to(&index);
         let read = journal::read(files, |entry, mark| {
             watch(Step::Fact);
             if let Fact::Stored { manifest } = &entry.fact {
-                recordings.push(Expected::from(manifest)?);
+                recordings.push(Expected::of(manifest.as_bytes())?.1);
             }
+            if let Fact::Custody(CustodyFact::Checkpointed { claims, signed }) = &entry.fact {
+                problems.extend(chained.check(entry.seq, claims, signed));
+            }
+            chained.follow(&mark);
             let here = comparison.awaits(&mark);
             applying.take(entry, mark)?;
             if here {
@@ -99,7 +114,6 @@ impl Catalogued {
             Ok(())
         });
         let facts = applying.finish()?;
-        let mut problems = Vec::new();
         let whole = match read {
             Ok(_) => true,
             Err(error @ JournalError::Damaged { .. }) => {
@@ -144,10 +158,12 @@ impl Catalogued {
 }
 
 impl Expected {
-    fn from(text: &str) -> Result<Self, IndexError> {
-        let manifest = Manifest::parse(text.as_bytes()).map_err(|error| IndexError::Damaged(error.to_string()))?;
+    fn of(text: &[u8]) -> Result<(StoredId, Self), IndexError> {
+        let manifest = Manifest::parse(text).map_err(|error| IndexError::Damaged(error.to_string()))?;
+        let id = StoredId::of(&manifest);
         let Recording { upload, path, size, sha256, .. } = manifest.recording;
-        Ok(Self { upload, path, size, sha256, manifest: Sha256::of(text.as_bytes()) })
+        let (manifest, manifest_bytes) = (Sha256::of(text), text.len() as u64);
+        Ok((id, Self { upload, path, size, sha256, manifest, manifest_bytes }))
     }
 }
 

@@ -1,6 +1,15 @@
-use serde::Serialize;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 
+use crate::facts::StoredId;
 use crate::journal::JournalError;
+
+/// Problems that a nightly report names; it counts all. A row of the index has to stay small.
+const PROBLEMS_NAMED: usize = 50;
+/// Foreign files that it names.
+const FOREIGN_NAMED: usize = 20;
+/// Characters of a foreign path that it tells.
+const FOREIGN_CHARS: usize = 300;
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -56,7 +65,8 @@ pub enum IndexIs {
 }
 
 /// Something that is wrong.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// In a word, for programs.
     pub kind: ProblemKind,
@@ -67,7 +77,8 @@ pub struct Problem {
 }
 
 /// What can be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
     /// The video is not there.
@@ -88,6 +99,97 @@ pub enum ProblemKind {
     Journal,
     /// The index differs from the journal.
     Index,
+}
+
+/// What the server found when it looked at its store by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Reconciliation {
+    /// The day for which it was, in the server's time zone.
+    pub day: NaiveDate,
+    /// When it began.
+    pub began: DateTime<Utc>,
+    /// When it was done.
+    pub ended: DateTime<Utc>,
+    /// Facts in the journal, whose chain was followed.
+    pub facts: u64,
+    /// What devices declared and the store does not hold: they hold it still.
+    pub declared_not_stored: u64,
+    /// What was seen of the recordings.
+    #[serde(flatten)]
+    pub looked: Looked,
+    /// Files that are not Longshore's.
+    pub foreign: u64,
+    /// The first paths of them.
+    pub foreign_named: Vec<String>,
+}
+
+/// A [`Reconciliation`] with its place in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Reconciled {
+    /// The line that tells of it.
+    pub seq: u64,
+    /// What was found.
+    #[serde(flatten)]
+    pub reconciliation: Reconciliation,
+}
+
+/// What was seen of the recordings in the catalogue, so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Looked {
+    /// Recordings that the catalogue has.
+    pub expected: u64,
+    /// Those of them whose video and manifest are there and, as far as they were read, as they were.
+    pub present: u64,
+    /// Those of the present ones that were to be read tonight, and for which the budget did not suffice.
+    pub unverified: u64,
+    /// Those that were read, to the last byte, and are as they were.
+    pub read: u64,
+    /// Bytes of video that were read.
+    pub read_bytes: u64,
+    /// How many things are wrong.
+    pub problems: u64,
+    /// The first of them.
+    pub problems_named: Vec<Problem>,
+}
+
+/// A [`Reconciliation`] that was stopped, and how far it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unended {
+    /// As in the whole one.
+    pub day: NaiveDate,
+    /// Likewise.
+    pub began: DateTime<Utc>,
+    /// The last recording that was looked at.
+    pub after: StoredId,
+    /// What was seen.
+    pub looked: Looked,
+}
+
+impl Looked {
+    pub(super) fn note(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        for problem in problems {
+            self.problems += 1;
+            if self.problems_named.len() < PROBLEMS_NAMED {
+                self.problems_named.push(problem);
+            }
+        }
+    }
+}
+
+impl Reconciliation {
+    /// The first paths of what is not ours.
+    pub(super) fn name_foreign(foreign: &[String]) -> Vec<String> {
+        let named = foreign.iter().take(FOREIGN_NAMED);
+        named.map(|path| path.chars().take(FOREIGN_CHARS).collect()).collect()
+    }
+
+    /// The answer in a line: "1,204 expected, 1,204 present, 0 unverified" is what everybody wants to read.
+    pub fn is_well(&self) -> bool {
+        self.looked.problems == 0 && self.looked.present == self.looked.expected
+    }
 }
 
 impl Problem {

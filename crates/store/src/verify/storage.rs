@@ -13,17 +13,20 @@ use crate::facts::Fact;
 use crate::journal::{self, JournalError};
 use crate::layout::{MANIFEST_SUFFIX, could_be_ours};
 use crate::manifest::Manifest;
-use crate::shelf::{Shelf, being_placed, checksum, on_their_way, read_small};
+use crate::shelf::{Paths, Shelf, being_placed, checksum, on_their_way, read_small};
 
 /// What to do about evidence that is not what it was.
-const RESTORE: &str = "restore it from a backup";
+pub(super) const RESTORE: &str = "restore it from a backup";
 
 /// A recording that was looked at.
-enum Seen {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
     Verified,
     /// There, but its content was not read.
     Unverified,
     Wrong,
+    /// Whoever watches wants no more.
+    Stopped,
 }
 
 impl Storage<'_> {
@@ -35,8 +38,12 @@ impl Storage<'_> {
         let (mut present, mut unverified) = (0, 0);
         for expected in &recordings {
             let manifest_is_right = self.look_at_manifest(expected, &mut problems);
-            match self.look_at_video(expected, &mut problems, watch) {
-                Seen::Wrong => {}
+            let mut read = |bytes| {
+                watch(Step::Read(bytes));
+                Ok(())
+            };
+            match self.look_at_video(expected, &mut problems, &mut read) {
+                Seen::Wrong | Seen::Stopped => {}
                 _ if !manifest_is_right => {}
                 Seen::Verified => present += 1,
                 Seen::Unverified => {
@@ -46,7 +53,8 @@ impl Storage<'_> {
             }
             watch(Step::Recording);
         }
-        let foreign = self.look_at_the_rest(&recordings, facts, &mut problems)?;
+        let known = recordings.iter().map(|expected| expected.path.as_str()).collect();
+        let foreign = self.look_at_the_rest(&known, facts, &mut problems)?;
         let incoming = on_their_way(self.folder);
         let received = incoming.iter().map(|(_, bytes)| bytes).sum();
         let on_their_way = OnTheirWay { uploads: incoming.len() as u64, bytes: received };
@@ -54,7 +62,7 @@ impl Storage<'_> {
         Ok(Report { expected, present, unverified, facts, declared_not_stored, on_their_way, index, problems, foreign })
     }
 
-    fn look_at_manifest(&self, expected: &Expected, problems: &mut Vec<Problem>) -> bool {
+    pub(super) fn look_at_manifest(&self, expected: &Expected, problems: &mut Vec<Problem>) -> bool {
         let path = format!("{}{MANIFEST_SUFFIX}", expected.path);
         let (kind, text) = match read_small(&self.folder.join(&path)) {
             Ok(text) if Sha256::of(&text) == expected.manifest => match self.untrue(&text) {
@@ -83,7 +91,13 @@ impl Storage<'_> {
         }
     }
 
-    fn look_at_video(&self, expected: &Expected, problems: &mut Vec<Problem>, watch: &mut dyn FnMut(Step)) -> Seen {
+    /// `read` is told of each piece of it that was read, and may end it.
+    pub(super) fn look_at_video(
+        &self,
+        expected: &Expected,
+        problems: &mut Vec<Problem>,
+        read: &mut dyn FnMut(u64) -> io::Result<()>,
+    ) -> Seen {
         let path = self.folder.join(&expected.path);
         let checked = fs::symlink_metadata(&path).and_then(|there| {
             if !there.is_file() {
@@ -95,7 +109,7 @@ impl Storage<'_> {
             if self.quick {
                 return Ok(Ok(Seen::Unverified));
             }
-            let same = checksum(&path, &mut |bytes| watch(Step::Read(bytes)))? == expected.sha256;
+            let same = checksum(&path, read)? == expected.sha256;
             Ok(if same {
                 Ok(Seen::Verified)
             } else {
@@ -105,6 +119,7 @@ impl Storage<'_> {
         let (kind, text) = match checked {
             Ok(Ok(seen)) => return seen,
             Ok(Err(altered)) => (ProblemKind::AlteredVideo, format!("{altered}: {RESTORE}")),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Seen::Stopped,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 (ProblemKind::MissingVideo, format!("the video is missing: {RESTORE}"))
             }
@@ -115,14 +130,13 @@ impl Storage<'_> {
     }
 
     /// Everything that the journal did not tell of. Returns what is foreign.
-    fn look_at_the_rest(
+    pub(super) fn look_at_the_rest(
         &self,
-        recordings: &[Expected],
+        known: &Paths,
         facts: u64,
         problems: &mut Vec<Problem>,
     ) -> Result<Vec<String>, JournalError> {
         let shelf = Shelf::walk(self.folder);
-        let known: HashSet<&str> = recordings.iter().map(|expected| expected.path.as_str()).collect();
         let unknown: Vec<&str> =
             shelf.files.iter().map(String::as_str).filter(|path| !known.contains(video_of(path))).collect();
         for (path, error) in &shelf.closed {
@@ -179,7 +193,7 @@ impl Storage<'_> {
         let mut paths = HashSet::new();
         let read = journal::read(self.journal, |entry, _| {
             if let (true, Fact::Stored { manifest }) = (entry.seq > facts, &entry.fact) {
-                paths.insert(Expected::from(manifest)?.path);
+                paths.insert(Expected::of(manifest.as_bytes())?.1.path);
             }
             Ok(())
         });
@@ -196,7 +210,7 @@ fn video_of(path: &str) -> &str {
     path.strip_suffix(MANIFEST_SUFFIX).unwrap_or(path)
 }
 
-fn unreadable(what: &str, error: &io::Error) -> String {
+pub(super) fn unreadable(what: &str, error: &io::Error) -> String {
     format!("the {what} cannot be read ({error}): see to the disk and to the rights, then verify again")
 }
 

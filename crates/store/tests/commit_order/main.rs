@@ -68,6 +68,7 @@ fn manifest(upload: UploadId, key: &ReceiptKey) -> Manifest {
         attested: true,
         held: false,
         original_name: Some("a.mp4".into()),
+        received_at: None,
         verified_at: now(),
         upload,
         path: String::new(),

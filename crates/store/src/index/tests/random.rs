@@ -85,7 +85,7 @@ impl Random {
             44..=46 => Fact::Digest(self.digest_fact()),
             29..=34 => Fact::People(self.people(device, token, enrolment)),
             35 | 36 => Fact::Outbox(self.outbox_fact()),
-            16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()) },
+            16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()), rid: Some(rid) },
             _ => {
                 let revision = u32::try_from(self.below(3)).unwrap();
                 Fact::Deleted { device, rid, revision, deleted_at: start() }
@@ -367,6 +367,7 @@ impl Random {
             attested: true,
             held: false,
             original_name: None,
+            received_at: None,
             verified_at: start().to_utc(),
             upload: UploadId::from_bytes(self.id()),
             path: "a/b/c.mp4".into(),
