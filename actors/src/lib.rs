@@ -29,7 +29,6 @@ mod upload;
 pub use custody::{CustodyParts, ExportRefused, ReconcileRefused, Selection};
 pub use decision::DecisionError;
 pub use digest::{Composed, Daily, DigestRefused, DigestSetting, DigestSettings, NotDaily, Preview, SentNow};
-pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinError, Parts};
 pub use engine::{Credential, Engine, EngineError, Held, IssuedApiToken, JoinError, Parts, SignRefused};
 pub use enrolment::{
     Approval, ApprovalOf, ApproveRefused, AssignRefused, Change, ChangeRefused, Claim, ClaimRefused, IssuedUploadToken,

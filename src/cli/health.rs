@@ -238,7 +238,7 @@ pub(super) fn write_device(out: &mut impl Write, health: &DeviceHealth) -> io::R
     }
     for issue in &health.issues {
         let (what, since) = (named(&issue.title, issue.part.as_deref()), issue.since.format(MOMENT));
-        writeln!(out, "Issue {}, {}: {what}, since {since}: {}", issue.number, issue.severity, self::state(issue))?;
+        writeln!(out, "Issue {}, {}: {what}, since {since}: {}", issue.number, issue.severity, state(issue))?;
         write_steps(out, &issue.steps)?;
     }
     Ok(())

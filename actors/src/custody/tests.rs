@@ -9,6 +9,7 @@ use longshore_store::manifest::Manifest;
 use tempfile::TempDir;
 
 use super::*;
+use crate::health::Notices;
 use crate::kit::Board;
 use crate::storage::Floor;
 
@@ -45,7 +46,7 @@ async fn world() -> World {
             time: "02:30:00".parse().unwrap(),
             share,
         },
-        disk: StorageParts::new(Arc::clone(&files), incoming, Floor::Bytes(0), None),
+        disk: StorageParts::new(Arc::clone(&files), incoming, Floor::Bytes(0), None, Notices::default()),
         files,
         catalogue,
         verifier: Arc::new(ReceiptVerifier::new(&key.jwks()).unwrap()),

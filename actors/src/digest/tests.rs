@@ -117,6 +117,7 @@ impl World {
                 serial: format!("B4-{n:04}"),
                 model: "BC4".into(),
                 state: DeviceState::Active,
+                replaced_by: None,
                 key: Some(Sha256::of(&[n])),
                 upload_tokens: Vec::new(),
                 assignments: Vec::new(),
@@ -162,6 +163,7 @@ impl World {
             attested: true,
             held: false,
             original_name: None,
+            received_at: None,
             verified_at: now,
             upload: UploadId::from_bytes(id),
             path: format!("{}.mp4", self.stored),
@@ -315,7 +317,7 @@ async fn one_that_is_given_up_and_set_up_again_begins_anew() {
     assert_eq!(world.digests.catalogue.index().digest_ends().unwrap(), []);
     world.clock.set(begin + TimeDelta::days(100));
     world.store(0).await;
-    world.settings.send_modify(|settings| settings.digests = crate::digest::tests::settings());
+    world.settings.send_modify(|known| known.digests = settings());
     world.digests.look().await.unwrap();
     world.store(0).await;
     world.clock.set(begin + TimeDelta::days(101));
@@ -380,6 +382,7 @@ async fn a_city_of_500_devices_with_20_000_recordings_is_composed_in_a_second() 
             serial,
             model: "BC4".into(),
             state: DeviceState::Active,
+            replaced_by: None,
             key: Some(Sha256::of(&id)),
             upload_tokens: Vec::new(),
             assignments: vec![longshore_model::Assignment { assignee, from: begin }],

@@ -65,7 +65,7 @@ impl Engine {
 
     /// How the device with this serial is.
     pub async fn health_of(&self, serial: String) -> Result<Option<DeviceHealth>, EngineError> {
-        let models = Arc::clone(&self.models);
+        let models = self.models();
         let view = move |index: &Index, views: &mut HealthViews<'_>| {
             index.device_by_serial(&serial)?.map(|device| views.of_device(&device, &models)).transpose()
         };

@@ -180,7 +180,7 @@ impl Engine {
             clock: Arc::clone(&clock),
             types: health_types,
             notices: notices.clone(),
-            models: Arc::clone(&models),
+            models: models.clone(),
             files: Arc::clone(&files),
             floor,
             presence: Presence::new(Arc::clone(&clock)),

@@ -16,9 +16,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
-use longshore_model::{
-    Clock, DeviceId, DeviceModels, DeviceState, HealthEvent, HealthTypes, Issue, IssueEnd, health_type,
-};
+use longshore_model::{Clock, DeviceId, DeviceState, HealthEvent, HealthTypes, Issue, IssueEnd, health_type};
 use longshore_store::catalogue::Catalogue;
 use longshore_store::files::{Files, Standing};
 use longshore_store::index::{Index, IndexError};
@@ -27,6 +25,7 @@ use tokio::time::{Instant, timeout};
 use crate::decision::DecisionError;
 use crate::kit::{ASK_DEADLINE, Lifeline, Probe, blocking, fail_point};
 use crate::presence::Presence;
+use crate::profiles::Models;
 use crate::storage::Floor;
 use fold::Fold;
 use survey::Circumstances;
@@ -59,7 +58,7 @@ pub(crate) struct HealthParts {
     pub(crate) types: Arc<HealthTypes>,
     pub(crate) notices: Notices,
     /// What is known of models of devices.
-    pub(crate) models: Arc<DeviceModels>,
+    pub(crate) models: Models,
     /// The storage, and the room that is kept free on it.
     pub(crate) files: Arc<dyn Files>,
     pub(crate) floor: Floor,
@@ -175,7 +174,8 @@ impl HealthParts {
     async fn go_round(&self, round: u32) -> Result<(), DecisionError<Infallible>> {
         self.end_what_waited().await?;
         self.look_for_room().await;
-        let (index, models, now) = (self.catalogue.index().clone(), Arc::clone(&self.models), self.clock.now());
+        let (index, now) = (self.catalogue.index().clone(), self.clock.now());
+        let models = Arc::clone(&self.models.borrow());
         let connected = self.presence.sessions().into_iter().map(|(device, _)| device).collect();
         let offline_after = self.offline_after;
         let found = blocking(move || {

@@ -11,6 +11,7 @@ use longshore_store::files::{Disk, DiskOptions, SimulatedDisk};
 use longshore_store::index::IndexPlace;
 use longshore_store::manifest::Manifest;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::*;
 use crate::kit::Board;
@@ -41,7 +42,7 @@ fn open(folder: &Path, clock: &SettableClock) -> (HealthParts, Writer) {
         clock: Arc::new(clock.clone()),
         types: Arc::new(serde_json::from_value(types).unwrap()),
         notices: Notices::default(),
-        models: Arc::new(serde_json::from_value(json!({"BC4": {}})).unwrap()),
+        models: watch::channel(Arc::new(serde_json::from_value(json!({"BC4": {}})).unwrap())).1,
         files: Arc::new(SimulatedDisk::new()),
         floor: Floor::Bytes(0),
         presence: Presence::new(Arc::new(clock.clone())),

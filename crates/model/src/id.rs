@@ -123,6 +123,8 @@ id!(
 id!(
     /// A health event, named by the device that reports it; never reused.
     HealthEventId
+);
+id!(
     /// Recordings that were given out together.
     ExportId
 );

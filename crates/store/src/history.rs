@@ -194,9 +194,9 @@ pub(crate) fn line(fact: &Fact) -> Option<(Subject<'_>, What, Option<&str>)> {
         | Fact::Profile(ProfileFact::Applied { .. } | ProfileFact::GroupAssigned { .. })
         | Fact::Session(_)
         | Fact::Outbox(_)
-        | Fact::Health(_) => return None,
-        Fact::Health(_) | Fact::Digest(_) => return None,
-        Fact::Custody(_) => return None,
+        | Fact::Health(_)
+        | Fact::Digest(_)
+        | Fact::Custody(_) => return None,
     };
     Some(line)
 }

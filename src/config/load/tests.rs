@@ -80,10 +80,24 @@ fn every_key_has_a_variable_and_a_variable_for_a_file() {
         ("tls.key", "/etc/key.pem"),
         ("storage.owner", "root"),
         ("storage.group", "12"),
+        ("health.types", "/etc/health.toml"),
+        ("mail.host", "mail.example.org"),
+        ("mail.port", "587"),
+        ("mail.user", "longshore"),
+        ("mail.from", "longshore@example.org"),
+        ("mail.ca", "/etc/ca.pem"),
+        ("digest.transfer.to", "it@example.org"),
+        ("digest.transfer.zone", "Europe/Berlin"),
+        ("digest.transfer.sites", "North: north@example.org"),
+        ("digest.health.to", "it@example.org"),
+        ("digest.health.zone", "Europe/Berlin"),
+        ("digest.health.sites", "North: north@example.org"),
     ];
     values.extend(examples.map(|(key, value)| (key.to_owned(), Some(value.to_owned()))));
+    // Shown by no value.
+    values.remove("mail.password");
     for (key, value) in values {
-        let (name, value) = (variable_of(&key), value.unwrap());
+        let (name, value) = (variable_of(&key), value.unwrap_or_else(|| panic!("{key} needs an example")));
         let loaded = inputs(None, &[(&name, &value)]).load().unwrap();
         assert_eq!(loaded.config.values()[&key].as_ref(), Some(&value));
         assert_eq!(loaded.source(&key), &Source::Variable(name.clone()));

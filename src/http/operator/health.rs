@@ -165,7 +165,7 @@ pub(super) async fn list(
         let mut rows = Vec::with_capacity(devices.len());
         for device in devices.into_iter().filter(|device| device.state != DeviceState::Retired) {
             let DeviceHealth { state, reports, reported_at, issues } =
-                views.of_device(&device, server.engine.models())?;
+                views.of_device(&device, &server.engine.models())?;
             let needs = issues.iter().filter(|issue| issue.needs_somebody(server.now()));
             rows.push(DeviceHealthRow {
                 assignee: device.assignments.last().map(|last| last.assignee.clone()),

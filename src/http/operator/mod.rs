@@ -46,7 +46,6 @@ pub(crate) use endpoints::routes;
 pub(crate) use enrolment_tokens::{IssueBody, IssueCodeBody, Issued, IssuedCode, TokenRow};
 pub(crate) use guesses::Guesses;
 pub(crate) use health::{ChangeRow, DeviceHealthRow, HealthOverview, HistoryRow, IgnoreBody, IssueDetail, SilenceBody};
-pub(crate) use logins::{Guesses, LoginBody, WhoAmI};
 pub(crate) use logins::{LoginBody, WhoAmI};
 pub(crate) use mails::{MailRow, OutboxBody, RetriedMails, RetryMailBody, TestMailBody};
 pub(crate) use profiles::{

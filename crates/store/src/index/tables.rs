@@ -80,10 +80,6 @@ pub(super) enum Table {
     IssueChanges,
     /// How devices report their health.
     HealthReports,
-    /// Messages that are to be delivered, by id.
-    OutboxOpen,
-    /// Messages that were delivered, or cannot be, by id.
-    OutboxEnded,
     /// Where the windows of each daily mail go on.
     DigestEnds,
     /// Daily mails, by what they tell of and their date.
