@@ -25,7 +25,7 @@ pub struct DailyMail {
     /// For whom it is, about all devices; without anybody there is none.
     pub to: Option<Addresses>,
     /// When it is sent.
-    pub at: TimeOfDay,
+    pub at: SendTime,
     /// Whose clocks show that time; without one, this machine's.
     pub zone: Option<Zone>,
     /// Mails of their own about the devices of sites.
@@ -56,7 +56,7 @@ impl DailyMail {
             let own = site.zone.as_ref().map_or(zone, |Zone(zone)| *zone);
             (Some(site.name.clone()), site.to.0.clone(), site.at.as_ref().unwrap_or(&self.at), own)
         });
-        of_all.into_iter().chain(of_sites).filter_map(move |(site, to, TimeOfDay(at), zone)| {
+        of_all.into_iter().chain(of_sites).filter_map(move |(site, to, SendTime(at), zone)| {
             // It was read before.
             let daily = Daily::new(at, zone).ok()?;
             Some(DigestSetting { of: DigestOf { kind, site }, to, daily })
@@ -101,15 +101,15 @@ impl fmt::Display for Addresses {
 /// A time of the day, or a cron expression of five fields that comes at most once a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TimeOfDay(String);
+pub struct SendTime(String);
 
-impl Default for TimeOfDay {
+impl Default for SendTime {
     fn default() -> Self {
         Self("06:00".to_owned())
     }
 }
 
-impl TryFrom<String> for TimeOfDay {
+impl TryFrom<String> for SendTime {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -118,7 +118,7 @@ impl TryFrom<String> for TimeOfDay {
     }
 }
 
-impl fmt::Display for TimeOfDay {
+impl fmt::Display for SendTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -155,7 +155,7 @@ pub struct Sites(Vec<SiteMail>);
 struct SiteMail {
     name: String,
     to: Addresses,
-    at: Option<TimeOfDay>,
+    at: Option<SendTime>,
     zone: Option<Zone>,
 }
 
@@ -229,8 +229,8 @@ mod tests {
         {
             assert!(read::<Addresses>(text).is_err_and(|why| why.contains(says)), "{text}");
         }
-        assert_eq!(read::<TimeOfDay>("30 5 * * Mon-Fri").as_deref(), Ok("30 5 * * Mon-Fri"));
-        assert!(read::<TimeOfDay>("* * * * *").is_err_and(|why| why.contains("once a day")));
+        assert_eq!(read::<SendTime>("30 5 * * Mon-Fri").as_deref(), Ok("30 5 * * Mon-Fri"));
+        assert!(read::<SendTime>("* * * * *").is_err_and(|why| why.contains("once a day")));
         assert_eq!(read::<Zone>("Australia/Lord_Howe").as_deref(), Ok("Australia/Lord_Howe"));
         assert!(read::<Zone>("Detroit").is_err_and(|why| why.contains("Europe/Berlin")));
         let sites = "\n North yard: n@example.org at 05:30 in Europe/Berlin\nSouth: Hall 2: s@example.org";
@@ -259,7 +259,7 @@ mod tests {
         let of = |text: &str| Some(text.to_owned().try_into().unwrap());
         let transfer = DailyMail {
             to: Some(Addresses::try_from("all@example.org".to_owned()).unwrap()),
-            at: TimeOfDay("07:00".into()),
+            at: SendTime("07:00".into()),
             zone: Some(Zone(chrono_tz::America::Detroit)),
             sites: of("North: n@example.org at 05:30 in Europe/Berlin; South: s@example.org"),
         };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
-use super::digest::{Addresses, Sites, TimeOfDay, Zone};
+use super::digest::{Addresses, SendTime, Sites, Zone};
 use super::rate::StreamRate;
 
 /// With less the index would read from the disk all the time.
@@ -313,7 +313,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Size Days Floor Mode Account ServerUrl Filter StreamRate Addresses TimeOfDay Zone Sites);
+as_text!(Size Days Floor Mode Account ServerUrl Filter StreamRate Addresses SendTime Zone Sites);
 
 pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -279,13 +279,20 @@ fn compose_from(
     Ok(match of.kind {
         DigestKind::Transfer => {
             let mut news = news::transfers(index, of, window)?;
+            let (nights, checkpoints) = news::custody(index, window)?;
+            news.checkpoints = checkpoints;
+            if of.site.is_none() {
+                // Of the whole store, which is nothing for the people of a site.
+                news.nights = nights;
+            }
             news.attention = news::attention(index, types, of, now)?;
             news.storage = free.map(|free| news::storage(index, free, now.date_naive())).transpose()?;
             let is_news = news.is_news();
             compose::transfer::compose(about, news).map(|composed| (composed, is_news))
         }
         DigestKind::Health => {
-            let news = news::health(index, types, of, window, now)?;
+            let mut news = news::health(index, types, of, window, now)?;
+            (_, news.checkpoints) = news::custody(index, window)?;
             let is_news = news.is_news;
             compose::health::compose(about, news).map(|composed| (composed, is_news))
         }

@@ -6,10 +6,11 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use longshore_model::{Device, DeviceId, DigestOf, HealthTypes, Outcome, Recording};
 use longshore_store::facts::Window;
 use longshore_store::index::{HealthWhat, Index, IndexError, TransferRow, TransferWhat};
+use longshore_store::verify::{Looked, Reconciled};
 
-use super::compose::DeviceName;
 use super::compose::health::{HealthNews, needing};
 use super::compose::transfer::{DeviceNews, FailedBy, Failure, File, RequestEnd, RequestNews, Storage, TransferNews};
+use super::compose::{Checkpoints, DeviceName, Night};
 use crate::health::{HealthViews, IssueView};
 
 /// Full days whose mean says what comes on a day: two weeks, so that weekends count as much as they should.
@@ -90,6 +91,18 @@ pub(super) fn health(
     }
     news.open = open;
     Ok(news)
+}
+
+/// What the nightly looks at the store found, and the signed places of the journal, in this window.
+pub(super) fn custody(index: &Index, window: &Window) -> Result<(Vec<Night>, Checkpoints), IndexError> {
+    let nights = index.reconciliations_since(window.after)?.into_iter().filter(|night| night.seq <= window.until);
+    let night = |Reconciled { reconciliation, .. }: Reconciled| {
+        let Looked { expected, present, unverified, problems, problems_named, .. } = reconciliation.looked;
+        let named = problems_named.into_iter().map(|problem| format!("{}: {}", problem.path, problem.text)).collect();
+        Night { day: reconciliation.day, expected, present, unverified, problems, named }
+    };
+    let signed = index.checkpoints_since(window.after)?.into_iter().filter(|signed| signed.seq <= window.until);
+    Ok((nights.map(night).collect(), Checkpoints(signed.map(|signed| signed.signed).collect())))
 }
 
 /// How many devices need attention.

@@ -111,12 +111,11 @@ impl<'a> Fold<'a> {
     }
 }
 
+/// What is to be recorded, what is answered, and the issues that changed.
+type Reported = (Vec<Fact>, (Vec<EventTaken>, Vec<Issue>));
+
 /// What follows from events that a device sends, in their order.
-pub(super) fn report(
-    mut fold: Fold<'_>,
-    device: DeviceId,
-    events: Vec<HealthEvent>,
-) -> Result<(Vec<Fact>, (Vec<EventTaken>, Vec<Issue>)), IndexError> {
+pub(super) fn report(mut fold: Fold<'_>, device: DeviceId, events: Vec<HealthEvent>) -> Result<Reported, IndexError> {
     let (known, clock) = (fold.index.health_report(device)?, fold.index.clock(device)?);
     let mut report = HealthReport { device, events: Vec::new() };
     let mut taken = Vec::with_capacity(events.len());

@@ -250,7 +250,8 @@ impl Post {
     ) -> Result<String, Failure> {
         let (contents, sha256) = (self.contents.clone(), row.message.content);
         let letter = spawn_blocking(move || contents.get(sha256)).await;
-        let letter = letter.unwrap_or_else(|error| Err(io::Error::other(error).into())).map_err(unreadable)?;
+        let letter =
+            letter.unwrap_or_else(|error| Err(io::Error::other(error).into())).map_err(|error| unreadable(&error))?;
         let (to, bytes) = message::render(row, &letter, &settings.from)?;
         let mut talking = match conversation.take() {
             Some(talking) => talking,
@@ -336,9 +337,8 @@ impl Post {
         })
         .await?;
         let contents = self.contents.clone();
-        match spawn_blocking(move || contents.keep_only(&used)).await {
-            Ok(Err(error)) => tracing::warn!(%error, "texts of messages that nobody needs could not be removed"),
-            Ok(Ok(_)) | Err(_) => {}
+        if let Ok(Err(error)) = spawn_blocking(move || contents.keep_only(&used)).await {
+            tracing::warn!(%error, "texts of messages that nobody needs could not be removed")
         }
         Ok(())
     }
@@ -367,7 +367,7 @@ impl From<DecideError<Infallible>> for EngineTrouble {
     }
 }
 
-fn unreadable(error: ContentError) -> Failure {
+fn unreadable(error: &ContentError) -> Failure {
     let whose = match error {
         ContentError::Damaged => Whose::Message,
         ContentError::Io(_) => Whose::MessageNow,

@@ -15,9 +15,12 @@ pub(super) struct Gap {
     pub(super) span: Span,
 }
 
+/// Recordings with whether they are new, and their ends.
+type Items<'a> = Vec<(&'a Declared, bool, DateTime<Utc>)>;
+
 /// The gaps between recordings of one camera and one boot, before what is recorded all the time, where one of the two is new.
 pub(super) fn gaps(items: &[(&Declared, bool)]) -> Vec<Gap> {
-    let mut by_boot: BTreeMap<(&str, &str), Vec<(&Declared, bool, DateTime<Utc>)>> = BTreeMap::new();
+    let mut by_boot: BTreeMap<(&str, &str), Items<'_>> = BTreeMap::new();
     for (item, is_new) in items.iter().filter(|(item, _)| !item.clock_unset) {
         let (Some(boot), Some(end)) = (&item.boot, item.end) else { continue };
         by_boot.entry((item.camera.as_str(), boot.as_str())).or_default().push((item, *is_new, end.to_utc()));

@@ -59,8 +59,8 @@ fn transfers() -> TransferNews {
         ..file(200, 0, 0, "", None)
     });
     let of_unit = (0..26).map(|n| {
-        let event = ["light bar", "speed", "crash sensor"][n as usize % 3];
-        let camera = ["front", "cabin"][n as usize % 2];
+        let nth = usize::try_from(n).unwrap();
+        let (event, camera) = (["light bar", "speed", "crash sensor"][nth % 3], ["front", "cabin"][nth % 2]);
         file(n * 17, 300 + n * 5, 1_900_000_000, camera, Some(event).filter(|_| n != 4))
     });
     let unset = File { start: None, ..file(0, 42, 88_000_000, "", Some("record button")) };
@@ -105,7 +105,9 @@ fn issue(number: u64, kind: &str, severity: Severity, title: &str, text: &str, s
         device: Some(IssueDevice {
             serial: format!("B4-00{number:02}"),
             model: "BC4".to_owned(),
-            assignee: Some(["J. Smith", "Łucja Nowak-Świętosławska", "A. Jones"][number as usize % 3].to_owned()),
+            assignee: Some(
+                ["J. Smith", "Łucja Nowak-Świętosławska", "A. Jones"][usize::try_from(number).unwrap() % 3].to_owned(),
+            ),
             site: Some("North yard".to_owned()),
         }),
         kind: kind.to_owned(),
@@ -251,7 +253,7 @@ fn a_store_that_is_not_as_it_should_be_is_news_and_comes_first() {
         problems: 3,
         named: vec!["B4-0017/2026-11-18 14.03.mp4: the file is missing".to_owned()],
     };
-    let well = Night { present: 1204, problems: 0, named: Vec::new(), ..wrong.clone() };
+    let well = Night { present: 1204, problems: 0, named: Vec::new(), ..wrong };
     let news = |night: Night| TransferNews { nights: vec![night], ..TransferNews::default() };
     assert!(news(wrong.clone()).is_news() && !news(well).is_news());
     let composed = transfer::compose(&about(None), news(wrong)).unwrap();

@@ -169,7 +169,7 @@ fn a_parent_and_its_parents_hide_a_child_of_the_same_device() {
     };
     let card = issue(1, "card", None);
     let hides = |others: &[Issue]| hidden_by(&card, others, &types()).map(|issue| issue.number);
-    assert_eq!(hides(&[card.clone()]), None);
+    assert_eq!(hides(std::slice::from_ref(&card)), None);
     assert_eq!(hides(&[card.clone(), issue(2, "power", None)]), Some(2));
     assert_eq!(hides(&[issue(2, "power", None), issue(3, "slot", None)]), Some(3), "the next one first");
     assert_eq!(hides(&[issue(3, "slot", Some((IssueEnd::Cleared, at(1))))]), None);

@@ -62,7 +62,7 @@ impl Index {
     /// The newest issue of this trouble.
     pub fn issue_by_key(&self, key: &IssueKey) -> Result<Option<Issue>, IndexError> {
         let Some(number) = self.tables[Table::IssueKeys].get(key_of(key))? else { return Ok(None) };
-        Ok(self.tables[Table::Issues].get(number)?.map(|row| read(&row)).transpose()?)
+        self.tables[Table::Issues].get(number)?.map(|row| read(&row)).transpose()
     }
 
     /// The number that the next issue gets.

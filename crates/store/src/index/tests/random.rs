@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{
-    Account, ApiToken, Assignment, ClockSample, Command, CommandId, CommandOp, Declared, Description, Device, DeviceId,
-    DeviceReport, DeviceState, DigestKind, DigestOf, Dock, EnrolToken, Enrolment, EnrolmentId, EnrolmentState,
-    HealthEventId, HealthSubject, Holds, Issue, IssueChange, IssueEnd, IssueWhat, Kind, MailId, MailKind, Message,
-    Outcome, ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site, Span, Timetable, TokenId,
-    UploadId, UploadToken, VideoRequest,
+    Account, ApiToken, Assignment, CheckpointClaims, ClockSample, Command, CommandId, CommandOp, Declared, Description,
+    Device, DeviceId, DeviceReport, DeviceState, DigestKind, DigestOf, Dock, EnrolToken, Enrolment, EnrolmentId,
+    EnrolmentState, ExportId, HealthEventId, HealthSubject, Holds, Issue, IssueChange, IssueEnd, IssueWhat, Kind,
+    MailId, MailKind, Message, Outcome, ReceiptKey, Recording, RecordingId, RequestId, Role, SessionEnd, Sha256, Site,
+    Span, Timetable, TokenId, UploadId, UploadToken, VideoRequest,
 };
 
 use crate::facts::{
-    DigestFact, Fact, HealthFact, HealthReport, OutboxFact, PeopleFact, ProfileFact, ReportFact, RequestFact,
-    SessionFact, StorageFact, Window,
+    CustodyFact, DigestFact, Fact, HealthFact, HealthReport, OutboxFact, PeopleFact, ProfileFact, ReportFact,
+    RequestFact, SessionFact, StorageFact, StoredId, Window,
 };
 use crate::manifest::Manifest;
+use crate::verify::{Looked, Reconciliation, Unended};
 
 /// So few of each that facts meet.
 const FEW: u64 = 5;
@@ -51,7 +52,7 @@ impl Random {
     pub(super) fn fact(&mut self) -> Fact {
         let (device, rid) = (DeviceId::from_bytes(self.id()), RecordingId::from_bytes(self.id()));
         let (token, enrolment) = (TokenId::from_bytes(self.id()), EnrolmentId::from_bytes(self.id()));
-        match self.below(48) {
+        match self.below(50) {
             0 => Fact::TokenIssued { token: self.token(token), by: "uid 0".into() },
             1 => Fact::EnrolmentRequested { enrolment: self.enrolment(enrolment, token) },
             2 => Fact::DeviceApproved { enrolment, device: self.device(device), by: "uid 0".into() },
@@ -85,6 +86,7 @@ impl Random {
             44..=46 => Fact::Digest(self.digest_fact()),
             29..=34 => Fact::People(self.people(device, token, enrolment)),
             35 | 36 => Fact::Outbox(self.outbox_fact()),
+            37 | 38 => Fact::Custody(self.custody_fact(device, rid)),
             16 => Fact::Expired { device, upload: UploadId::from_bytes(self.id()), rid: Some(rid) },
             _ => {
                 let revision = u32::try_from(self.below(3)).unwrap();
@@ -194,6 +196,40 @@ impl Random {
                 let what = ended.map_or(IssueWhat::Opened, |(how, _)| IssueWhat::Ended { how });
                 let changes = vec![IssueChange { issue: number, at, what, value: None, text: None }];
                 HealthFact::Noted { issues: vec![issue(number, at, ended)], changes, report: None }
+            }
+        }
+    }
+
+    fn custody_fact(&mut self, device: DeviceId, rid: RecordingId) -> CustodyFact {
+        let at = start().to_utc();
+        match self.below(4) {
+            0 => {
+                let (position, server) = (self.below(FEW), self.key.server_id().to_owned());
+                let claims = CheckpointClaims { position, hash: self.sha256(), at, server };
+                CustodyFact::Checkpointed { signed: self.key.state(&claims).unwrap(), claims }
+            }
+            1 => {
+                let revision = u32::try_from(self.below(3)).unwrap();
+                let recordings = vec![StoredId { device, rid, revision }, StoredId { device, rid, revision: 7 }];
+                CustodyFact::Exported { export: ExportId::from_bytes(self.id()), recordings, by: "uid 0".into() }
+            }
+            2 => {
+                let after = StoredId { device, rid, revision: 1 };
+                let unended = Unended { day: at.date_naive(), began: at, after, looked: Looked::default() };
+                CustodyFact::ReconciliationPaused { unended: Box::new(unended) }
+            }
+            _ => {
+                let reconciliation = Reconciliation {
+                    day: at.date_naive(),
+                    began: at,
+                    ended: at,
+                    facts: self.below(FEW),
+                    declared_not_stored: 0,
+                    looked: Looked::default(),
+                    foreign: 0,
+                    foreign_named: Vec::new(),
+                };
+                CustodyFact::Reconciled { reconciliation: Box::new(reconciliation) }
             }
         }
     }
