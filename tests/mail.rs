@@ -165,6 +165,12 @@ fn a_recipient_who_is_refused_holds_nobody_else() {
     assert!(said.contains("takes nothing for grey@example.org now: 450 4.2.0 come back later"), "{said}");
     arrives(&world, ANNA);
     assert_eq!(smtp.has_taken(1)[0].to, ANNA);
+    eventually("people hear of those who were refused for good", || {
+        let issues = world.cli_json(&["health", "list"])["issues"].as_array().unwrap().clone();
+        let refused: BTreeSet<_> =
+            issues.iter().filter_map(|issue| issue["part"].as_str().map(str::to_owned)).collect();
+        refused == BTreeSet::from(["full", "gone", "odd"].map(|name| format!("{name}@example.org")))
+    });
     // The one that was greylisted is tried again, and the permanent refusals are not.
     let output = world.cli(&["mail", "retry"]);
     assert_eq!(

@@ -199,7 +199,8 @@ mod tests {
         };
         let arrivals = Arc::new(watch::Sender::new(()));
         let contents = Contents::open(Arc::new(SimulatedDisk::new())).unwrap();
-        let post = Post::new(completer_catalogue, contents, Arc::new(clock.clone()), String::new(), None);
+        let post =
+            Post::new(completer_catalogue, contents, Arc::new(clock.clone()), String::new(), None, Notices::default());
         let health = HealthParts {
             catalogue: parts.completer.catalogue.clone(),
             clock: Arc::new(clock.clone()),

@@ -8,20 +8,22 @@ use std::time::Duration;
 use chrono::{Days, NaiveTime, TimeDelta, TimeZone as _};
 use chrono_tz::{America::Detroit, Europe::Berlin};
 use longshore_model::{
-    Clock, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, Recording, RecordingId, SettableClock, Sha256,
-    UploadId,
+    CheckpointClaims, Clock, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, Recording, RecordingId,
+    SettableClock, Sha256, UploadId,
 };
 use longshore_store::catalogue::{Catalogue, Writer};
-use longshore_store::facts::Fact;
+use longshore_store::facts::{CustodyFact, Fact};
 use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::{DigestRow, DigestState, IndexPlace};
 use longshore_store::manifest::Manifest;
 use longshore_store::outbox::Contents;
+use longshore_store::verify::{Looked, Reconciliation, checkpoints_in};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
+use crate::health::Notices;
 use crate::kit::Line;
 use crate::mailer::{MailSettings, MailTls, Post};
 
@@ -86,7 +88,14 @@ fn open(
         from: "longshore@example.org".to_owned().try_into().unwrap(),
         ca: None,
     };
-    let post = Post::new(catalogue.clone(), contents.clone(), Arc::clone(&clock), "server".to_owned(), Some(mail));
+    let post = Post::new(
+        catalogue.clone(),
+        contents.clone(),
+        Arc::clone(&clock),
+        "server".to_owned(),
+        Some(mail),
+        Notices::default(),
+    );
     let digests = Digests {
         catalogue,
         clock,
@@ -418,4 +427,36 @@ async fn a_city_of_500_devices_with_20_000_recordings_is_composed_in_a_second() 
         html.len() / 1000
     );
     assert!(subject.contains("20,000 videos"), "{subject}");
+}
+
+#[actix::test]
+async fn what_the_nightly_look_found_and_what_was_signed_is_in_the_mails() {
+    let begin: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
+    let world = World::at(begin).await;
+    world.look().await;
+    let server = world.key.server_id().to_owned();
+    let claims = CheckpointClaims { position: 1, hash: Sha256::of(b"1"), at: begin, server };
+    let signed = world.key.state(&claims).unwrap();
+    let reconciliation = Box::new(Reconciliation {
+        day: begin.date_naive(),
+        began: begin,
+        ended: begin,
+        facts: 1,
+        declared_not_stored: 0,
+        looked: Looked { expected: 2, present: 1, problems: 1, ..Looked::default() },
+        foreign: 0,
+        foreign_named: Vec::new(),
+    });
+    let facts =
+        [CustodyFact::Checkpointed { claims, signed: signed.clone() }, CustodyFact::Reconciled { reconciliation }];
+    world.digests.catalogue.record(facts.into_iter().map(Fact::Custody).collect()).await.unwrap();
+    let show = |kind, site: Option<&str>| world.digests.preview(DigestOf { kind, site: site.map(str::to_owned) }, None);
+    let whole = show(DigestKind::Transfer, None).await.unwrap();
+    assert!(whole.is_news && whole.composed.text.contains("2 expected, 1 present"), "{whole:?}");
+    let of_site = show(DigestKind::Transfer, Some("Berlin")).await.unwrap();
+    assert!(!of_site.is_news, "it is of the whole store: {of_site:?}");
+    for shown in [whole, of_site, show(DigestKind::Health, None).await.unwrap()] {
+        assert_eq!(checkpoints_in(&shown.composed.text), [signed.as_str()]);
+        assert_eq!(checkpoints_in(&shown.composed.html), [signed.as_str()]);
+    }
 }

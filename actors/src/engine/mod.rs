@@ -202,7 +202,7 @@ impl Engine {
         let reader = if read_back { Some(Reader::start()?) } else { None };
         let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor, reader, notices.clone());
         let name = receipt_key.server_id().to_owned();
-        let post = Post::new(catalogue.clone(), contents, Arc::clone(&clock), name, mail);
+        let post = Post::new(catalogue.clone(), contents, Arc::clone(&clock), name, mail, notices.clone());
         let (writer, mailer) = (Line::new(), Line::new());
         let digests = Digests {
             catalogue: catalogue.clone(),

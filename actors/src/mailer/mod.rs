@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use longshore_model::{Clock, MailId, Message, Sha256};
+use longshore_model::{Clock, MailId, Message, Sha256, health_type};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::{Fact, OutboxFact};
 use longshore_store::index::{Delivery, Index, IndexError, OutboxRow};
@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::decision::DecisionError;
+use crate::health::{Notice, Notices};
 use crate::kit::{Lifeline, Probe, blocking, fail_point, jitter};
 use failure::{Failure, Whose};
 use message::Letter;
@@ -92,6 +93,8 @@ pub(crate) struct Post {
     /// What tells this server from others in the ids of its messages.
     name: String,
     state: Arc<Mutex<State>>,
+    /// Is told of what is not delivered.
+    notices: Notices,
     /// Held while texts are put and told of, and while those are removed that nobody told of.
     texts: Arc<tokio::sync::Mutex<()>>,
 }
@@ -110,9 +113,10 @@ impl Post {
         clock: Arc<dyn Clock>,
         name: String,
         settings: Option<MailSettings>,
+        notices: Notices,
     ) -> Self {
         let settings = Arc::new(watch::Sender::new(settings));
-        Self { catalogue, contents, clock, settings, name, state: Arc::default(), texts: Arc::default() }
+        Self { catalogue, contents, clock, settings, name, notices, state: Arc::default(), texts: Arc::default() }
     }
 
     /// The id of the message that is told apart by these.
@@ -283,6 +287,7 @@ impl Post {
                 tracing::info!(mail = %id, kind, to, "a message was delivered");
                 self.end_rest();
                 self.record(vec![OutboxFact::Sent { id, answer }]).await?;
+                self.notices.over(not_delivered(to));
                 return Ok(true);
             }
             Err(failure) => failure,
@@ -302,6 +307,11 @@ impl Post {
             // Those that were not tried do not wait for ever either.
             let others = open.iter().filter(|other| other.message.id != id);
             facts.extend(others.filter_map(|other| schedule::given_up(other, &failure.text, now)));
+        }
+        for fact in &facts {
+            let OutboxFact::Failed { id, error } = fact else { continue };
+            let failed = open.iter().find(|other| other.message.id == *id).unwrap_or(row);
+            self.notices.happened(not_delivered(&failed.message.to).text(error.clone()));
         }
         self.record(facts).await?;
         Ok(usable)
@@ -365,6 +375,11 @@ impl From<DecideError<Infallible>> for EngineTrouble {
             DecideError::Record(error) => Self::Record(error),
         }
     }
+}
+
+/// Nothing reaches this recipient.
+fn not_delivered(to: &str) -> Notice {
+    Notice::of_server(health_type::MAIL_FAILED).part(to)
 }
 
 fn unreadable(error: &ContentError) -> Failure {
