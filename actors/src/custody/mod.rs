@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
-use longshore_model::{CheckpointClaims, Clock, ReceiptError, ReceiptKey, ReceiptVerifier};
+use longshore_model::{CheckpointClaims, Clock, ReceiptError, ReceiptKey, ReceiptVerifier, health_type};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::custody::Checkpoint;
 use longshore_store::facts::{CustodyFact, Fact};
@@ -22,6 +22,7 @@ use longshore_store::verify::{Ended, Hooks, Night, NightError, Pace, Reconciliat
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::decision::DecisionError;
+use crate::health::{Notice, Notices};
 use crate::kit::{Lifeline, Probe, blocking, fail_point};
 use crate::storage::StorageParts;
 
@@ -65,6 +66,7 @@ pub(crate) struct Custodian {
     pub(crate) verifier: Arc<ReceiptVerifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: StorageParts,
+    pub(crate) notices: Notices,
     pub(crate) draining: watch::Receiver<bool>,
     /// One look at a time, also one whose Custody is gone.
     pub(crate) looking: Arc<Semaphore>,
@@ -253,6 +255,7 @@ impl Custodian {
         let fact = match ended.await.map_err(|_| CustodyError::Panicked)?? {
             Ended::Done(reconciliation) => {
                 tell(&reconciliation);
+                self.notices.is(notice(&reconciliation), !reconciliation.is_well());
                 CustodyFact::Reconciled { reconciliation }
             }
             Ended::Stopped(Some(unended)) => CustodyFact::ReconciliationPaused { unended },
@@ -288,6 +291,15 @@ impl Custodian {
         }
         Pace::On
     }
+}
+
+/// What is wrong with the store, for the health page and the mail.
+fn notice(reconciliation: &Reconciliation) -> Notice {
+    let looked = &reconciliation.looked;
+    let first = looked.problems_named.first();
+    let text =
+        first.map(|first| format!("{} things are wrong; the first: {}: {}", looked.problems, first.path, first.text));
+    Notice::of_server(health_type::STORE_DAMAGED).value(looked.problems).text(text.unwrap_or_default())
 }
 
 /// As a clock in this machine's time zone shows it.

@@ -47,6 +47,7 @@ async fn world() -> World {
             share,
         },
         disk: StorageParts::new(Arc::clone(&files), incoming, Floor::Bytes(0), None, Notices::default()),
+        notices: Notices::default(),
         files,
         catalogue,
         verifier: Arc::new(ReceiptVerifier::new(&key.jwks()).unwrap()),

@@ -251,6 +251,7 @@ impl Engine {
             verifier,
             clock: Arc::clone(&clock),
             disk: storage.clone(),
+            notices: notices.clone(),
             draining: told.clone(),
             looking: Arc::clone(&engine.reconciling),
         };

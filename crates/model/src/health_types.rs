@@ -41,6 +41,8 @@ pub mod health_type {
     pub const DISK_OFFLINE: &str = "disk_offline";
     /// The storage failed to write.
     pub const DISK_WRITE_FAILED: &str = "disk_write_failed";
+    /// The server looked at its store, and something is lost or altered.
+    pub const STORE_DAMAGED: &str = "store_damaged";
     /// The index was made anew.
     pub const CATALOGUE_REBUILT: &str = "catalogue_rebuilt";
     /// The newest backup is too old.
@@ -57,7 +59,7 @@ pub mod health_type {
     pub const STORAGE_FULL: &str = "storage_full";
 
     /// All of them.
-    pub const ALL: [&str; 23] = [
+    pub const ALL: [&str; 24] = [
         LINK_OFFLINE,
         CLOCK_UNSET,
         CLOCK_DRIFT,
@@ -74,6 +76,7 @@ pub mod health_type {
         DISK_LOW,
         DISK_OFFLINE,
         DISK_WRITE_FAILED,
+        STORE_DAMAGED,
         CATALOGUE_REBUILT,
         BACKUP_STALE,
         MAIL_FAILED,
