@@ -53,12 +53,15 @@ mod tests {
     #[test]
     fn every_type_says_what_to_do_in_words_of_its_own() {
         let types = ours();
-        assert_eq!(types.iter().count(), 44);
+        assert_eq!(types.iter().count(), 45);
         let mut texts = std::collections::BTreeSet::new();
         for (name, kind) in types.iter() {
             let (text, steps) = (kind.text.as_deref().unwrap(), kind.steps.as_deref().unwrap());
             assert!(text.ends_with('.') && kind.title.as_ref().unwrap().chars().count() <= 40, "{name}");
-            assert!(steps.len() >= 2 && steps.iter().all(|step| step.ends_with('.') && step.len() >= 20), "{name}");
+            assert!(
+                steps.len() >= 2 && steps.iter().all(|step| step.ends_with(['.', '?']) && step.len() >= 20),
+                "{name}"
+            );
             for line in steps.iter().map(String::as_str).chain([text]) {
                 assert!(texts.insert(line.to_owned()), "{name}: {line:?} is told twice");
             }
@@ -91,7 +94,7 @@ mod tests {
         );
         let wrong = told("[gps_lost]\nparent = 'gps'\n[radio_lost]\ntitle = 'T'\n");
         assert!(wrong[0].starts_with("2:10: gps_lost.parent: there is no type gps"), "{wrong:?}");
-        assert!(wrong[1].starts_with("3:1: radio_lost.severity: a type needs"), "{wrong:?}");
+        assert!(wrong[1].starts_with("3:2: radio_lost.severity: a type needs"), "{wrong:?}");
         fs::remove_file(file.path()).unwrap();
         assert!(load(&config).unwrap_err().to_string().contains("the types of health events cannot be read"));
     }

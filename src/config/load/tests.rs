@@ -98,16 +98,23 @@ fn every_key_has_a_variable_and_a_variable_for_a_file() {
     values.remove("mail.password");
     for (key, value) in values {
         let (name, value) = (variable_of(&key), value.unwrap_or_else(|| panic!("{key} needs an example")));
-        let loaded = inputs(None, &[(&name, &value)]).load().unwrap();
+        // What else belongs to a mail server.
+        let others = [("LONGSHORE__MAIL__HOST", "mail.example.org"), ("LONGSHORE__MAIL__FROM", "a@example.org")];
+        let with = |variable: &str, value: &str| {
+            let others = others.iter().filter(|(other, _)| key.starts_with("mail.") && *other != name);
+            let all: Vec<_> = others.copied().chain([(variable, value)]).collect();
+            inputs(None, &all).load().unwrap()
+        };
+        let loaded = with(&name, &value);
         assert_eq!(loaded.config.values()[&key].as_ref(), Some(&value));
         assert_eq!(loaded.source(&key), &Source::Variable(name.clone()));
 
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), format!(" {value}\n")).unwrap();
-        let name = format!("{name}_FILE");
-        let loaded = inputs(None, &[(&name, file.path().to_str().unwrap())]).load().unwrap();
+        let of_file = format!("{name}_FILE");
+        let loaded = with(&of_file, file.path().to_str().unwrap());
         assert_eq!(loaded.config.values()[&key], Some(value));
-        assert_eq!(loaded.source(&key), &Source::VariableFile(name, file.path().to_owned()));
+        assert_eq!(loaded.source(&key), &Source::VariableFile(of_file, file.path().to_owned()));
     }
 }
 
