@@ -8,7 +8,7 @@ use longshore::config::{Config, Inputs};
 
 use super::markdown::Document;
 use super::{documents, none_of, read};
-use crate::support::agent;
+use crate::support::{agent, longshore};
 
 /// The programs whose command lines are checked.
 const PROGRAMS: [&str; 3] = ["longshore", "longshore-agent", "cargo"];
@@ -130,9 +130,9 @@ fn every_shell_block_is_named_one() {
 }
 
 #[test]
-fn every_toml_block_is_a_configuration_of_the_server_or_of_the_agent() {
+fn every_toml_block_is_a_configuration_of_the_server_or_of_the_agent_or_tells_of_health() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("example.toml");
+    let (path, own_types) = (folder.path().join("example.toml"), folder.path().join("longshore.toml"));
     let (mut wrong, mut checked) = (Vec::new(), 0);
     for document in documents() {
         for block in document.blocks.iter().filter(|block| block.info == "toml") {
@@ -141,7 +141,9 @@ fn every_toml_block_is_a_configuration_of_the_server_or_of_the_agent() {
             let server =
                 Inputs::of_process(Some(path.clone())).load().map(drop).map_err(|mistakes| mistakes.to_string());
             let agent = longshore_agent::config::Config::read(&path).map(drop).map_err(|error| error.to_string());
-            if let (Err(server), Err(agent)) = (server, agent) {
+            let (Err(server), Err(agent)) = (server, agent) else { continue };
+            fs::write(&own_types, format!("[health]\ntypes = '{}'\n", path.display())).unwrap();
+            if !longshore().args(["config", "check"]).arg(&own_types).output().unwrap().status.success() {
                 wrong.push(format!("{}: {server}; {agent}", document.at(block.line)));
             }
         }

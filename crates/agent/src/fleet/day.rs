@@ -164,7 +164,7 @@ impl Day {
             Fate::Ordinary | Fate::Replacement => {
                 self.at(ends, Act::Arrive);
                 if dies {
-                    let cut = ends + TimeDelta::minutes(1) + self.within(TimeDelta::minutes(5));
+                    let cut = ends + TimeDelta::seconds(1) + self.within(TimeDelta::minutes(5)) / 300;
                     self.at(cut, Act::Die);
                     self.at(cut + TimeDelta::minutes(20), Act::Start);
                 }

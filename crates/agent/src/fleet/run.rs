@@ -31,8 +31,9 @@ const SLEEP_SHARE: i32 = 4_000;
 /// Least and most that is slept at once.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(2);
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// How long a camera is waited for that is to lose its power while it sends; it is started again later than that.
-const SENDS_WITHIN: TimeDelta = TimeDelta::minutes(10);
+/// How long a camera is waited for that is to lose its power while it sends: many seconds of a busy machine, at a thousand times
+/// the speed of time.
+const SENDS_WITHIN: TimeDelta = TimeDelta::hours(3);
 
 /// What everybody in the fleet has in common.
 #[derive(Clone)]
