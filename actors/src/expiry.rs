@@ -194,7 +194,7 @@ mod tests {
             key: Arc::clone(&parts.completer.key),
             clock: Arc::new(clock.clone()),
             disk: storage.clone(),
-            notices: crate::health::Notices::default(),
+            notices: Notices::default(),
             draining: parts.draining.clone(),
             looking: Arc::new(tokio::sync::Semaphore::new(1)),
         };
