@@ -48,8 +48,8 @@ impl Fleet {
         fs::write(fleet.world.path().join("longshore.toml"), config).unwrap();
         fleet.set(begin);
         fleet.start("");
-        for name in [NORTH, BERLIN] {
-            fleet.world.cli_json(&["site", "add", name, "--network", "10.0.0.0/8"]);
+        for (name, network) in [(NORTH, "10.0.0.0/8"), (BERLIN, "172.16.0.0/12")] {
+            fleet.world.cli_json(&["site", "add", name, "--network", network]);
         }
         for n in 0..DEVICES {
             let serial = format!("B4-{n:04}");
@@ -258,7 +258,7 @@ fn nights_that_lack_an_hour_are_told_once() {
 #[test]
 fn names_of_devices_and_sites_stay_names_in_every_part_of_a_mail() {
     let smtp = SmtpServer::start();
-    let evil = "<b onload=alert(1)>\u{202E}{{ 7*7 }} Bcc: x@example.org";
+    let evil = "<b onload=alert(1)>\u{202E}{{ 7*7 }} Bcc:x@example.org";
     let config = |sites: &str| {
         let to = "to = 'all@example.org'\n";
         format!("{}[digest.transfer]\n{to}sites = '{sites}'\nat = '00 0 1 1 *'\nzone = 'UTC'\n", smtp.config())
@@ -285,7 +285,7 @@ fn names_of_devices_and_sites_stay_names_in_every_part_of_a_mail() {
         for odd in ["<script", "<b on", "<i>", "\u{202E}"] {
             assert!(!html.contains(odd), "{odd}: {html}");
         }
-        assert!(!text.contains('\u{202E}') && !text.contains("49"), "{text}");
+        assert!(!text.contains('\u{202E}') && text.contains("7*7"), "{text}");
     }
     let preview = world.cli(&["digest", "preview", "transfer"]);
     let said = String::from_utf8(preview.stdout).unwrap();

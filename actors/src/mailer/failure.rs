@@ -83,6 +83,12 @@ fn answered(stage: Stage, code: u16, words: &str, settings: &MailSettings, to: &
         let text = format!("the mail server {server} wants a login first: {words}; set mail.user and mail.password");
         return Failure::of_server(text);
     }
+    // Postfix judges the sender only when it knows to whom.
+    let names = |address: &str| words.contains(&format!("<{address}>"));
+    let stage = match stage {
+        Stage::Recipient if names(&settings.from.email.to_string()) && !names(to) => Stage::Sender,
+        stage => stage,
+    };
     let permanent = code >= 500;
     let now_or_ever = if permanent { Whose::Message } else { Whose::MessageNow };
     match stage {
