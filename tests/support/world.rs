@@ -256,7 +256,17 @@ impl World {
 
     /// A camera that is enrolled and belongs to somebody.
     pub(crate) fn camera(&self, serial: &str, assignee: &str) -> Camera {
+        self.enrolled(Camera::new(self), serial, assignee)
+    }
+
+    /// The same, of one that calls from this address: one address alone may not enrol many in a minute.
+    pub(crate) fn camera_from(&self, address: &str, serial: &str, assignee: &str) -> Camera {
         let mut camera = Camera::new(self);
+        camera.call_from(address);
+        self.enrolled(camera, serial, assignee)
+    }
+
+    fn enrolled(&self, mut camera: Camera, serial: &str, assignee: &str) -> Camera {
         let enrolment = camera.ask_to_be_known(&self.enrolment_text(serial)).json(202);
         self.approve(serial, assignee);
         camera.fetch_certificate(enrolment["id"].as_str().unwrap());
