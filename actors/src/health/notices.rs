@@ -1,7 +1,7 @@
 //! What other parts of the server notice. Telling it is a moment's work under a lock and waits for nothing, so that a
 //! transfer never does; the aggregator takes what was told and records it. What is told here outlives the aggregator.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -140,7 +140,8 @@ pub(super) struct Noticed {
 
 #[derive(Debug, Default)]
 struct Table {
-    waiting: HashMap<IssueKey, Noticed>,
+    /// In the order of the keys, so that issues that begin together get their numbers in an order that can be foretold.
+    waiting: BTreeMap<IssueKey, Noticed>,
     /// Troubles that are open, and when the journal heard of them last; `None`: nobody knows yet.
     open: Option<HashMap<IssueKey, DateTime<Utc>>>,
     lost: u64,

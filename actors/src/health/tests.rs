@@ -136,7 +136,7 @@ async fn a_device_that_did_not_call_for_days_is_offline_until_it_calls() {
 #[tokio::test]
 async fn a_retired_device_has_no_open_issues_and_gets_none() {
     let world = World::new("Cam 9").await;
-    assert_eq!(world.round(TimeDelta::days(10)).await, ["model_unrecognised", "link_offline"]);
+    assert_eq!(world.round(TimeDelta::days(10)).await, ["link_offline", "model_unrecognised"]);
     world.record(vec![Fact::DeviceRetired { device: DEVICE, by: "uid 0".into() }]).await;
     assert_eq!(world.round(TimeDelta::days(11)).await, Vec::<String>::new());
     assert_eq!(world.round(TimeDelta::days(30)).await, Vec::<String>::new());
