@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use longshore_actors::{CommitEvery, CustodyParts, DigestSettings, Engine, Limits, Notice, Parts};
+use longshore_actors::{CommitEvery, CustodyParts, DigestSettings, Engine, Limits, Notice, Parts, WebhookSettings};
 use longshore_model::{Clock, DeviceModels, HealthTypes, SystemClock, health_type};
 use longshore_protocol::limits;
 use longshore_store::catalogue::{Catalogue, Started, Writer};
@@ -42,6 +42,7 @@ use crate::reload::Reload;
 use crate::storage::{self, Watch};
 use crate::telemetry::Logging;
 use crate::tls;
+use crate::webhook;
 
 /// The whole stop; then the process leaves with [`STOPPED_LATE`]. Everything acknowledged is on the disk either way.
 const STOP: Duration = Duration::from_secs(20);
@@ -84,6 +85,7 @@ struct Prepared {
     catalogue: Catalogue,
     writer: Writer,
     contents: Contents,
+    webhooks: Vec<WebhookSettings>,
     disk: Disk,
     commits: CommitEvery,
     models: DeviceModels,
@@ -104,6 +106,7 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
     let certificates = Certificates::new(&identity, certificate::read(&config.tls)?)?;
     let models = models::load(&config.devices)?;
     let health_types = health_types::load(&config.health)?;
+    let webhooks = webhook::load(&config.webhooks)?;
 
     // 2. The port, before anything slow: a typing error should be told at once.
     let listen = config.server.listen;
@@ -126,6 +129,7 @@ fn prepare(loaded: &Loaded, clock: &Arc<dyn Clock>) -> anyhow::Result<Prepared> 
         catalogue,
         writer,
         contents,
+        webhooks,
         disk,
         commits,
         models,
@@ -151,6 +155,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         catalogue,
         writer,
         contents,
+        webhooks,
         disk,
         commits,
         models,
@@ -190,6 +195,8 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
         health_types: Arc::new(health_types),
         digests: digests_of(&config, &own_url),
         offline_after: TimeDelta::days(config.health.offline_after.0.into()),
+        webhooks,
+        courier: Arc::new(webhook::Https),
     };
     let engine = Engine::start(parts).await?;
     if rebuilt {
@@ -200,7 +207,7 @@ async fn start(loaded: Loaded, logging: Logging) -> anyhow::Result<Running> {
     actix_web::rt::spawn(async move { completing.keep_completing().await });
     let following = engine.clone();
     actix_web::rt::spawn(async move { following.follow_models().await });
-    actix_web::rt::spawn(follow_mails(engine.clone(), reload.running(), own_url.clone()));
+    actix_web::rt::spawn(follow_messages(engine.clone(), reload.running(), own_url.clone()));
 
     // 7. The edge: the port and the local socket.
     let (drain, draining) = watch::channel(false);
@@ -286,13 +293,25 @@ fn digests_of(config: &Config, own_url: &str) -> DigestSettings {
     config.digest.settings(url)
 }
 
-/// Tells the engine what a reload says of mails.
-async fn follow_mails(engine: Engine, mut running: watch::Receiver<Config>, own_url: String) {
+/// Tells the engine what a reload says of mail and webhooks.
+async fn follow_messages(engine: Engine, mut running: watch::Receiver<Config>, own_url: String) {
     while running.changed().await.is_ok() {
-        let settings = running.borrow_and_update().mail.settings();
-        engine.set_mail(settings);
+        let (mail, webhooks) = {
+            let config = running.borrow_and_update();
+            (config.mail.settings(), config.webhooks.clone())
+        };
+        engine.set_mail(mail);
         let digests = digests_of(&running.borrow(), &own_url);
         engine.set_digests(digests);
+        match spawn_blocking(move || webhook::load(&webhooks)).await {
+            Ok(Ok(webhooks)) => engine.set_webhooks(webhooks),
+            Ok(Err(mistakes)) => {
+                for mistake in mistakes.0 {
+                    tracing::error!(%mistake, "the file of the webhooks is wrong; those from before still count");
+                }
+            }
+            Err(_) => {}
+        }
     }
 }
 

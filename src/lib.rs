@@ -14,3 +14,4 @@ mod reload;
 mod storage;
 mod telemetry;
 mod tls;
+mod webhook;

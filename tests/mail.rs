@@ -206,7 +206,7 @@ fn a_mail_server_that_was_down_gets_everything_once() {
     let shown = world.cli_json(&["mail", "outbox"]);
     assert_eq!(shown["messages"].as_array().unwrap().len(), 6);
     let text = String::from_utf8(world.cli(&["mail", "outbox"]).stdout).unwrap();
-    assert!(text.starts_with("Nothing is sent now: nothing answers at the mail server localhost:"), "{text}");
+    assert!(text.starts_with("No mail is sent now: nothing answers at the mail server localhost:"), "{text}");
     world.kill();
     smtp.come_up();
     world.start();

@@ -49,4 +49,5 @@ mod support;
 mod transfer;
 mod tus;
 mod verify;
+mod webhooks;
 mod worked_example;

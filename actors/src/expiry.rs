@@ -98,6 +98,16 @@ mod tests {
     use crate::storage::{CommitEvery, Floor, StorageParts};
     use crate::tree::Tree;
     use crate::upload::{Completer, SegmentPool};
+    use crate::webhooks::{Called, Courier, Hooks, WebhookCall};
+
+    /// Carries nothing: there are no webhooks.
+    struct Nobody;
+
+    impl Courier for Nobody {
+        fn carry(&self, _: WebhookCall) -> Called {
+            Box::pin(async { Err("there is nobody".to_owned()) })
+        }
+    }
 
     const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
 
@@ -218,6 +228,8 @@ mod tests {
             mailer: Line::new(),
             digests: (Line::new(), Digests::idle(&parts.completer, post.clone())),
             post,
+            hooks: Hooks::new(Vec::new()),
+            courier: Arc::new(Nobody),
             enrolment,
             arrivals,
             requests,

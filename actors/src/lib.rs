@@ -25,6 +25,7 @@ mod sessions;
 mod storage;
 mod tree;
 mod upload;
+mod webhooks;
 
 pub use custody::{CustodyParts, ExportRefused, ReconcileRefused, Selection};
 pub use decision::DecisionError;
@@ -53,3 +54,4 @@ pub use sessions::{
 };
 pub use storage::{CommitEvery, Floor, StorageError};
 pub use upload::{Attachment, CompleteError, EndError, Ended, Evicted, Wants, WriteError};
+pub use webhooks::{Called, Courier, WebhookCall, WebhookSettings};

@@ -16,6 +16,7 @@ use crate::requests::RequestQueue;
 use crate::sessions::{DeviceSessions, SessionParts, Sessions};
 use crate::storage::{StorageParts, StorageWriter};
 use crate::upload::Completer;
+use crate::webhooks::{Courier, Hooks, Teller, Webhooks};
 
 /// What the supervisor starts, and from what.
 pub(crate) struct Tree {
@@ -23,6 +24,8 @@ pub(crate) struct Tree {
     pub(crate) mailer: Line<Mailer>,
     pub(crate) post: Post,
     pub(crate) digests: (Line<EmailDigest>, Digests),
+    pub(crate) hooks: Hooks,
+    pub(crate) courier: Arc<dyn Courier>,
     pub(crate) enrolment: Line<Enrolment>,
     pub(crate) requests: Line<RequestQueue>,
     pub(crate) arrivals: Arrivals,
@@ -43,6 +46,8 @@ impl Tree {
             writer,
             mailer,
             post,
+            hooks,
+            courier,
             enrolment,
             arrivals,
             requests,
@@ -64,6 +69,13 @@ impl Tree {
         let mut supervisor = Supervisor::new(board);
         supervisor
             .supervise("storage", &writer, move |lifeline, probe| StorageWriter::new(storage.clone(), lifeline, probe));
+        let teller = Teller {
+            hooks,
+            post: post.clone(),
+            types: Arc::clone(&health.1.types),
+            clock: Arc::clone(&clock),
+            courier,
+        };
         let confirming = (catalogue.clone(), Arc::clone(&clock), post.clone(), mailer.clone());
         supervisor.supervise("mailer", &mailer, move |lifeline, probe| Mailer::new(post.clone(), lifeline, probe));
         let (line_of_health, health) = health;
@@ -81,6 +93,8 @@ impl Tree {
             let (catalogue, clock, post, mailer) = confirming.clone();
             Confirmations::new(catalogue, clock, post, mailer, lifeline, probe)
         });
+        supervisor
+            .supervise("webhooks", &Line::new(), move |lifeline, probe| Webhooks::new(teller.clone(), lifeline, probe));
         supervisor.supervise("sessions", &sessions, move |lifeline, probe| {
             DeviceSessions::new(parts.clone(), known.clone(), line.clone(), lifeline, probe)
         });

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{ConfigFile, table};
 use crate::certificate;
 use crate::config::{COMMENTED, Loaded};
-use crate::{health_types, models};
+use crate::{health_types, models, webhook};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
@@ -50,6 +50,7 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
     certificate::read(&loaded.config.tls)?;
     models::load(&loaded.config.devices)?;
     health_types::load(&loaded.config.health)?;
+    webhook::load(&loaded.config.webhooks)?;
     let mut out = io::stdout().lock();
     for warning in loaded.warnings() {
         writeln!(out, "warning: {warning}")?;

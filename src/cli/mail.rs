@@ -97,7 +97,7 @@ fn outbox(target: &Target) -> anyhow::Result<()> {
     }
     let mut out = io::stdout().lock();
     if let Some(rests) = &outbox.rests {
-        writeln!(out, "Nothing is sent now: {}", rests.why)?;
+        writeln!(out, "No mail is sent now: {}", rests.why)?;
     }
     if outbox.messages.is_empty() {
         return Ok(writeln!(out, "The outbox is empty.")?);

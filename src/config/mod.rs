@@ -57,6 +57,8 @@ pub struct Config {
     pub digest: Digest,
     /// How the server looks after what it stores.
     pub custody: Custody,
+    /// Programs that are told what happens.
+    pub webhooks: Webhooks,
     /// The index of the journal.
     pub index: Index,
     /// What is logged, and how.
@@ -168,6 +170,15 @@ impl Switch {
     }
 }
 
+/// `[webhooks]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhooks {
+    /// File that names them.
+    #[serde(deserialize_with = "value::optional_path")]
+    pub file: Option<PathBuf>,
+}
+
 /// `[index]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -212,6 +223,7 @@ impl Default for Config {
             health: Health::default(),
             digest: Digest::default(),
             custody: Custody::default(),
+            webhooks: Webhooks::default(),
             index: Index::default(),
             log: Log::default(),
         }
@@ -281,6 +293,7 @@ impl Config {
             devices: new.devices.clone(),
             mail: new.mail.clone(),
             digest: new.digest.clone(),
+            webhooks: new.webhooks.clone(),
             log: Log { filter: new.log.filter.clone(), ..self.log.clone() },
             ..self.clone()
         }

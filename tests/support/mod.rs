@@ -23,7 +23,7 @@ pub(crate) use fuse::Share;
 pub(crate) use postfix::Postfix;
 pub(crate) use process::{Process, agent, longshore, offload};
 pub(crate) use program::{Program, elsewhere, token};
-pub(crate) use smtp::{Mail, SmtpServer};
+pub(crate) use smtp::{Mail, SmtpServer, installed};
 pub(crate) use tmpfs::Tmpfs;
 pub(crate) use world::{World, checksum, eventually, files_below, send_signal};
 

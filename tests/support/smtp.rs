@@ -168,7 +168,7 @@ impl Mail {
 }
 
 /// Where `cargo xtask test` installs it.
-fn installed(name: &str) -> PathBuf {
+pub(crate) fn installed(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_longshore")).ancestors().nth(2).unwrap();
     let path = target.join("foreign").join(name);
     assert!(path.exists(), "{} is missing: `cargo xtask test` installs it", path.display());

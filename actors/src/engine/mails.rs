@@ -7,6 +7,7 @@ use super::{Engine, EngineError};
 use crate::decision::DecisionError;
 use crate::kit::blocking;
 use crate::mailer::{Look, MailRefused, MailSettings, Outbox, OutgoingMail, QueuedMail};
+use crate::webhooks::WebhookSettings;
 
 impl Engine {
     /// The id of the message that is told apart by these: what it is about, and whom it goes to. Other servers give others.
@@ -23,6 +24,11 @@ impl Engine {
     pub fn set_mail(&self, settings: Option<MailSettings>) {
         self.post.set(settings);
         self.mailer.tell(Look);
+    }
+
+    /// Tells other programs, or none, from now on.
+    pub fn set_webhooks(&self, settings: Vec<WebhookSettings>) {
+        self.hooks.set(settings);
     }
 
     /// Keeps a message and lets it be delivered. The same id again changes nothing. It is durable when this returns.
@@ -46,6 +52,7 @@ impl Engine {
     /// [`DecisionError`].
     pub async fn retry_mails(&self, which: Option<MailId>, by: String) -> Result<usize, DecisionError<MailRefused>> {
         let count = self.post.retry(which, by).await?;
+        self.hooks.end_rests();
         self.mailer.tell(Look);
         Ok(count)
     }

@@ -43,6 +43,7 @@ use crate::sessions::{DeviceSessions, Limits, SessionParts};
 use crate::storage::{CommitEvery, Floor, OTHER_BLOCKING, POOL, Reader, StorageParts};
 use crate::tree::Tree;
 use crate::upload::{Completer, SegmentPool};
+use crate::webhooks::{Courier, Hooks, WebhookSettings};
 
 pub use devices::Credential;
 pub use exports::SignRefused;
@@ -82,6 +83,10 @@ pub struct Parts {
     pub digests: DigestSettings,
     /// A device that did not call for so long is offline.
     pub offline_after: TimeDelta,
+    /// Programs that are told what happens.
+    pub webhooks: Vec<WebhookSettings>,
+    /// Carries messages to them.
+    pub courier: Arc<dyn Courier>,
     /// How the store is looked after.
     pub custody: CustodyParts,
 }
@@ -147,6 +152,7 @@ pub struct Engine {
     health_parts: HealthParts,
     email_digest: Line<EmailDigest>,
     digests: Digests,
+    hooks: Hooks,
     arbiter: ArbiterHandle,
 }
 
@@ -169,6 +175,8 @@ impl Engine {
             models,
             contents,
             mail,
+            webhooks,
+            courier,
             custody,
             digests,
             health_types,
@@ -239,6 +247,7 @@ impl Engine {
             post,
             email_digest: Line::new(),
             digests,
+            hooks: Hooks::new(webhooks),
             arbiter: arbiter.handle(),
         };
         let (enrolment, sessions) = (engine.enrolment.clone(), engine.sessions.clone());
@@ -267,13 +276,15 @@ impl Engine {
         let pool = SegmentPool::new(limits.patches_in_all);
         let parts = SessionParts { completer, incoming, pool, commits, limits, models: models.clone(), draining: told };
         let (presence, arrivals) = (engine.presence.clone(), Arc::clone(&engine.arrivals));
-        let (mailer, post) = (engine.mailer.clone(), engine.post.clone());
+        let (mailer, post, hooks) = (engine.mailer.clone(), engine.post.clone(), engine.hooks.clone());
         let health = (engine.health.clone(), health_parts);
         let tree = Tree {
             writer,
             mailer,
             post,
             digests: (engine.email_digest.clone(), engine.digests.clone()),
+            hooks,
+            courier,
             enrolment,
             arrivals,
             requests,

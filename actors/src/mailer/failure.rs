@@ -14,7 +14,7 @@ const WORDS: usize = 300;
 /// Why a message was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub(super) whose: Whose,
     /// What is wrong, and what to do about it.
     pub(super) text: String,
@@ -49,7 +49,7 @@ pub(super) enum Stage {
 }
 
 impl Failure {
-    pub(super) fn of_server(text: String) -> Self {
+    pub(crate) fn of_server(text: String) -> Self {
         Self { whose: Whose::Server, text }
     }
 

@@ -10,6 +10,7 @@ mod message;
 mod schedule;
 mod settings;
 mod smtp;
+mod webhook;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use longshore_model::{Clock, MailId, Message, Sha256, health_type};
+use longshore_model::{Clock, MailId, MailKind, Message, Sha256, health_type};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::{Fact, OutboxFact};
 use longshore_store::index::{Delivery, Index, IndexError, OutboxRow};
@@ -30,13 +31,15 @@ use tokio::task::spawn_blocking;
 use crate::decision::DecisionError;
 use crate::health::{Notice, Notices};
 use crate::kit::{Lifeline, Probe, blocking, fail_point, jitter};
-use failure::{Failure, Whose};
+pub(crate) use failure::Failure;
+use failure::Whose;
 use message::Letter;
-use schedule::Rest;
+pub(crate) use schedule::Rest;
 use smtp::Conversation;
 
 pub use message::OutgoingMail;
 pub use settings::{BadAddress, MailAddress, MailSettings, MailTls, Sender};
+pub(crate) use webhook::Delivered;
 
 /// Between two looks at most: the clock may be put forward.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -220,12 +223,13 @@ impl Post {
     }
 
     /// Tries what is due; when something else is.
-    async fn deliver(&self, probe: &Probe) -> Result<Option<DateTime<Utc>>, EngineTrouble> {
+    async fn deliver(&self, probe: &Probe) -> Result<Option<DateTime<Utc>>, PostError> {
         loop {
             self.record(Vec::new()).await?;
             let Some(settings) = self.settings.borrow().clone() else { return Ok(None) };
             let index = self.catalogue.index().clone();
-            let open = blocking(move || index.open_mails()).await?;
+            let mut open = blocking(move || index.open_mails()).await?;
+            open.retain(|row| row.message.kind != MailKind::Webhook);
             let rest = self.state().rest.clone();
             let plan = schedule::plan(&open, rest.as_ref(), self.clock.now());
             if plan.due.is_empty() {
@@ -245,6 +249,13 @@ impl Post {
         }
     }
 
+    /// What is kept of a message besides its facts.
+    pub(crate) async fn text(&self, row: &OutboxRow) -> Result<Vec<u8>, Failure> {
+        let (contents, sha256) = (self.contents.clone(), row.message.content);
+        let text = spawn_blocking(move || contents.get(sha256)).await;
+        text.unwrap_or_else(|error| Err(io::Error::other(error).into())).map_err(|error| unreadable(&error))
+    }
+
     /// Hands one message over.
     async fn try_now(
         &self,
@@ -252,10 +263,7 @@ impl Post {
         conversation: &mut Option<Conversation>,
         row: &OutboxRow,
     ) -> Result<String, Failure> {
-        let (contents, sha256) = (self.contents.clone(), row.message.content);
-        let letter = spawn_blocking(move || contents.get(sha256)).await;
-        let letter =
-            letter.unwrap_or_else(|error| Err(io::Error::other(error).into())).map_err(|error| unreadable(&error))?;
+        let letter = self.text(row).await?;
         let (to, bytes) = message::render(row, &letter, &settings.from)?;
         let mut talking = match conversation.take() {
             Some(talking) => talking,
@@ -279,7 +287,7 @@ impl Post {
         tried: Result<String, Failure>,
         open: &[OutboxRow],
         probe: &Probe,
-    ) -> Result<bool, EngineTrouble> {
+    ) -> Result<bool, PostError> {
         let now = self.clock.now();
         let (id, kind, to) = (row.message.id, row.message.kind.as_str(), &row.message.to);
         let failure = match tried {
@@ -332,7 +340,7 @@ impl Post {
     }
 
     /// Forgets what ended long ago, and removes texts that nobody needs.
-    async fn sweep(&self) -> Result<(), EngineTrouble> {
+    async fn sweep(&self) -> Result<(), PostError> {
         let now = self.clock.now();
         let forget = move |index: &Index| {
             let forgotten = schedule::forgotten(&index.ended_mails()?, now);
@@ -360,14 +368,16 @@ impl Post {
 
 /// Why the outbox could not be worked on; it is tried again at the next look.
 #[derive(Debug, thiserror::Error)]
-enum EngineTrouble {
+pub(crate) enum PostError {
     #[error(transparent)]
     Index(#[from] IndexError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("a text cannot be kept: {0}")]
+    Text(#[from] io::Error),
 }
 
-impl From<DecideError<Infallible>> for EngineTrouble {
+impl From<DecideError<Infallible>> for PostError {
     fn from(error: DecideError<Infallible>) -> Self {
         match error {
             DecideError::Refused(never) => match never {},

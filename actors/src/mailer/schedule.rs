@@ -33,7 +33,7 @@ pub(super) struct Plan<'a> {
 
 /// That the other server could not be reached, or wants nothing of us.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rest {
+pub(crate) struct Rest {
     /// How often in a row.
     pub(super) failures: u32,
     /// Until when it is left alone.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_actors::{
-    Attachment, Brings, CommitEvery, CustodyParts, DigestSettings, Engine, Floor, Held, Limits, Parts, Verdict, Wants,
+    Attachment, Brings, Called, CommitEvery, Courier, CustodyParts, DigestSettings, Engine, Floor, Held, Limits, Parts,
+    Verdict, Wants, WebhookCall,
 };
 use longshore_model::{
     Declared, Device, DeviceId, DeviceState, EnrolmentId, Kind, ReceiptKey, RecordingId, SettableClock, Sha256,
@@ -25,6 +26,15 @@ use super::gated_disk::GatedDisk;
 pub(crate) const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
 pub(crate) const RID: RecordingId = RecordingId::from_bytes([2; 16]);
 pub(crate) const MIB: usize = 1024 * 1024;
+
+/// Carries nothing: there are no webhooks.
+struct Nobody;
+
+impl Courier for Nobody {
+    fn carry(&self, _: WebhookCall) -> Called {
+        Box::pin(async { Err("there is nobody".to_owned()) })
+    }
+}
 
 pub(crate) struct World {
     pub(crate) engine: Engine,
@@ -91,6 +101,8 @@ pub(crate) async fn world() -> World {
         health_types: Arc::default(),
         digests: DigestSettings { digests: Vec::new(), url: String::new(), zone: chrono_tz::Tz::UTC },
         offline_after: chrono::TimeDelta::days(7),
+        webhooks: Vec::new(),
+        courier: Arc::new(Nobody),
     };
     World { engine: Engine::start(parts).await.unwrap(), disk, gate, clock, _folder: folder }
 }

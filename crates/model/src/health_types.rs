@@ -49,6 +49,8 @@ pub mod health_type {
     pub const BACKUP_STALE: &str = "backup_stale";
     /// A mail was refused for good.
     pub const MAIL_FAILED: &str = "mail_failed";
+    /// A program that is told what happens takes nothing.
+    pub const WEBHOOK_FAILED: &str = "webhook_failed";
     /// The agency's certificate ends soon.
     pub const CERTIFICATE_ENDING: &str = "certificate_ending";
     /// There is no card.
@@ -59,7 +61,7 @@ pub mod health_type {
     pub const STORAGE_FULL: &str = "storage_full";
 
     /// All of them.
-    pub const ALL: [&str; 24] = [
+    pub const ALL: [&str; 25] = [
         LINK_OFFLINE,
         CLOCK_UNSET,
         CLOCK_DRIFT,
@@ -80,6 +82,7 @@ pub mod health_type {
         CATALOGUE_REBUILT,
         BACKUP_STALE,
         MAIL_FAILED,
+        WEBHOOK_FAILED,
         CERTIFICATE_ENDING,
         STORAGE_MISSING,
         STORAGE_FILE_SYSTEM_ERROR,

@@ -15,6 +15,8 @@ pub enum MailKind {
     Request,
     /// Somebody wants to know whether mail arrives.
     Test,
+    /// What happened, for another program.
+    Webhook,
 }
 
 impl MailKind {
@@ -25,6 +27,7 @@ impl MailKind {
             Self::HealthDigest => "health digest",
             Self::Request => "request",
             Self::Test => "test",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -36,11 +39,11 @@ pub struct Message {
     pub id: MailId,
     /// What it is about.
     pub kind: MailKind,
-    /// Mail address of its one recipient.
+    /// Mail address of its one recipient; of a webhook, its name.
     pub to: String,
     /// Its subject.
     pub subject: String,
-    /// The header `Message-ID`, without its brackets.
+    /// The header `Message-ID`, without its brackets; of a webhook, `webhook-id`.
     pub message_id: String,
     /// The same of the messages that it belongs to; the last one is what it answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

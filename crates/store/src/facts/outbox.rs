@@ -41,6 +41,16 @@ pub enum OutboxFact {
         /// Who did it.
         by: String,
     },
+    /// A webhook was told of what happened up to here, by this message, if there was anything to tell.
+    Gathered {
+        /// Name of the webhook.
+        hook: String,
+        /// Number of the first news that it does not know.
+        upto: u64,
+        /// What is to be delivered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<Message>,
+    },
     /// They ended long ago and are shown no more.
     Forgotten {
         /// Which.

@@ -2,7 +2,8 @@
 //! of it, the rows are those of exactly the facts up to [`Index::applied`], so counting up and down is safe.
 
 use longshore_model::{
-    Declared, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, TokenId, UploadToken,
+    Declared, Device, DeviceId, DeviceState, EnrolToken, Enrolment, EnrolmentId, EnrolmentState, Recording, TokenId,
+    UploadToken,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,6 +11,7 @@ use sled::Transactional as _;
 use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
 
 use super::digests::TransferWhat;
+use super::news::News;
 use super::tables::{Table, Tables};
 use super::{
     APPLIED, DeclaredRow, Index, IndexError, history_prefix, read, read_manifest, recording_key, revision_key,
@@ -159,6 +161,8 @@ impl Rows {
                 self.in_custody(entry, recording.device, recording.rid, stored)?;
                 self.tables[Table::Stored].insert(key.as_slice(), manifest.as_bytes())?;
                 self.tables[Table::Uploads].insert(recording.upload.as_bytes(), key)?;
+                let Recording { device, rid, revision, .. } = recording;
+                self.tell_news(entry, News::Stored { device, rid, revision })?;
                 self.lay(&recording)?;
                 let (rid, revision, bytes) = (recording.rid, recording.revision, recording.size);
                 self.count_stored(entry.at, bytes)?;

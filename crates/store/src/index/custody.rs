@@ -7,6 +7,7 @@ use longshore_model::{DeviceId, ExportId, RecordingId};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Applied, Rows, put};
+use super::news::News;
 use super::tables::Table;
 use super::{Index, IndexError, read, read_manifest, recording_key, values};
 use crate::custody::{Checkpoint, CustodyEvent, CustodyOf, Step};
@@ -45,7 +46,8 @@ impl Rows {
                     server: claims.server.clone(),
                     signed: signed.clone(),
                 };
-                put(&self.tables[Table::Checkpoints], &key, &checkpoint)
+                put(&self.tables[Table::Checkpoints], &key, &checkpoint)?;
+                self.tell_news(entry, News::Checkpointed { seq: entry.seq })
             }
             CustodyFact::Exported { export, recordings, by } => {
                 self.tables[Table::Exports].insert(export.as_bytes(), &[])?;
@@ -128,6 +130,11 @@ impl Index {
     /// The signed places of the journal whose lines come after `seq`, oldest first.
     pub fn checkpoints_since(&self, seq: u64) -> Result<Vec<Checkpoint>, IndexError> {
         values(self.tables[Table::Checkpoints].range(seq.saturating_add(1).to_be_bytes()..))
+    }
+
+    /// The one that this line of the journal holds.
+    pub fn checkpoint(&self, seq: u64) -> Result<Option<Checkpoint>, IndexError> {
+        self.tables[Table::Checkpoints].get(seq.to_be_bytes())?.map(|row| read(&row)).transpose()
     }
 
     /// The newest of them.

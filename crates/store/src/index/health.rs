@@ -8,6 +8,7 @@ use longshore_model::{DeviceId, HealthEventId, HealthSubject, Issue, IssueChange
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Applied, Rows, change, get, put};
+use super::news::News;
 use super::tables::Table;
 use super::{Index, IndexError, read};
 use crate::facts::{Entry, HealthFact};
@@ -219,6 +220,13 @@ impl Rows {
             HealthFact::Noted { issues, changes, report } => {
                 issues.iter().try_for_each(|issue| self.put_issue(issue))?;
                 changes.iter().try_for_each(|change| self.add_change(change))?;
+                changes.iter().try_for_each(|IssueChange { issue, what, .. }| match what {
+                    IssueWhat::Opened | IssueWhat::Reopened => {
+                        self.tell_news(entry, News::IssueOpened { issue: *issue })
+                    }
+                    IssueWhat::Ended { .. } => self.tell_news(entry, News::IssueEnded { issue: *issue }),
+                    IssueWhat::Seen | IssueWhat::Silenced { .. } | IssueWhat::Ignored { .. } => Ok(()),
+                })?;
                 self.note_health(entry, issues, changes)?;
                 let Some(report) = report else { return Ok(()) };
                 let key = report.device.as_bytes();

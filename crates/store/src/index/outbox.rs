@@ -90,16 +90,10 @@ impl Index {
 impl Rows {
     pub(super) fn apply_outbox(&self, entry: &Entry, fact: &OutboxFact) -> Applied<()> {
         match fact {
-            OutboxFact::Queued { message } => {
-                let row = OutboxRow {
-                    message: message.clone(),
-                    seq: entry.seq,
-                    queued_at: entry.at,
-                    attempts: 0,
-                    tried: None,
-                    delivery: Delivery::Waiting { next: entry.at },
-                };
-                put(&self.tables[Table::OutboxOpen], message.id.as_bytes(), &row)
+            OutboxFact::Queued { message } => self.queue_mail(entry, message),
+            OutboxFact::Gathered { hook, upto, message } => {
+                put(&self.tables[Table::NewsRead], hook.as_bytes(), upto)?;
+                message.as_ref().map_or(Ok(()), |message| self.queue_mail(entry, message))
             }
             OutboxFact::Deferred { id, error, until } => {
                 change(&self.tables[Table::OutboxOpen], id.as_bytes(), |row: &mut OutboxRow| {
@@ -115,6 +109,18 @@ impl Rows {
                 Ok(())
             }),
         }
+    }
+
+    fn queue_mail(&self, entry: &Entry, message: &Message) -> Applied<()> {
+        let row = OutboxRow {
+            message: message.clone(),
+            seq: entry.seq,
+            queued_at: entry.at,
+            attempts: 0,
+            tried: None,
+            delivery: Delivery::Waiting { next: entry.at },
+        };
+        put(&self.tables[Table::OutboxOpen], message.id.as_bytes(), &row)
     }
 
     fn end_mail(&self, entry: &Entry, id: MailId, said: &str, delivery: Delivery) -> Applied<()> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::{Applied, Rows, change, get, put};
 use super::digests::TransferWhat;
+use super::news::News;
 use super::tables::Table;
 use super::{Index, IndexError, read, read_manifest, revision_key};
 use crate::facts::{Entry, RequestFact};
@@ -234,10 +235,11 @@ impl Rows {
             RequestFact::Finished { request, device, outcome } => {
                 self.tables[Table::OpenRequests].remove(open_key(*device, *request))?;
                 self.note_transfer(entry, *device, TransferWhat::Answered { request: *request, outcome: *outcome })?;
-                self.change_target(*request, *device, |target| target.ended = Some((*outcome, entry.at)))
+                self.change_target(*request, *device, |target| target.ended = Some((*outcome, entry.at)))?;
+                self.tell_if_over(entry, *request)
             }
             RequestFact::Cancelled { request, by } => {
-                self.close(*request, Closed::Cancelled { at: entry.at, by: by.clone() })
+                self.close(entry, *request, Closed::Cancelled { at: entry.at, by: by.clone() })
             }
             RequestFact::Announced { request, over: false } => {
                 put(&self.tables[Table::Unannounced], request.as_bytes(), &true)
@@ -248,7 +250,7 @@ impl Rows {
             }
             RequestFact::Expired { request } => {
                 self.note_unanswered(entry, *request)?;
-                self.close(*request, Closed::Expired { at: entry.at })
+                self.close(entry, *request, Closed::Expired { at: entry.at })
             }
         }
     }
@@ -283,12 +285,27 @@ impl Rows {
         change(&self.tables[Table::RequestTargets], &target_key(request, device), f)
     }
 
-    fn close(&self, id: RequestId, closed: Closed) -> Applied<()> {
+    /// Webhooks hear of a request when its last device is done with it.
+    fn tell_if_over(&self, entry: &Entry, id: RequestId) -> Applied<()> {
+        let Some(head) = get::<Head>(&self.tables[Table::Requests], id.as_bytes())? else { return Ok(()) };
+        for device in &head.request.devices {
+            let target: Option<Target> = get(&self.tables[Table::RequestTargets], &target_key(id, *device))?;
+            if target.is_none_or(|target| target.ended.is_none()) {
+                return Ok(());
+            }
+        }
+        if head.closed.is_none() { self.tell_news(entry, News::RequestOver { request: id }) } else { Ok(()) }
+    }
+
+    fn close(&self, entry: &Entry, id: RequestId, closed: Closed) -> Applied<()> {
         let Some(mut head) = get::<Head>(&self.tables[Table::Requests], id.as_bytes())? else { return Ok(()) };
         for device in &head.request.devices {
             self.tables[Table::OpenRequests].remove(open_key(*device, id))?;
         }
-        head.closed.get_or_insert(closed);
+        if head.closed.is_none() {
+            head.closed = Some(closed);
+            self.tell_news(entry, News::RequestOver { request: id })?;
+        }
         put(&self.tables[Table::Requests], id.as_bytes(), &head)
     }
 

@@ -98,13 +98,17 @@ pub(super) enum Table {
     Reconciliations,
     /// No values: exports by id.
     Exports,
+    /// What webhooks are told of, by its number in the ring, and how much of it there was.
+    News,
+    /// Numbers of the first news that a webhook does not know, by its name.
+    NewsRead,
     /// How far the journal is in the index: one row.
     Applied,
 }
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 46] = [
+    const ALL: [Self; 48] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -150,6 +154,8 @@ impl Table {
         Self::Checkpoints,
         Self::Reconciliations,
         Self::Exports,
+        Self::News,
+        Self::NewsRead,
         Self::Applied,
     ];
 
@@ -200,6 +206,8 @@ impl Table {
             Self::Checkpoints => "checkpoints",
             Self::Reconciliations => "reconciliations",
             Self::Exports => "exports",
+            Self::News => "news",
+            Self::NewsRead => "news_read",
             Self::Applied => "applied",
         }
     }

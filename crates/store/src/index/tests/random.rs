@@ -245,7 +245,11 @@ impl Random {
 
     fn outbox_fact(&mut self) -> OutboxFact {
         let id = MailId::from_bytes(self.id());
-        match self.below(7) {
+        match self.below(8) {
+            7 => {
+                let message = (self.below(2) == 0).then(|| self.message(id));
+                OutboxFact::Gathered { hook: "x".into(), upto: self.below(FEW), message }
+            }
             0 | 1 => OutboxFact::Queued { message: self.message(id) },
             2 => OutboxFact::Deferred { id, error: "no".into(), until: start().to_utc() },
             3 => OutboxFact::Sent { id, answer: "250 yes".into() },
