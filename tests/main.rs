@@ -29,6 +29,7 @@ mod interruption;
 mod limits;
 mod mail;
 mod models;
+mod noticed;
 mod offload;
 mod organisation;
 mod profiles;
