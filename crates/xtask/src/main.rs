@@ -3,6 +3,7 @@
 
 mod clients;
 mod guest;
+mod packages;
 mod peers;
 mod postfix;
 
