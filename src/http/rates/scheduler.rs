@@ -76,8 +76,15 @@ struct Stream {
     /// From which it comes.
     site: SiteId,
     given: i64,
-    /// Has its turn, and has not read.
-    turn: bool,
+    /// It has its turn, and has not read.
+    turn: Option<Turn>,
+}
+
+/// What a turn counts for until it is known what came.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    /// What of [`TURN`] the site was given for each of its devices: there may be more or fewer of them when it is read.
+    of_site: i64,
 }
 
 impl Scheduler {
@@ -121,24 +128,26 @@ impl Scheduler {
         account.streams += 1;
         let (site, given) = self.enter(device, site, now);
         let id = StreamId(self.number());
-        self.streams.insert(id, Stream { device, site, given, turn: false });
+        self.streams.insert(id, Stream { device, site, given, turn: None });
         id
     }
 
     /// The transfer comes from this site now; what is on its way counts there.
     pub(super) fn place(&mut self, id: StreamId, site: Option<&str>, now: Instant) {
         let Some(Stream { device, site: left, turn, .. }) = self.streams.get(&id) else { return };
-        let (device, left, moving) = (*device, *left, if *turn { TURN } else { 0 });
+        let (device, left, turn) = (*device, *left, *turn);
         if self.sites.get(&left).is_some_and(|left| left.name.as_deref() == site) {
             return;
         }
-        self.charge(id, -moving, now);
+        self.take_turn_back(id, now);
         self.leave(device, left);
         let (site, given) = self.enter(device, site, now);
         if let Some(stream) = self.streams.get_mut(&id) {
             (stream.site, stream.given) = (site, given);
         }
-        self.charge(id, moving, now);
+        if turn.is_some() {
+            self.give_turn(id, now);
+        }
     }
 
     pub(super) fn close(&mut self, id: StreamId, now: Instant) {
@@ -148,16 +157,15 @@ impl Scheduler {
         self.leave(device, site);
         if let Some(account) = self.devices.get_mut(&device) {
             account.streams -= 1;
-            if account.streams == 0 {
-                self.devices.remove(&device);
-            }
         }
+        // A device that sends one small thing after the other owes for the last one still.
+        self.devices.retain(|_, account| account.streams > 0 || !account.bucket.ready_in(now).is_zero());
     }
 
     /// Whether the transfer may read now; otherwise it waits for its turn.
     pub(super) fn ask(&mut self, id: StreamId, now: Instant) -> bool {
         let Some(stream) = self.streams.get_mut(&id) else { return true };
-        if stream.turn {
+        if stream.turn.is_some() {
             return true;
         }
         if !self.waiting.contains(&id) {
@@ -176,9 +184,10 @@ impl Scheduler {
 
     /// So many bytes came in the turn.
     pub(super) fn read(&mut self, id: StreamId, bytes: usize, now: Instant) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let counted = if std::mem::take(&mut stream.turn) { TURN } else { 0 };
-        self.charge(id, i64::try_from(bytes).unwrap_or(i64::MAX) - counted, now);
+        self.take_turn_back(id, now);
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.charge(id, bytes, now);
+        self.give_site(id, |devices| bytes / devices);
     }
 
     /// Gives as many turns as there are, and tells whose they are.
@@ -186,7 +195,7 @@ impl Scheduler {
         let mut given = Vec::new();
         while let Some(id) = self.first(now) {
             self.waiting.retain(|waiting| *waiting != id);
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            let Some(stream) = self.streams.get(&id) else { continue };
             let share = self.shares.get_mut(&(stream.site, stream.device));
             if let Some((site, share)) = self.sites.get_mut(&stream.site).zip(share) {
                 // No less than before: whoever its own bound held back would get all that the others got, once it is lifted.
@@ -194,8 +203,7 @@ impl Scheduler {
                 site.progress = site.progress.max(share.given);
                 share.progress = share.progress.max(stream.given);
             }
-            stream.turn = true;
-            self.charge(id, TURN, now);
+            self.give_turn(id, now);
             given.push(id);
         }
         given
@@ -227,7 +235,31 @@ impl Scheduler {
         waiting.iter().filter_map(turn).min().map(|(.., id)| id)
     }
 
-    /// Takes these bytes out at every level, or gives those back that did not come.
+    fn give_turn(&mut self, id: StreamId, now: Instant) {
+        self.charge(id, TURN, now);
+        let of_site = self.give_site(id, |devices| TURN / devices);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.turn = Some(Turn { of_site });
+        }
+    }
+
+    /// A turn that was given is counted no more.
+    fn take_turn_back(&mut self, id: StreamId, now: Instant) {
+        let Some(Turn { of_site }) = self.streams.get_mut(&id).and_then(|stream| stream.turn.take()) else { return };
+        self.charge(id, -TURN, now);
+        self.give_site(id, |_| -of_site);
+    }
+
+    /// Counts for each device of the transfer's site what follows from how many there are.
+    fn give_site(&mut self, id: StreamId, given: impl FnOnce(i64) -> i64) -> i64 {
+        let site = self.streams.get(&id).and_then(|stream| self.sites.get_mut(&stream.site));
+        let Some(site) = site else { return 0 };
+        let given = given(i64::try_from(site.devices).unwrap_or(i64::MAX).max(1));
+        site.given += given;
+        given
+    }
+
+    /// Takes these bytes out of all that has a rate, or gives those back that did not come.
     fn charge(&mut self, id: StreamId, bytes: i64, now: Instant) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.given += bytes;
@@ -240,7 +272,6 @@ impl Scheduler {
         }
         if let Some(site) = self.sites.get_mut(&stream.site) {
             site.bucket.take(bytes, now);
-            site.given += bytes / i64::try_from(site.devices).unwrap_or(1).max(1);
         }
     }
 

@@ -237,6 +237,10 @@ proptest! {
         }
         prop_assert!(waiting.is_empty());
         for (id, ..) in open { scheduler.close(id, now); }
+        // Nobody owes anything any more, which is seen when one goes.
+        now += Duration::from_secs(60);
+        let last = scheduler.open(device(0), None, now);
+        scheduler.close(last, now);
         prop_assert!(scheduler.devices.is_empty() && scheduler.streams.is_empty() && scheduler.shares.is_empty());
         prop_assert_eq!(scheduler.sites.len(), 2);
     }
@@ -261,4 +265,37 @@ proptest! {
         prop_assert!(brought > expected / 100 * 95, "{brought} of {expected}");
         prop_assert!(brought < expected + devices.len() * 4 * CHUNK + 2_000_000, "{brought} of {expected}");
     }
+}
+
+#[test]
+fn a_device_that_sends_one_small_thing_after_the_other_keeps_to_its_rate() {
+    let (begin, rate) = (Instant::now(), 1_000_000);
+    let mut scheduler = Scheduler::new(&bounds(None, Some(rate), &[]), begin);
+    let (mut now, mut brought) = (begin, 0);
+    while now < begin + Duration::from_secs(10) {
+        let id = scheduler.open(device(1), None, now);
+        if !scheduler.ask(id, now) {
+            now += scheduler.wake_in(now).unwrap() + Duration::from_micros(1);
+            assert_eq!(scheduler.turns(now), [id]);
+        }
+        scheduler.read(id, CHUNK, now);
+        brought += CHUNK;
+        scheduler.close(id, now);
+    }
+    assert!((9_800_000..10_600_000).contains(&brought), "{brought}");
+}
+
+#[test]
+fn what_a_turn_cost_a_site_is_given_back_however_many_devices_came_meanwhile() {
+    let begin = Instant::now();
+    let mut scheduler = Scheduler::new(&bounds(Some(1_000_000), None, &[("north", 1_000_000)]), begin);
+    let first = scheduler.open(device(0), Some("north"), begin);
+    assert!(scheduler.ask(first, begin));
+    let others: Vec<_> = (1..40).map(|n| scheduler.open(device(n), Some("north"), begin)).collect();
+    scheduler.read(first, 40, begin);
+    let given = |scheduler: &Scheduler| scheduler.sites[&scheduler.names["north"]].given;
+    assert_eq!(given(&scheduler), 1);
+    scheduler.close(first, begin);
+    others.into_iter().for_each(|id| scheduler.close(id, begin));
+    assert_eq!(given(&scheduler), 1);
 }
