@@ -138,9 +138,9 @@ pub(crate) fn apply(
     if !wrong.is_empty() {
         return Err(ProfileRefused::Wrong(wrong));
     }
-    let devices: Vec<&Device> = devices.iter().filter(|device| device.is_in_service()).collect();
+    let in_service: Vec<&Device> = devices.iter().filter(|device| device.is_in_service()).collect();
     let mut warnings = Vec::new();
-    for device in &devices {
+    for device in &in_service {
         suits(&name, &settings, &format!("{} {}", device.model, device.serial), &device.model, models, &mut warnings)?;
     }
     if name.as_str() == BuiltIn::NAME {
@@ -149,7 +149,7 @@ pub(crate) fn apply(
             suits(&name, &settings, model, model, models, &mut warnings)?;
         }
     }
-    may_share(&name, &settings, devices.iter().copied())?;
+    may_share(&name, &settings, in_service.iter().copied())?;
     let says_the_same = |before: &&Profile| before.settings == settings && (note.is_none() || before.note == note);
     if let Some(same) = before.as_ref().filter(says_the_same) {
         return Ok((Vec::new(), Applied { profile: same.clone(), is_new: false, devices: Vec::new(), warnings }));
@@ -158,7 +158,7 @@ pub(crate) fn apply(
     let profile =
         Profile { name: name.clone(), version, note: note.clone(), settings: settings.clone(), by: None, at: None };
     let fact = ProfileFact::Applied { name, version, note, settings: Box::new(settings), by };
-    let devices = devices.iter().map(|device| device.id).collect();
+    let devices = devices.iter().filter(|device| device.goes_by_settings()).map(|device| device.id).collect();
     Ok((vec![Fact::Profile(fact)], Applied { profile, is_new: true, devices, warnings }))
 }
 
@@ -324,10 +324,12 @@ mod tests {
         // What people are shown is the same too, and another passphrase is not.
         let shown = applied(new("patrol", yard("5 GHz", "***")), Some(first.profile.clone()), &[]).unwrap();
         assert!(!shown.is_new);
-        let devices = [device(1, "NEW", "patrol")];
+        let replaced = Device { state: DeviceState::Replaced, ..device(2, "OLD", "patrol") };
+        let retired = Device { state: DeviceState::Retired, ..device(3, "NEW", "patrol") };
+        let devices = [device(1, "NEW", "patrol"), replaced, retired];
         let changed = applied(new("patrol", yard("5 GHz", "87654321")), Some(first.profile), &devices).unwrap();
         assert_eq!((changed.profile.version, changed.is_new), (2, true));
-        assert_eq!(changed.devices, [devices[0].id]);
+        assert_eq!(changed.devices, [devices[0].id, devices[1].id], "one that still hands over needs the network too");
         let first = applied(new("default", serde_json::json!({"led": "off"})), Some(BuiltIn::profile()), &[]).unwrap();
         assert_eq!(first.profile.version, 2);
     }

@@ -81,12 +81,15 @@ fn changes(
     let before: HashMap<_, _> = known.devices.iter().map(|device| (device.id, known.groups.of(device).name)).collect();
     let (mut changed, mut warnings) = (Vec::new(), Vec::new());
     let in_service = || devices.iter().filter(|device| device.is_in_service());
-    for device in in_service() {
+    for device in devices.iter().filter(|device| device.goes_by_settings()) {
         let name = groups.of(device).name;
         if before.get(&device.id) == Some(&name) {
             continue;
         }
         changed.push(device.id);
+        if !device.is_in_service() {
+            continue;
+        }
         // One that is not there sets nothing.
         let Some(Profile { name, settings, .. }) = known.profiles.get(name) else { continue };
         let who = format!("{} {}", device.model, device.serial);

@@ -102,6 +102,11 @@ impl Device {
         !matches!(self.state, DeviceState::Retired | DeviceState::Replaced) && self.replaced_by.is_none()
     }
 
+    /// Whether it is told how to be set: one whose place another took needs a network for what it still holds.
+    pub fn goes_by_settings(&self) -> bool {
+        self.state != DeviceState::Retired
+    }
+
     /// Who had the device at `moment`; before the first assignment, the first one counts, since a camera often
     /// records before anyone completes its set-up.
     pub fn assignee_at(&self, moment: DateTime<Utc>) -> Option<&str> {
