@@ -50,6 +50,36 @@ fn passwords_that_are_guessed_side_by_side_are_no_more_than_one_after_another() 
 }
 
 #[test]
+fn a_good_token_makes_nobody_guess_faster() {
+    let world = World::new();
+    with_password(&world, "anna", "viewer");
+    let camera = Camera::new(&world);
+    let issued = log_in(&camera, "anna", PASSWORD).json(201);
+    let bearer = format!("Authorization: Bearer {}", issued["token"].as_str().unwrap());
+    let names = (0..40).map(|n| json!({"account": format!("n{n}"), "password": "wrong horse", "label": "test"}));
+    let statuses: Vec<u16> = names.map(|body| camera.post_json(LOGINS, &[&bearer], &body).status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 29, "{statuses:?}");
+    assert!(statuses[29..].iter().all(|status| *status == 429), "{statuses:?}");
+}
+
+#[test]
+fn another_password_ends_what_the_one_before_opened_and_no_other_token() {
+    let world = World::new();
+    with_password(&world, "anna", "viewer");
+    let camera = Camera::new(&world);
+    log_in(&camera, "anna", PASSWORD).json(201);
+    let made = world.api("POST", "/api/v1/api-tokens", &json!({"account": "anna", "label": "program"}).to_string());
+    assert_eq!((made.0, tokens(&world).len()), (201, 2));
+    let password = "correcter horse";
+    let body = json!({"account": "anna", "password": password}).to_string();
+    assert_eq!(world.api("POST", "/api/v1/passwords", &body).0, 200);
+    let left = tokens(&world);
+    assert!(left.len() == 1 && left[0]["label"] == "program", "{left:?}");
+    log_in(&camera, "anna", PASSWORD).is_problem(401, "unauthenticated");
+    log_in(&camera, "anna", password).json(201);
+}
+
+#[test]
 fn wrong_passwords_leave_a_trace_and_what_was_typed_as_a_name_leaves_none() {
     let world = World::new();
     with_password(&world, "anna", "viewer");

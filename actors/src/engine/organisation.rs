@@ -53,17 +53,25 @@ impl Engine {
         self.organise(move |index| Ok(organisation::remove(&name, index.account(&name)?, by))).await
     }
 
-    /// Makes a token for the JSON API.
-    pub async fn issue_api_token(&self, name: String, label: String, by: String) -> AccountResult<IssuedApiToken> {
+    /// Makes a token for the JSON API; `password_hash` is of the password that it is given for, if it is.
+    pub async fn issue_api_token(
+        &self,
+        name: String,
+        label: String,
+        password_hash: Option<String>,
+        by: String,
+    ) -> AccountResult<IssuedApiToken> {
         let random = || TokenId::random().map_err(|_| DecisionError::NoRandomness);
         let (id, secret) = (random()?, random()?);
         // The beginning lets programs that look for leaked secrets know it.
         let text = format!("lsa_{secret}");
-        let token = ApiToken { id, label, hash: Sha256::of(text.as_bytes()), issued_at: self.clock.now() };
+        let (hash, issued_at) = (Sha256::of(text.as_bytes()), self.clock.now());
+        let token = ApiToken { id, label, hash, issued_at, for_password: password_hash.is_some() };
         let given = token.clone();
-        let issued =
-            self.organise(move |index| Ok(organisation::issue_token(&name, given, index.account(&name)?, by))).await;
-        issued.map(|_| IssuedApiToken { token, text })
+        let issued = self.organise(move |index| {
+            Ok(organisation::issue_token(&name, given, password_hash.as_deref(), index.account(&name)?, by))
+        });
+        issued.await.map(|_| IssuedApiToken { token, text })
     }
 
     /// Makes a token for the JSON API worthless.

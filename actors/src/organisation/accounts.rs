@@ -48,6 +48,9 @@ pub enum AccountRefused {
     /// Nobody has the name.
     #[error("there is no account {0}; `longshore account list` shows which there are")]
     Unknown(String),
+    /// It got another one since it was looked at.
+    #[error("the password of {0} was changed just now; log in with the new one")]
+    PasswordChanged(String),
     /// It has as many as it may.
     #[error("the account {0} has {TOKENS} tokens; revoke one first: `longshore account list` shows them")]
     TooMany(String),
@@ -91,7 +94,9 @@ pub(crate) fn change(name: &str, change: AccountChange, known: Option<Account>, 
 }
 
 pub(crate) fn set_password(name: &str, password_hash: String, known: Option<Account>, by: String) -> Decided {
-    let account = in_use(name, known)?;
+    let mut account = in_use(name, known)?;
+    account.tokens.retain(|token| !token.for_password);
+    account.password_hash = Some(password_hash.clone());
     let fact = PeopleFact::PasswordSet { account: name.to_owned(), password_hash, by };
     Ok((vec![Fact::People(fact)], account))
 }
@@ -101,8 +106,18 @@ pub(crate) fn remove(name: &str, known: Option<Account>, by: String) -> Decided 
     Ok((vec![Fact::People(PeopleFact::AccountRemoved { account: name.to_owned(), by })], account))
 }
 
-pub(crate) fn issue_token(name: &str, token: ApiToken, known: Option<Account>, by: String) -> Decided {
+/// `password_hash` is of the password that it is given for, if it is.
+pub(crate) fn issue_token(
+    name: &str,
+    token: ApiToken,
+    password_hash: Option<&str>,
+    known: Option<Account>,
+    by: String,
+) -> Decided {
     let mut account = in_use(name, known)?;
+    if password_hash.is_some_and(|hash| account.password_hash.as_deref() != Some(hash)) {
+        return Err(AccountRefused::PasswordChanged(account.name));
+    }
     if account.tokens.len() >= TOKENS {
         return Err(AccountRefused::TooMany(account.name));
     }
@@ -157,7 +172,13 @@ mod tests {
 
     fn token(n: u8) -> ApiToken {
         let hash = Sha256::of(&[n]);
-        ApiToken { id: TokenId::from_bytes([n; 16]), label: "laptop".into(), hash, issued_at: now() }
+        ApiToken {
+            id: TokenId::from_bytes([n; 16]),
+            label: "laptop".into(),
+            hash,
+            issued_at: now(),
+            for_password: false,
+        }
     }
 
     #[test]
@@ -168,6 +189,14 @@ mod tests {
         for name in ["", "uid 0", " anna", "-x", ".", "a/b", "a\nb", "<b>", &"a".repeat(65)] {
             assert_eq!(added(name), Err(AccountRefused::BadName), "{name}");
         }
+    }
+
+    #[test]
+    fn a_password_that_was_changed_gets_no_token_any_more() {
+        let account = Account { password_hash: Some("new".into()), ..added("anna").unwrap().1 };
+        let issue = |hash| issue_token("anna", token(1), Some(hash), Some(account.clone()), "anna".into());
+        assert!(issue("new").is_ok());
+        assert_eq!(issue("old"), Err(AccountRefused::PasswordChanged("anna".into())));
     }
 
     #[test]
@@ -207,9 +236,9 @@ mod tests {
     fn tokens_are_few_and_each_is_revoked_once() {
         let mut account = added("anna").unwrap().1;
         for n in 0..16 {
-            account = issue_token("anna", token(n), Some(account), "uid 0".into()).unwrap().1;
+            account = issue_token("anna", token(n), None, Some(account), "uid 0".into()).unwrap().1;
         }
-        let more = issue_token("anna", token(16), Some(account.clone()), "uid 0".into());
+        let more = issue_token("anna", token(16), None, Some(account.clone()), "uid 0".into());
         assert_eq!(more, Err(AccountRefused::TooMany("anna".into())));
         let (_, account) = revoke_token("anna", token(3).id, Some(account), "uid 0".into()).unwrap();
         let again = revoke_token("anna", token(3).id, Some(account), "uid 0".into());

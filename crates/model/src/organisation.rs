@@ -90,6 +90,9 @@ pub struct ApiToken {
     pub hash: Sha256,
     /// When it was made.
     pub issued_at: DateTime<Utc>,
+    /// The account got it itself, for its password: it ends with that password.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_password: bool,
 }
 
 /// A place with docks or with a yard's Wi-Fi.

@@ -78,6 +78,7 @@ impl From<AccountRefused> for Failure {
         let kind = match refused {
             AccountRefused::BadName | AccountRefused::BadMail(_) => ProblemType::MalformedRequest,
             AccountRefused::Unknown(_) | AccountRefused::NoSuchToken { .. } => ProblemType::NotFound,
+            AccountRefused::PasswordChanged(_) => ProblemType::Unauthenticated,
             AccountRefused::Taken(_) | AccountRefused::TooMany(_) => ProblemType::Conflict,
         };
         Self::new(kind, refused.to_string())

@@ -101,8 +101,12 @@ pub(super) async fn check(
 
 /// Whoever may make this call.
 async fn admit(needs: Needs, request: &HttpRequest) -> Result<Option<Person>, Failure> {
-    let Some(person) = person(needs, request).await? else {
+    let known = person(needs, request).await?;
+    // Whoever guesses passwords is a stranger, whatever else they show.
+    if known.is_none() || (needs == Needs::Nothing && request.conn_data::<LocalPeer>().is_none()) {
         admit_stranger(request)?;
+    }
+    let Some(person) = known else {
         if needs == Needs::Nothing {
             return Ok(None);
         }

@@ -149,7 +149,7 @@ pub(super) async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Gives an account another password; its tokens stay good.
+/// Gives an account another password. Tokens that it got by logging in end with the one before; those that an admin made stay good.
 #[utoipa::path(post, path = "/api/v1/passwords", request_body = PasswordBody,
     responses((status = 200, body = AccountRow)))]
 pub(super) async fn set_password(
@@ -171,7 +171,7 @@ pub(super) async fn issue_token(
     body: Payload,
 ) -> Result<HttpResponse, Failure> {
     let IssueApiTokenBody { account, label: called } = json::read(&request, body).await?;
-    let issued = server.engine.issue_api_token(account.clone(), label(&called)?, by(&request)).await?;
+    let issued = server.engine.issue_api_token(account.clone(), label(&called)?, None, by(&request)).await?;
     Ok(HttpResponse::Created().json(IssuedApiToken::new(account, issued)))
 }
 

@@ -49,8 +49,7 @@ pub(crate) async fn show(server: Data<Server>, Query(which): Query<Which>) -> Re
 
 fn items(index: &Index, device: DeviceId, now: DateTime<Utc>) -> Result<Vec<Covering>, IndexError> {
     let clock = index.clock(device)?;
-    let oldest = index.report(device)?.and_then(|row| row.report.storage?.oldest);
-    let oldest = oldest.map(|oldest| clock.to_true(oldest, None).unwrap_or_else(|| oldest.to_utc()));
+    let oldest = index.report(device)?.and_then(|row| row.report.begins(&clock));
     let holding = Holding { oldest, now };
     let mut stored = HashMap::<_, Vec<Sha256>>::new();
     let mut items = Vec::new();

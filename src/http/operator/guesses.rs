@@ -14,8 +14,8 @@ use super::super::error::Failure;
 /// Wrong passwords of one account within [`WINDOW`]: more than a person mistypes, and no more than 1,000 guesses a day.
 pub(super) const GUESSES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Names whose guesses are counted at once. Beyond, no other name is taken until one of these has rested: to forget one
-/// that still counts would set an account free.
+/// Names that no account has whose guesses are counted at once, so that they are answered as the others are; beyond, the oldest
+/// is forgotten. Names of accounts are never forgotten before they have rested, and made-up ones take no room from them.
 const COUNTED: usize = 10_000;
 /// Passwords that are checked at once: each takes 19 MiB of memory and some tens of milliseconds of a core.
 const CHECKS: usize = 2;
@@ -36,6 +36,8 @@ pub(crate) struct Guesses {
 struct Counted {
     since: Instant,
     guesses: u32,
+    /// An account has the name.
+    is_known: bool,
 }
 
 /// Logins with names that no account has.
@@ -60,9 +62,6 @@ pub(super) enum NotNow {
     /// The name rests so long.
     #[error("there were {GUESSES} wrong passwords for this account; try again later")]
     Rests(Duration),
-    /// As many names as may be are counted; the first is forgotten after so long.
-    #[error("too many names were tried; try again later, or log in with a token")]
-    Crowd(Duration),
     /// As many logins as may be are waiting.
     #[error("{LOGINS} logins are being checked; try again in a moment")]
     Queue,
@@ -90,19 +89,22 @@ impl Guesses {
         Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Failure::shutting_down())
     }
 
-    /// Counts one more guess, if one more may be made.
-    pub(super) fn guess(&self, name: &str, now: Instant) -> Result<Guess, NotNow> {
+    /// Counts one more guess, if one more may be made; `is_known`: an account has the name.
+    pub(super) fn guess(&self, name: &str, is_known: bool, now: Instant) -> Result<Guess, NotNow> {
         let left = |counted: &Counted| WINDOW.saturating_sub(now.duration_since(counted.since));
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.len() >= COUNTED && !names.contains_key(name) {
             names.retain(|_, counted| !left(counted).is_zero());
-            if names.len() >= COUNTED {
-                return Err(NotNow::Crowd(names.values().map(left).min().unwrap_or_default()));
+            let made_up = names.iter().filter(|(_, counted)| !counted.is_known);
+            if !is_known && made_up.clone().count() >= COUNTED {
+                let oldest = made_up.min_by_key(|(_, counted)| counted.since).map(|(name, _)| name.clone());
+                oldest.and_then(|oldest| names.remove(&oldest));
             }
         }
-        let counted = names.entry(name.to_owned()).or_insert(Counted { since: now, guesses: 0 });
+        let new = || Counted { since: now, guesses: 0, is_known };
+        let counted = names.entry(name.to_owned()).or_insert_with(new);
         if left(counted).is_zero() {
-            *counted = Counted { since: now, guesses: 0 };
+            *counted = new();
         }
         if counted.guesses >= GUESSES {
             return Err(NotNow::Rests(left(counted)));
@@ -141,7 +143,7 @@ impl Guesses {
 impl From<NotNow> for Failure {
     fn from(not_now: NotNow) -> Self {
         let wait = match not_now {
-            NotNow::Rests(left) | NotNow::Crowd(left) => left.as_secs() + 1,
+            NotNow::Rests(left) => left.as_secs() + 1,
             NotNow::Queue => 1,
         };
         Self::new(ProblemType::TooMany, not_now.to_string()).retry_after(wait)
@@ -161,12 +163,12 @@ mod tests {
         let guesses = Guesses::default();
         let start = Instant::now();
         for n in 1..=GUESSES {
-            assert_eq!(is_last(&guesses.guess("anna", start)), n == GUESSES);
+            assert_eq!(is_last(&guesses.guess("anna", true, start)), n == GUESSES);
         }
         let left = WINDOW - MINUTE;
-        assert_eq!(guesses.guess("anna", start + MINUTE), Err(NotNow::Rests(left)));
-        assert!(guesses.guess("ben", start).is_ok());
-        assert!(guesses.guess("anna", start + WINDOW).is_ok());
+        assert_eq!(guesses.guess("anna", true, start + MINUTE), Err(NotNow::Rests(left)));
+        assert!(guesses.guess("ben", true, start).is_ok());
+        assert!(guesses.guess("anna", true, start + WINDOW).is_ok());
     }
 
     #[test]
@@ -175,7 +177,7 @@ mod tests {
         let start = Instant::now();
         let several = |_| {
             let guesses = Arc::clone(&guesses);
-            std::thread::spawn(move || (0..GUESSES).filter(|_| guesses.guess("anna", start).is_ok()).count())
+            std::thread::spawn(move || (0..GUESSES).filter(|_| guesses.guess("anna", true, start).is_ok()).count())
         };
         let threads: Vec<_> = (0..8).map(several).collect();
         let made: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
@@ -187,37 +189,39 @@ mod tests {
         let guesses = Guesses::default();
         let start = Instant::now();
         for _ in 0..GUESSES - 1 {
-            guesses.guess("anna", start).unwrap();
+            guesses.guess("anna", true, start).unwrap();
         }
         for _ in 0..3 {
-            let right = guesses.guess("anna", start).unwrap();
+            let right = guesses.guess("anna", true, start).unwrap();
             guesses.give_back(right);
         }
-        assert!(is_last(&guesses.guess("anna", start)));
-        assert!(guesses.guess("anna", start).is_err());
-        let alone = guesses.guess("ben", start).unwrap();
+        assert!(is_last(&guesses.guess("anna", true, start)));
+        assert!(guesses.guess("anna", true, start).is_err());
+        let alone = guesses.guess("ben", true, start).unwrap();
         guesses.give_back(alone);
         assert!(!guesses.names.lock().unwrap().contains_key("ben"));
-        let late = guesses.guess("carla", start).unwrap();
-        guesses.guess("carla", start + WINDOW).unwrap();
+        let late = guesses.guess("carla", true, start).unwrap();
+        guesses.guess("carla", true, start + WINDOW).unwrap();
         guesses.give_back(late);
         assert_eq!(guesses.names.lock().unwrap()["carla"].guesses, 1, "a new count holds no earlier guess");
     }
 
     #[test]
-    fn a_flood_of_names_sets_no_account_free_and_does_not_grow_the_table() {
+    fn a_flood_of_names_sets_no_account_free_locks_none_out_and_does_not_grow_the_table() {
         let guesses = Guesses::default();
         let start = Instant::now();
         for _ in 0..GUESSES {
-            guesses.guess("anna", start).unwrap();
+            guesses.guess("anna", true, start).unwrap();
         }
         let later = start + MINUTE;
-        let taken = (0..COUNTED * 2).filter(|n| guesses.guess(&n.to_string(), later).is_ok()).count();
-        assert_eq!(taken, COUNTED - 1);
-        assert!(matches!(guesses.guess("anna", later), Err(NotNow::Rests(_))));
-        assert_eq!(guesses.guess("ben", later), Err(NotNow::Crowd(WINDOW - MINUTE)));
-        assert!(guesses.guess("ben", start + WINDOW).is_ok(), "the first that rested makes room");
-        assert!(guesses.names.lock().unwrap().len() <= COUNTED);
+        for n in 0..COUNTED + 100 {
+            guesses.guess(&n.to_string(), false, later).unwrap();
+        }
+        assert!(matches!(guesses.guess("anna", true, later), Err(NotNow::Rests(_))));
+        assert!(guesses.guess("ben", true, later).is_ok());
+        assert!(guesses.names.lock().unwrap().len() <= COUNTED + 2);
+        guesses.guess("x", false, start + WINDOW + MINUTE).unwrap();
+        assert_eq!(guesses.names.lock().unwrap().len(), 1, "all others have rested");
     }
 
     #[test]

@@ -69,19 +69,18 @@ pub(super) async fn log_in(server: Data<Server>, request: HttpRequest, body: Pay
         return Err(Failure::malformed(format!("a password has at most {PASSWORD_BYTES} bytes")));
     }
     let in_queue = server.guesses.queue()?;
-    let guess = server.guesses.guess(&account, Instant::now())?;
-    let turn = server.guesses.turn().await?;
     let (index, known_as) = (server.engine.catalogue().index().clone(), account.clone());
+    let known = web::block(move || index.account(&known_as)).await??.filter(|account| account.removed_at.is_none());
+    let is_known = known.is_some();
+    let guess = server.guesses.guess(&account, is_known, Instant::now())?;
+    let turn = server.guesses.turn().await?;
     let checked = web::block(move || {
         let _until_it_is_checked = (in_queue, turn);
-        let known = index.account(&known_as)?.filter(|account| account.removed_at.is_none());
-        let is_known = known.is_some();
         let hash = known.and_then(|account| account.password_hash);
-        let is_right = verify(&password, hash.as_deref().unwrap_or(NOBODYS)) && hash.is_some();
-        Ok::<_, Failure>((is_right, is_known))
+        let is_right = verify(&password, hash.as_deref().unwrap_or(NOBODYS));
+        hash.filter(|_| is_right)
     });
-    let (is_right, is_known) = checked.await??;
-    if !is_right {
+    let Some(hash) = checked.await? else {
         let peer = address(&request);
         server.turned_away(peer, "wrong names or passwords");
         let address = peer.map(display);
@@ -95,9 +94,9 @@ pub(super) async fn log_in(server: Data<Server>, request: HttpRequest, body: Pay
             tracing::info!(logins, address, "somebody logs in with a name that no account has");
         }
         return Err(Failure::new(ProblemType::Unauthenticated, "the name or the password is wrong"));
-    }
+    };
     server.guesses.give_back(guess);
-    let issued = server.engine.issue_api_token(account.clone(), called, account.clone()).await?;
+    let issued = server.engine.issue_api_token(account.clone(), called, Some(hash), account.clone()).await?;
     Ok(HttpResponse::Created().json(IssuedApiToken::new(account, issued)))
 }
 

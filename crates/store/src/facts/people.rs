@@ -28,7 +28,7 @@ pub enum PeopleFact {
         /// Who did it.
         by: String,
     },
-    /// An account got a password; those that it had count for nothing.
+    /// An account got a password; the one that it had counts for nothing, and neither do the tokens that it got for that one.
     PasswordSet {
         /// Which.
         account: String,

@@ -1,7 +1,7 @@
 //! Rows of accounts, places, and what people decided about devices.
 
 use longshore_model::{
-    Account, Device, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentState, Sha256, Site, TokenId,
+    Account, ApiToken, Device, DeviceState, Dock, EnrolToken, Enrolment, EnrolmentState, Sha256, Site,
 };
 
 use super::apply::{Applied, Rows, change, get, put};
@@ -20,10 +20,11 @@ impl Rows {
                 (account.role, account.mail) = (*role, mail.clone());
             }),
             PeopleFact::PasswordSet { account, password_hash, .. } => {
+                self.revoke_tokens(account, |token| token.for_password)?;
                 self.change_account(account, |account| account.password_hash = Some(password_hash.clone()))
             }
             PeopleFact::AccountRemoved { account, .. } => {
-                self.revoke_tokens(account, None)?;
+                self.revoke_tokens(account, |_| true)?;
                 self.change_account(account, |account| {
                     (account.removed_at, account.password_hash) = (Some(entry.at), None);
                 })
@@ -32,7 +33,9 @@ impl Rows {
                 self.tables[Table::ApiTokens].insert(token.hash.as_bytes(), account.as_bytes())?;
                 self.change_account(account, |account| account.tokens.push(token.clone()))
             }
-            PeopleFact::ApiTokenRevoked { account, token, .. } => self.revoke_tokens(account, Some(*token)),
+            PeopleFact::ApiTokenRevoked { account, token, .. } => {
+                self.revoke_tokens(account, |known| known.id == *token)
+            }
             PeopleFact::SiteSet { site, .. } => put(&self.tables[Table::Sites], site.name.as_bytes(), site),
             PeopleFact::SiteRemoved { site, .. } => {
                 self.tables[Table::Sites].remove(site.as_bytes())?;
@@ -79,10 +82,9 @@ impl Rows {
         change(&self.tables[Table::Accounts], name.as_bytes(), f)
     }
 
-    /// One of an account's tokens, or all.
-    fn revoke_tokens(&self, name: &str, which: Option<TokenId>) -> Applied<()> {
+    fn revoke_tokens(&self, name: &str, which: impl Fn(&ApiToken) -> bool) -> Applied<()> {
         let Some(mut account) = get::<Account>(&self.tables[Table::Accounts], name.as_bytes())? else { return Ok(()) };
-        let revoked = account.tokens.extract_if(.., |token| which.is_none_or(|which| token.id == which));
+        let revoked = account.tokens.extract_if(.., |token| which(token));
         for token in revoked {
             self.tables[Table::ApiTokens].remove(token.hash.as_bytes())?;
         }
