@@ -55,6 +55,45 @@ fn a_device_that_went_by_a_wrong_time_ends_nothing() {
 }
 
 #[test]
+fn a_word_that_was_given_by_a_wrong_clock_ends_nothing_later() {
+    let world = World::new();
+    let camera = world.camera("B4-1", "J. Smith");
+    let content = bytes(1, 5000);
+    let item = json!({
+        "rid": rid(1), "kind": "continuous", "size": content.len(), "sha256": Sha256::of(&content).to_string(),
+        "start": minutes_ago(61).to_rfc3339(), "end": minutes_ago(49).to_rfc3339(),
+    });
+    camera.post_json("/device/v1/offers", &[], &json!({"items": [item]})).json(200);
+    let request = ask(&world);
+    tag(&camera);
+    eventually("it is handed over", || target(&world, &request)["state"] == "handed_over");
+    let said = say(&world, &camera, &request, "nothing", &json!({}));
+    assert!(said["why"].as_str().unwrap().contains("does not find what it offered"), "{said}");
+    // What it offered lies elsewhere, and so does what it was asked for.
+    let empty = json!({"requests": [], "clock": clock_behind()});
+    let json = "Content-Type: application/json";
+    assert_eq!(camera.request("PUT", "/device/v1/reported", &[json], empty.to_string().as_bytes()).status, 204);
+    // Another request lets the server look at all of this device.
+    world.cli_json(&[
+        "request",
+        "add",
+        "--device",
+        "B4-1",
+        "--from",
+        "2026-11-20T10:00:00Z",
+        "--to",
+        "2026-11-20T10:10:00Z",
+    ]);
+    eventually("it waits for its word", || {
+        let stands = target(&world, &request);
+        assert_eq!(stands["state"], "handed_over", "{stands}");
+        stands["why"].as_str().unwrap().contains("the device looks for it")
+    });
+    let said = say(&world, &camera, &request, "nothing", &json!({"desired": tag(&camera)}));
+    assert_eq!(said["state"], "nothing", "{said}");
+}
+
+#[test]
 fn what_a_device_offered_and_does_not_find_is_waited_for_until_it_is_overwritten() {
     let world = World::new();
     let camera = world.camera("B4-1", "J. Smith");

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use longshore_model::{Clock, DeviceId, Holds, RequestId, Span, VideoRequest};
+use longshore_model::{Clock, DeviceClock, DeviceId, Holds, RequestId, Span, VideoRequest};
 use longshore_store::catalogue::{Catalogue, DecideError, RecordError};
 use longshore_store::facts::{Fact, RequestFact};
-use longshore_store::index::{DeclaredRow, Index, IndexError, RequestRow, Told};
+use longshore_store::index::{DeclaredRow, Index, IndexError, RequestRow};
 
 use crate::decision::DecisionError;
 use crate::kit::{Lifeline, Line, Probe, blocking, fail_point};
@@ -204,7 +204,8 @@ impl Handler<Tell> for RequestQueue {
     fn handle(&mut self, Tell { device, said }: Tell, _: &mut Self::Context) -> Self::Result {
         let now = self.clock.now();
         self.record_what(move |index| {
-            let mut facts = queue::told(&index.open_requests_of(device)?, said.clone());
+            let clock = index.clock(device)?;
+            let mut facts = queue::told(&index.open_requests_of(device)?, said.clone(), &clock, now);
             // What it says now counts at once.
             let told = facts.clone();
             let settled = settled(index, device, now, |id| {
@@ -284,39 +285,56 @@ fn settled(
     now: DateTime<Utc>,
     says: impl Fn(RequestId) -> Option<Holds>,
 ) -> Result<Vec<Fact>, IndexError> {
+    let (open, clock) = (index.open_requests_of(device)?, index.clock(device)?);
+    let mut offered = None;
     let mut facts = Vec::new();
-    for (request, mut target) in index.open_requests_of(device)? {
+    for (request, target) in open {
         // One that is over is not done any more.
         if request.expires <= now {
             continue;
         }
-        if let Some(holds) = says(request.id) {
-            let ranges = Vec::new();
-            target.told = Some(Told { holds, ranges });
-        }
+        let says = says(request.id).or_else(|| target.says_of(clock.to_device(request.span)));
         let mut stored = index.stored_within(device, request.span)?;
         stored.retain(|lies| request.is_of_camera(&lies.camera));
-        // Few say so of a request that goes on.
-        let says_all = matches!(target.says(), Some(Holds::Done | Holds::Nothing));
-        let to_come = says_all && is_to_come(index, device, &request, now)?;
-        if let Some(outcome) = queue::settle(&request, &target, &stored, to_come, now) {
+        // Few say so of a request that goes on; for all of them what the device ever offered is read once.
+        let to_come = says.is_some_and(Holds::is_last) && {
+            let offered = match &mut offered {
+                Some(offered) => offered,
+                none => none.insert(Offered::read(index, device, clock.clone())?),
+            };
+            offered.is_to_come(index, &request, now)?
+        };
+        if let Some(outcome) = queue::settle(&request, says, &stored, to_come, now) {
             facts.push(Fact::Request(RequestFact::Finished { request: request.id, device, outcome }));
         }
     }
     Ok(facts)
 }
 
-/// Whether the device offered something of this request that is not in the store.
-fn is_to_come(index: &Index, device: DeviceId, request: &VideoRequest, now: DateTime<Utc>) -> Result<bool, IndexError> {
-    let (clock, report) = (index.clock(device)?, index.report(device)?);
-    let oldest = report.and_then(|row| row.report.storage?.oldest);
-    for DeclaredRow { declared, .. } in index.declared_of(device)? {
-        let (span, overwrites) = (declared.span(&clock), declared.overwrites(&clock));
-        if queue::is_to_come(&declared, span, overwrites, oldest, request, now)
-            && stored_as(&declared, &index.stored(device, declared.rid)?).is_none()
-        {
-            return Ok(true);
-        }
+/// What a device offered, and where what it holds begins.
+struct Offered {
+    device: DeviceId,
+    rows: Vec<DeclaredRow>,
+    clock: DeviceClock,
+    oldest: Option<DateTime<Utc>>,
+}
+
+impl Offered {
+    fn read(index: &Index, device: DeviceId, clock: DeviceClock) -> Result<Self, IndexError> {
+        let oldest = index.report(device)?.and_then(|row| row.report.begins(&clock));
+        Ok(Self { device, rows: index.declared_of(device)?, clock, oldest })
     }
-    Ok(false)
+
+    /// Whether something of this request is not in the store.
+    fn is_to_come(&self, index: &Index, request: &VideoRequest, now: DateTime<Utc>) -> Result<bool, IndexError> {
+        for DeclaredRow { declared, .. } in &self.rows {
+            let (span, overwrites) = (declared.span(&self.clock), declared.overwrites(&self.clock));
+            if queue::is_to_come(declared, span, overwrites, self.oldest, request, now)
+                && stored_as(declared, &index.stored(self.device, declared.rid)?).is_none()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }

@@ -1,9 +1,9 @@
 //! What becomes of requests for footage. Pure: the same rows and the same time, the same answer.
 
-use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
-use longshore_model::{Declared, Device, DeviceState, Holds, Outcome, RequestId, Span, VideoRequest};
+use chrono::{DateTime, TimeDelta, Utc};
+use longshore_model::{Declared, Device, DeviceClock, DeviceState, Holds, Outcome, RequestId, Span, VideoRequest};
 use longshore_store::facts::{Fact, RequestFact};
-use longshore_store::index::{Closed, Lies, RequestRow, Target};
+use longshore_store::index::{Closed, Lies, RequestRow, Target, Told};
 use serde::{Deserialize, Serialize};
 
 use crate::mailer::MailAddress;
@@ -224,36 +224,37 @@ pub(crate) fn wanted(declared: &Declared, span: Option<Span>, open: &[(VideoRequ
 }
 
 /// Whether a recording that a device offered is one of these that is still to come: it was not overwritten, by all that is known.
-/// `span` is where it lies, `overwrites` when it is overwritten, and `oldest` what the device holds at least, by its own clock.
+/// `span` is where it lies, `overwrites` when it is overwritten, and `oldest` where what the device holds begins.
 pub(super) fn is_to_come(
     declared: &Declared,
     span: Option<Span>,
     overwrites: Option<DateTime<Utc>>,
-    oldest: Option<DateTime<FixedOffset>>,
+    oldest: Option<DateTime<Utc>>,
     request: &VideoRequest,
     now: DateTime<Utc>,
 ) -> bool {
-    let is_gone = overwrites.is_some_and(|at| at <= now) || oldest.is_some_and(|oldest| declared.start < oldest);
-    !is_gone && request.is_of_camera(&declared.camera) && span.is_some_and(|span| span.overlaps(&request.span))
+    let Some(span) = span else { return false };
+    let is_gone = overwrites.is_some_and(|at| at <= now) || oldest.is_some_and(|oldest| span.from < oldest);
+    !is_gone && request.is_of_camera(&declared.camera) && span.overlaps(&request.span)
 }
 
-/// Whether there is no more to come from a device, when `stored` is what is in the store of the range. Before the range is
-/// over there always is, and so there is while recordings are `to_come` that the device offered: it may not see them now, on a
-/// card that is not in.
+/// Whether there is no more to come from a device, when `says` is its word that counts and `stored` what is in the store of the
+/// range. Before the range is over there always is, and so there is while recordings are `to_come` that the device offered: it
+/// may not see them now, on a card that is not in.
 pub(super) fn settle(
     request: &VideoRequest,
-    target: &Target,
+    says: Option<Holds>,
     stored: &[Lies],
     to_come: bool,
     now: DateTime<Utc>,
 ) -> Option<Outcome> {
-    if target.ended.is_some() || now < request.span.to {
+    if now < request.span.to {
         return None;
     }
     let whole = coverage(request, stored).iter().all(|camera| request.span.is_whole(&camera.covered));
     // Another camera may have more, which nobody but the device knows, unless the device has but one.
     let no_other = !request.cameras.is_empty() || stored.iter().all(|lies| lies.camera.is_empty());
-    match target.says() {
+    match says {
         _ if whole && no_other && !stored.is_empty() => Some(Outcome::Done),
         Some(Holds::Done | Holds::Nothing) if to_come => None,
         Some(Holds::Nothing) if stored.is_empty() => Some(Outcome::Nothing),
@@ -305,14 +306,21 @@ pub(super) fn expired(open: &[RequestRow], now: DateTime<Utc>) -> Vec<Fact> {
     over.map(|row| Fact::Request(RequestFact::Expired { request: row.request.id })).collect()
 }
 
-/// What is new in what a device says of the requests that it was given.
-pub(super) fn told(open: &[(VideoRequest, Target)], said: Vec<(RequestId, Holds, Vec<Span>)>) -> Vec<Fact> {
+/// What is new in what a device says of the requests that it was given. Before the range is over it cannot know that it has no
+/// more, so that says nothing.
+pub(super) fn told(
+    open: &[(VideoRequest, Target)],
+    said: Vec<(RequestId, Holds, Vec<Span>)>,
+    clock: &DeviceClock,
+    now: DateTime<Utc>,
+) -> Vec<Fact> {
     let news = |(id, holds, ranges): (RequestId, Holds, Vec<Span>)| {
         let (request, target) = open.iter().find(|(request, _)| request.id == id)?;
-        let ranges = request.span.covered(ranges);
-        let known = target.told.as_ref().is_some_and(|told| told.holds == holds && told.ranges == ranges);
-        let device = target.device;
-        (!known).then_some(Fact::Request(RequestFact::Told { request: id, device, holds, ranges }))
+        let (ranges, asked) = (request.span.covered(ranges), clock.to_device(request.span));
+        let told = Told { holds, ranges, asked };
+        let says_something = target.told.as_ref() != Some(&told) && !(holds.is_last() && now < request.span.to);
+        let (Told { holds, ranges, asked }, device) = (told, target.device);
+        says_something.then_some(Fact::Request(RequestFact::Told { request: id, device, holds, ranges, asked }))
     };
     said.into_iter().filter_map(news).collect()
 }

@@ -65,6 +65,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) connected: bool,
     /// When the device called last.
     pub(super) seen: Option<DateTime<Utc>>,
+    /// The device's word that counts.
+    pub(super) says: Option<Holds>,
     pub(super) coverage: &'a [Coverage],
     /// When the device will overwrite the first of what is still to come.
     pub(super) overwrites: Option<DateTime<Utc>>,
@@ -107,7 +109,7 @@ pub(super) fn standing(row: &RequestRow, target: &Target, known: &Circumstances<
 }
 
 fn waits_for(request: &VideoRequest, target: &Target, known: &Circumstances<'_>) -> String {
-    let told = target.says();
+    let told = known.says;
     match known.device.state {
         DeviceState::Suspended => return "the device is suspended, and is asked when it is activated".to_owned(),
         DeviceState::Retired => return "the device is retired, and will hand over nothing".to_owned(),
@@ -154,7 +156,6 @@ fn about(time: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use longshore_model::{DeviceId, RequestId, Span};
-    use longshore_store::index::Told;
 
     use super::*;
 
@@ -198,8 +199,7 @@ mod tests {
 
     fn target(told: Option<Holds>) -> Target {
         let handed_over = told.map(|_| now());
-        let told = told.map(|holds| Told { holds, ranges: Vec::new() });
-        Target { device: DeviceId::from_bytes([1; 16]), handed_over, told, ended: None }
+        Target { device: DeviceId::from_bytes([1; 16]), handed_over, told: None, ended: None }
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
             ),
         ] {
             let row = row(target(told));
-            let known = Circumstances { device, connected, seen, coverage: &[], overwrites, now: now() };
+            let known = Circumstances { device, connected, seen, says: told, coverage: &[], overwrites, now: now() };
             let until = Some(row.request.expires);
             assert_eq!(standing(&row, &row.targets[0], &known), Standing { state, why, until });
         }
@@ -277,8 +277,8 @@ mod tests {
             let target = Target { ended: ended.map(|outcome| (outcome, now())), ..target(None) };
             let row = RequestRow { closed, ..row(target) };
             let (coverage, seen) = (coverage.as_slice(), None);
-            let known =
-                Circumstances { device: &device, connected: true, seen, coverage, overwrites: None, now: now() };
+            let (overwrites, says, now) = (None, None, now());
+            let known = Circumstances { device: &device, connected: true, seen, says, coverage, overwrites, now };
             let expected = Standing { state, why: why.to_owned(), until: None };
             assert_eq!(standing(&row, &row.targets[0], &known), expected);
         }

@@ -91,6 +91,7 @@ impl<'a> Views<'a> {
             device: &known.device,
             connected,
             seen,
+            says: target.says_of(known.clock.to_device(request.span)),
             coverage: &coverage,
             overwrites: overwrites_at,
             now: self.now,

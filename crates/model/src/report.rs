@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::CommandId;
+use crate::{CommandId, DeviceClock};
 
 /// What a device last said of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,12 @@ pub struct CardSpace {
 }
 
 impl DeviceReport {
+    /// Where what it holds begins in true time, if it says so; where `clock` does not tell, as the device says.
+    pub fn begins(&self, clock: &DeviceClock) -> Option<DateTime<Utc>> {
+        let oldest = self.storage.as_ref()?.oldest?;
+        Some(clock.to_true(oldest, None).unwrap_or_else(|| oldest.to_utc()))
+    }
+
     /// Whether `newer` says more than that time passed: a battery drains, a card fills, a signal sways.
     pub fn differs(&self, newer: &Self) -> bool {
         let steady = |report: &Self| {

@@ -76,6 +76,13 @@ pub enum Holds {
     Nothing,
 }
 
+impl Holds {
+    /// Whether there is no more to come, by the device's word.
+    pub const fn is_last(self) -> bool {
+        matches!(self, Self::Done | Self::Nothing)
+    }
+}
+
 /// How a request ended at one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

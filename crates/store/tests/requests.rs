@@ -60,11 +60,12 @@ async fn a_request_is_open_at_each_device_until_that_one_is_done_or_all_is_over(
     let (first, second) = (request(1), request(2));
     let [one, other] = DEVICES;
     let (id, holds, ranges) = (first.id, Holds::Queued, vec![first.span]);
+    let asked = (first.span.from.fixed_offset(), first.span.to.fixed_offset());
     let added = [first.clone(), second.clone()].map(|request| RequestFact::Added { request });
     catalogue.record(facts(added)).await.unwrap();
     let happened = [
         RequestFact::HandedOver { request: id, device: one },
-        RequestFact::Told { request: id, device: one, holds, ranges: ranges.clone() },
+        RequestFact::Told { request: id, device: one, holds, ranges: ranges.clone(), asked },
         RequestFact::Finished { request: id, device: other, outcome: Outcome::Nothing },
         RequestFact::Cancelled { request: second.id, by: "uid 7".into() },
     ];
@@ -76,7 +77,7 @@ async fn a_request_is_open_at_each_device_until_that_one_is_done_or_all_is_over(
         let [(request, target)] = &open[..] else { unreachable!("{open:?}") };
         assert_eq!((request, target.handed_over), (&first, Some(now())));
         let told = target.told.clone().unwrap();
-        assert_eq!((told.holds, told.ranges), (holds, ranges.clone()));
+        assert_eq!((told.holds, told.ranges, told.asked), (holds, ranges.clone(), asked));
         assert!(index.open_requests_of(other).unwrap().is_empty());
         let row = index.request(id).unwrap().unwrap();
         assert!(row.is_open());

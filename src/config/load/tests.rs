@@ -81,6 +81,7 @@ fn every_key_has_a_variable_and_a_variable_for_a_file() {
         ("storage.owner", "root"),
         ("storage.group", "12"),
         ("health.types", "/etc/health.toml"),
+        ("webhooks.file", "/etc/webhooks.toml"),
         ("mail.host", "mail.example.org"),
         ("mail.port", "587"),
         ("mail.user", "longshore"),

@@ -163,7 +163,8 @@ fn lies(camera: &str, from: i64, to: i64) -> Lies {
 }
 
 fn target(told: Option<Holds>) -> Target {
-    let told = told.map(|holds| Told { holds, ranges: Vec::new() });
+    let asked = DeviceClock::default().to_device(request().span);
+    let told = told.map(|holds| Told { holds, ranges: Vec::new(), asked });
     Target { device: device(1).id, handed_over: None, told, ended: None }
 }
 
@@ -188,7 +189,7 @@ fn a_request_is_done_when_all_of_it_is_there_or_the_device_has_no_more() {
         ("no end is known", &request, None, vec![Lies { to: None, ..whole("") }], None),
         ("no end is known, and no more", &request, Some(Holds::Done), vec![Lies { to: None, ..whole("") }], done),
     ] {
-        assert_eq!(settle(request, &target(told), &stored, false, now()), outcome, "{what}");
+        assert_eq!(settle(request, told, &stored, false, now()), outcome, "{what}");
     }
 }
 
@@ -220,9 +221,11 @@ fn what_a_device_offered_is_to_come_until_it_is_overwritten() {
     let to_come =
         |declared: &Declared, span, overwrites, oldest| is_to_come(declared, span, overwrites, oldest, &request, now());
     assert!(to_come(&front, Some(span), None, None));
-    assert!(to_come(&front, Some(span), Some(now() + minutes(1)), Some(front.start)));
+    assert!(to_come(&front, Some(span), Some(now() + minutes(1)), Some(span.from)));
     assert!(!to_come(&front, Some(span), Some(now()), None), "it said that it would overwrite it by now");
-    assert!(!to_come(&front, Some(span), None, Some(front.start + minutes(1))), "what it holds begins later");
+    assert!(!to_come(&front, Some(span), None, Some(span.from + minutes(1))), "what it holds begins later");
+    let unset = Declared { start: span.from.fixed_offset() - TimeDelta::days(9000), ..front.clone() };
+    assert!(to_come(&unset, Some(span), None, Some(span.from)), "where it lies counts, not what its clock showed");
     assert!(!to_come(&front, None, None, None), "nobody knows where it lies");
     let elsewhere = Span { from: now() - minutes(50), to: now() };
     assert!(!to_come(&front, Some(elsewhere), None, None));
@@ -234,12 +237,10 @@ fn what_a_device_offered_is_to_come_until_it_is_overwritten() {
 fn nothing_is_over_before_the_range_is() {
     let request = request();
     let early = request.span.to - TimeDelta::seconds(1);
-    assert_eq!(settle(&request, &target(Some(Holds::Nothing)), &[], false, early), None);
-    let at_its_end = |to_come| settle(&request, &target(Some(Holds::Nothing)), &[], to_come, request.span.to);
+    assert_eq!(settle(&request, Some(Holds::Nothing), &[], false, early), None);
+    let at_its_end = |to_come| settle(&request, Some(Holds::Nothing), &[], to_come, request.span.to);
     assert_eq!(at_its_end(false), Some(Outcome::Nothing));
     assert_eq!(at_its_end(true), None, "it offered some");
-    let ended = Target { ended: Some((Outcome::Nothing, now())), ..target(Some(Holds::Done)) };
-    assert_eq!(settle(&request, &ended, &[], false, now()), None, "once is enough");
 }
 
 #[test]
@@ -260,12 +261,27 @@ fn only_news_of_open_requests_are_kept() {
     let request = request();
     let said = |holds| vec![(request.id, holds, vec![request.span])];
     let open = |told| [(request.clone(), target(told))];
-    assert_eq!(told(&open(None), said(Holds::Queued)).len(), 1);
+    let news = |open: &[_], said| told(open, said, &DeviceClock::default(), now());
+    assert_eq!(news(&open(None), said(Holds::Queued)).len(), 1);
     let mut known = open(Some(Holds::Queued));
     known[0].1.told.as_mut().unwrap().ranges = vec![request.span];
-    assert!(told(&known, said(Holds::Queued)).is_empty());
-    assert_eq!(told(&known, said(Holds::Partial)).len(), 1);
-    assert!(told(&[], said(Holds::Done)).is_empty());
+    assert!(news(&known, said(Holds::Queued)).is_empty());
+    assert_eq!(news(&known, said(Holds::Partial)).len(), 1);
+    assert!(news(&[], said(Holds::Done)).is_empty());
+}
+
+#[test]
+fn that_there_is_no_more_is_said_after_the_range_and_of_the_range_as_it_is_asked_for_now() {
+    let (request, clock) = (request(), DeviceClock::default());
+    let open = [(request.clone(), target(None))];
+    let said_at = |time| told(&open, vec![(request.id, Holds::Nothing, Vec::new())], &clock, time);
+    assert!(said_at(request.span.to - TimeDelta::seconds(1)).is_empty());
+    let [Fact::Request(RequestFact::Told { holds, asked, .. })] = said_at(request.span.to)[..] else { unreachable!() };
+    let known = target(Some(holds));
+    assert_eq!(known.says_of(asked), Some(Holds::Nothing));
+    let other = (asked.0 + minutes(60), asked.1 + minutes(60));
+    assert_eq!(known.says_of(other), None, "its clock turned out to be wrong");
+    assert_eq!(target(Some(Holds::Partial)).says_of(other), Some(Holds::Partial));
 }
 
 #[test]
@@ -327,7 +343,7 @@ proptest! {
             let moment = now() + minutes(minute) + TimeDelta::seconds(30);
             stored.iter().any(|lies| lies.from <= moment && lies.to.unwrap() > moment)
         });
-        prop_assert_eq!(settle(&request, &target(None), &stored, false, now()).is_some(), whole);
-        prop_assert!(settle(&request, &target(Some(Holds::Done)), &stored, false, now()).is_some());
+        prop_assert_eq!(settle(&request, None, &stored, false, now()).is_some(), whole);
+        prop_assert!(settle(&request, Some(Holds::Done), &stored, false, now()).is_some());
     }
 }

@@ -1,3 +1,4 @@
+use chrono::{DateTime, FixedOffset};
 use longshore_model::{DeviceId, Holds, Outcome, RequestId, Span, VideoRequest};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,8 @@ pub enum RequestFact {
         holds: Holds,
         /// What of its range the device holds or held, in true time.
         ranges: Vec<Span>,
+        /// The range that it was asked for, by its own clock as it was known then.
+        asked: (DateTime<FixedOffset>, DateTime<FixedOffset>),
     },
     /// There is no more to come from a device.
     Finished {

@@ -1,6 +1,6 @@
 //! Requests for footage, and where in time the recordings lie that may answer them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, FixedOffset, Utc};
 use longshore_model::{DeviceId, Holds, Outcome, Recording, RequestId, Span, VideoRequest};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,8 @@ pub struct Told {
     pub holds: Holds,
     /// What of its range the device holds or held.
     pub ranges: Vec<Span>,
+    /// The range that it was asked for, by its own clock as it was known then.
+    pub asked: (DateTime<FixedOffset>, DateTime<FixedOffset>),
 }
 
 /// Where a stored recording lies in true time.
@@ -215,9 +217,11 @@ impl Target {
         Self { device, handed_over: None, told: None, ended: None }
     }
 
-    /// What the device said last of how much it holds.
-    pub fn says(&self) -> Option<Holds> {
-        self.told.as_ref().map(|told| told.holds)
+    /// What the device said last of how much it holds. That it has no more counts only if it looked for what is `asked` now: its
+    /// clock may have turned out to go otherwise.
+    pub fn says_of(&self, asked: (DateTime<FixedOffset>, DateTime<FixedOffset>)) -> Option<Holds> {
+        let told = self.told.as_ref()?;
+        (!told.holds.is_last() || told.asked == asked).then_some(told.holds)
     }
 }
 
@@ -228,8 +232,8 @@ impl Rows {
             RequestFact::HandedOver { request, device } => {
                 self.change_target(*request, *device, |target| target.handed_over = Some(entry.at))
             }
-            RequestFact::Told { request, device, holds, ranges } => {
-                let told = Told { holds: *holds, ranges: ranges.clone() };
+            RequestFact::Told { request, device, holds, ranges, asked } => {
+                let told = Told { holds: *holds, ranges: ranges.clone(), asked: *asked };
                 self.change_target(*request, *device, |target| target.told = Some(told))
             }
             RequestFact::Finished { request, device, outcome } => {

@@ -119,7 +119,13 @@ impl Random {
         match self.below(8) {
             0 | 1 => RequestFact::Added { request: self.request(request, span) },
             2 => RequestFact::HandedOver { request, device },
-            3 => RequestFact::Told { request, device, holds: Holds::Partial, ranges: vec![span] },
+            3 => RequestFact::Told {
+                request,
+                device,
+                holds: Holds::Partial,
+                ranges: vec![span],
+                asked: (start(), start()),
+            },
             4 => RequestFact::Finished { request, device, outcome: Outcome::Done },
             5 => RequestFact::Cancelled { request, by: "uid 0".into() },
             6 => RequestFact::Announced { request, over: self.below(2) == 0 },
@@ -275,7 +281,13 @@ impl Random {
     fn people(&mut self, device: DeviceId, token: TokenId, enrolment: EnrolmentId) -> PeopleFact {
         let by = || "uid 0".to_owned();
         let name = format!("n{}", self.below(FEW));
-        let api_token = ApiToken { id: token, label: "x".into(), hash: self.sha256(), issued_at: start().to_utc() };
+        let api_token = ApiToken {
+            id: token,
+            label: "x".into(),
+            hash: self.sha256(),
+            issued_at: start().to_utc(),
+            for_password: self.below(2) == 0,
+        };
         let mail = (self.below(2) == 0).then(|| "a@example.org".to_owned());
         let (site, bays) = (Some(name.clone()), vec!["02:00:5e:20:00:05".parse().unwrap()]);
         match self.below(15) {
