@@ -190,8 +190,10 @@ impl World {
     }
 
     /// The process ends and comes again, with what is on the disk.
-    fn restart(self) -> Self {
+    async fn restart(self) -> Self {
         let Self { folder, clock, key, settings, digests, contents, writer, stored } = self;
+        // A message that is being queued holds the index, which opens once.
+        drop(digests.post.texts().await);
         drop((digests, contents));
         writer.stop();
         let (digests, contents, writer) = open(&folder, &clock, &settings);
@@ -238,7 +240,7 @@ async fn fortnight(begin: DateTime<Utc>, seed: u64, sets_clock: bool) {
         // Once it is away for days.
         if dice.below(400) == 0 {
             now += TimeDelta::hours(30 + i64::try_from(dice.below(60)).unwrap());
-            world = world.restart();
+            world = world.restart().await;
         }
         let off = if sets_clock && dice.below(10) == 0 { i64::try_from(dice.below(4000)).unwrap() - 2000 } else { 0 };
         world.clock.set(now + TimeDelta::minutes(off));
@@ -255,7 +257,7 @@ async fn fortnight(begin: DateTime<Utc>, seed: u64, sets_clock: bool) {
             world.look().await;
         }
         if dice.below(40) == 0 {
-            world = world.restart();
+            world = world.restart().await;
         }
     }
     // Two days later everything is told.

@@ -74,7 +74,7 @@ pub(crate) struct Post {
     unrecorded: Arc<Unrecorded>,
     /// Is told of what is not delivered.
     pub(super) notices: Notices,
-    /// Held while texts are put and told of, and while those are removed that nobody told of.
+    /// Of [`Post::texts`].
     pub(super) texts: Arc<tokio::sync::Mutex<()>>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use longshore_model::MailKind;
+use longshore_model::{MailId, MailKind};
 use longshore_store::facts::OutboxFact;
 use longshore_store::index::{Delivery, OutboxRow};
 
@@ -104,20 +104,19 @@ pub(super) fn given_up(row: &OutboxRow, error: &str, now: DateTime<Utc>) -> Opti
 }
 
 /// Which of those that ended are forgotten; `ended` is in the order in which it was queued.
-pub(super) fn forgotten(ended: &[OutboxRow], now: DateTime<Utc>) -> Option<OutboxFact> {
+pub(super) fn forgotten(ended: &[OutboxRow], now: DateTime<Utc>) -> HashSet<MailId> {
     let too_many = ended.len().saturating_sub(REMEMBERED_MOST);
     let is_old = |row: &OutboxRow| match row.delivery {
         Delivery::Sent { at } | Delivery::Failed { at } => now - at >= REMEMBERED,
         Delivery::Waiting { .. } => false,
     };
     let gone = ended.iter().enumerate().filter(|(place, row)| *place < too_many || is_old(row));
-    let ids: Vec<_> = gone.map(|(_, row)| row.message.id).collect();
-    (!ids.is_empty()).then_some(OutboxFact::Forgotten { ids })
+    gone.map(|(_, row)| row.message.id).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use longshore_model::{MailId, Message, Sha256};
+    use longshore_model::{Message, Sha256};
 
     use super::*;
 
@@ -224,11 +223,10 @@ mod tests {
             delivery: Delivery::Sent { at: start() - TimeDelta::days(days) },
             ..row(n, "a@example.org")
         };
-        assert_eq!(forgotten(&[ended(1, 29)], start()), None);
-        let ids = vec![MailId::from_bytes([1; 16])];
-        assert_eq!(forgotten(&[ended(1, 30), ended(2, 29)], start()), Some(OutboxFact::Forgotten { ids }));
+        let first = HashSet::from([MailId::from_bytes([1; 16])]);
+        assert_eq!(forgotten(&[ended(1, 29)], start()), HashSet::new());
+        assert_eq!(forgotten(&[ended(1, 30), ended(2, 29)], start()), first);
         let many: Vec<_> = (0..=REMEMBERED_MOST).map(|_| ended(1, 0)).collect();
-        let ids = vec![MailId::from_bytes([1; 16])];
-        assert_eq!(forgotten(&many, start()), Some(OutboxFact::Forgotten { ids }));
+        assert_eq!(forgotten(&many, start()), first);
     }
 }

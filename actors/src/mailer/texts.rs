@@ -1,19 +1,21 @@
-//! What must not come between each other: a text is put and then told of, and texts that nobody told of are removed.
+//! What must not come between each other: a text is put and then told of, and texts that nobody told of are removed. Each of it
+//! runs in a task of its own, to its end, also if nobody waits for it any more: a text that is half put away when the next one
+//! begins would be lost to the message that is told of it.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 
-use longshore_model::Message;
+use longshore_model::{Message, Sha256};
 use longshore_store::facts::{Fact, OutboxFact};
-use longshore_store::index::Index;
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::spawn_blocking;
 
 use super::message::{self, Letter, OutgoingMail};
 use super::post::{MailRefused, OPEN, Post, PostError, QueuedMail};
 use super::schedule;
+use super::settings::Sender;
 use crate::decision::DecisionError;
-use crate::kit::blocking;
 
 impl Post {
     /// Keeps a message, unless it is kept already.
@@ -21,21 +23,24 @@ impl Post {
         let Some(from) = self.settings.borrow().as_ref().map(|settings| settings.from.clone()) else {
             return Err(DecisionError::Refused(MailRefused::NotSetUp));
         };
+        let post = self.clone();
+        let queueing = tokio::spawn(async move { post.put_and_tell(mail, &from).await });
+        queueing.await.unwrap_or(Err(DecisionError::Unavailable))
+    }
+
+    async fn put_and_tell(&self, mail: OutgoingMail, from: &Sender) -> Result<QueuedMail, DecisionError<MailRefused>> {
         let OutgoingMail { id, kind, to, subject, text, html, answers, by } = mail;
-        let letter = serde_json::to_vec(&Letter { text, html })
-            .map_err(|error| DecisionError::Refused(MailRefused::Text(error.to_string())))?;
-        let _texts = self.texts.lock().await;
-        let contents = self.contents.clone();
-        let kept =
-            spawn_blocking(move || contents.put(&letter)).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let content = kept.map_err(|error| DecisionError::Refused(MailRefused::Text(in_words(&error))))?;
+        let unkept = |why: String| DecisionError::Refused(MailRefused::Text(why));
+        let letter = serde_json::to_vec(&Letter { text, html }).map_err(|error| unkept(error.to_string()))?;
+        let _texts = self.texts().await;
+        let content = self.put(letter).await.map_err(|error| unkept(in_words(&error)))?;
         let message = Message {
             id,
             kind,
             to: to.to_string(),
             subject: message::subject(&subject),
-            message_id: message::message_id(id, &from),
-            references: answers.into_iter().map(|id| message::message_id(id, &from)).collect(),
+            message_id: message::message_id(id, from),
+            references: answers.into_iter().map(|id| message::message_id(id, from)).collect(),
             content,
             by,
         };
@@ -54,24 +59,40 @@ impl Post {
 
     /// Forgets what ended long ago, and removes texts that nobody needs.
     pub(super) async fn sweep(&self) -> Result<(), PostError> {
+        let post = self.clone();
+        let sweeping = tokio::spawn(async move { post.forget_and_remove().await });
+        sweeping.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+    }
+
+    async fn forget_and_remove(&self) -> Result<(), PostError> {
         let now = self.clock.now();
-        let forget = move |index: &Index| {
-            let forgotten = schedule::forgotten(&index.ended_mails()?, now);
-            Ok(Ok::<_, Infallible>((forgotten.into_iter().map(Fact::Outbox).collect(), ())))
-        };
-        self.catalogue.decide(forget).await?;
-        let _texts = self.texts.lock().await;
-        let index = self.catalogue.index().clone();
-        let used: HashSet<_> = blocking(move || {
-            let rows = index.open_mails()?.into_iter().chain(index.ended_mails()?);
-            Ok(rows.map(|row| row.message.content).collect())
-        })
-        .await?;
-        let contents = self.contents.clone();
+        let _texts = self.texts().await;
+        // The catalogue's writer does it, so that no message moves from those that ended to those that wait between the two reads.
+        let decided = self.catalogue.decide(move |index| {
+            let (open, ended) = (index.open_mails()?, index.ended_mails()?);
+            let ids = schedule::forgotten(&ended, now);
+            let kept = open.into_iter().chain(ended).filter(|row| !ids.contains(&row.message.id));
+            let used: HashSet<Sha256> = kept.map(|row| row.message.content).collect();
+            let fact =
+                (!ids.is_empty()).then(|| Fact::Outbox(OutboxFact::Forgotten { ids: ids.into_iter().collect() }));
+            Ok(Ok::<_, Infallible>((fact.into_iter().collect(), used)))
+        });
+        let (used, contents) = (decided.await?, self.contents.clone());
         if let Ok(Err(error)) = spawn_blocking(move || contents.keep_only(&used)).await {
             tracing::warn!(%error, "texts of messages that nobody needs could not be removed")
         }
         Ok(())
+    }
+
+    /// Held while texts are put and told of, and while those are removed that nobody told of.
+    pub(crate) async fn texts(&self) -> OwnedMutexGuard<()> {
+        self.texts.clone().lock_owned().await
+    }
+
+    /// Keeps a text.
+    pub(super) async fn put(&self, text: Vec<u8>) -> io::Result<Sha256> {
+        let contents = self.contents.clone();
+        spawn_blocking(move || contents.put(&text)).await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }
 
@@ -79,5 +100,123 @@ fn in_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::FileTooLarge => "it is longer than 1 MiB".to_owned(),
         _ => format!("{error}; see to the disk of the data folder"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use chrono::TimeDelta;
+    use futures_util::FutureExt as _;
+    use longshore_model::{Clock as _, MailKind, SettableClock};
+    use longshore_store::catalogue::{Catalogue, Writer};
+    use longshore_store::files::SimulatedDisk;
+    use longshore_store::index::IndexPlace;
+    use longshore_store::outbox::Contents;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::health::Notices;
+    use crate::mailer::{MailSettings, MailTls};
+
+    fn clock() -> SettableClock {
+        SettableClock::at("2026-11-21T15:00:00Z".parse().unwrap())
+    }
+
+    fn post(disk: &SimulatedDisk, clock: &SettableClock) -> (Post, Writer, TempDir) {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(clock.clone()));
+        let files = Arc::new(disk.clone());
+        let contents = Contents::open(files.clone()).unwrap();
+        let (catalogue, writer, _) = Catalogue::open(files, &IndexPlace::below(folder.path()), clock.clone()).unwrap();
+        let mail = MailSettings {
+            host: "mail.example.org".into(),
+            port: 25,
+            tls: MailTls::None,
+            login: None,
+            from: "longshore@example.org".to_owned().try_into().unwrap(),
+            ca: None,
+        };
+        (Post::new(catalogue, contents, clock, "server".into(), Some(mail), Notices::default()), writer, folder)
+    }
+
+    fn mail(post: &Post, what: &str) -> OutgoingMail {
+        OutgoingMail {
+            id: post.id(&[what]),
+            kind: MailKind::Test,
+            to: "anna@example.org".parse().unwrap(),
+            subject: what.into(),
+            text: what.into(),
+            html: None,
+            answers: Vec::new(),
+            by: None,
+        }
+    }
+
+    /// Keeps the catalogue's writer from going on, until it is told to.
+    async fn hold(post: &Post) -> mpsc::SyncSender<()> {
+        let ((held, holds), (go_on, gone_on)) = (tokio::sync::oneshot::channel(), mpsc::sync_channel(1));
+        let catalogue = post.catalogue.clone();
+        tokio::spawn(async move {
+            let decision = move |_: &_| {
+                held.send(()).unwrap();
+                gone_on.recv().unwrap();
+                Ok(Ok::<_, Infallible>((Vec::new(), ())))
+            };
+            drop(catalogue.decide(decision).await);
+        });
+        holds.await.unwrap();
+        go_on
+    }
+
+    #[tokio::test]
+    async fn a_text_stays_although_nobody_waits_any_more_for_its_message_and_a_sweep_comes_in_between() {
+        let (disk, clock) = (SimulatedDisk::new(), clock());
+        let (post, _writer, _folder) = post(&disk, &clock);
+        let id = mail(&post, "one").id;
+        let texts = post.texts().await;
+        let mut queueing = Box::pin(post.queue(mail(&post, "one")));
+        assert!((&mut queueing).now_or_never().is_none());
+        // It takes its place in the line before the sweep does.
+        tokio::task::yield_now().await;
+        let mut sweep = Box::pin(post.sweep());
+        assert!((&mut sweep).now_or_never().is_none());
+        // Whatever a sweep does before it waits for the texts is done.
+        post.catalogue.record(Vec::new()).await.unwrap();
+        assert!((&mut sweep).now_or_never().is_none());
+        let go_on = hold(&post).await;
+        drop(texts);
+        while !disk.paths().iter().any(|path| path.starts_with("outbox/")) {
+            assert!((&mut queueing).now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        drop(queueing);
+        // A sweep that thinks that nobody is at a text needs no more than this.
+        let too_early = tokio::time::timeout(Duration::from_millis(300), &mut sweep).await;
+        go_on.send(()).unwrap();
+        if too_early.is_err() {
+            sweep.await.unwrap();
+        }
+        drop(post.texts().await);
+        let row = post.catalogue.index().mail(id).unwrap().unwrap();
+        assert!(post.text(&row).await.is_ok(), "the message has its text");
+    }
+
+    #[tokio::test]
+    async fn texts_of_messages_that_are_forgotten_go() {
+        let (disk, clock) = (SimulatedDisk::new(), clock());
+        let (post, _writer, _folder) = post(&disk, &clock);
+        let texts = || disk.paths().iter().filter(|path| path.starts_with("outbox/")).count();
+        for what in ["one", "two"] {
+            post.queue(mail(&post, what)).await.unwrap();
+        }
+        post.record(vec![OutboxFact::Sent { id: post.id(&["one"]), answer: "250".into() }]).await.unwrap();
+        post.sweep().await.unwrap();
+        assert_eq!(texts(), 2);
+        clock.set(clock.now() + TimeDelta::days(31));
+        post.sweep().await.unwrap();
+        assert_eq!((texts(), post.catalogue.index().ended_mails().unwrap()), (1, Vec::new()));
     }
 }

@@ -7,7 +7,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{HealthTypes, MailKind, Message, health_type};
 use longshore_store::facts::{Fact, OutboxFact};
 use longshore_store::index::{Index, IndexError, NEWS_KEPT, OutboxRow};
-use tokio::task::spawn_blocking;
 
 use super::failure::{Failure, Whose, clean};
 use super::schedule::{self, Rest};
@@ -54,7 +53,13 @@ impl Post {
 
     /// Makes a message of what this webhook does not know; `None`: it knows everything.
     pub(crate) async fn gather(&self, hook: String, types: Arc<HealthTypes>) -> Result<Option<OutboxRow>, PostError> {
-        let _texts = self.texts.lock().await;
+        let post = self.clone();
+        let gathering = tokio::spawn(async move { post.put_news(hook, types).await });
+        gathering.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+    }
+
+    async fn put_news(&self, hook: String, types: Arc<HealthTypes>) -> Result<Option<OutboxRow>, PostError> {
+        let _texts = self.texts().await;
         let (index, name, server, now) =
             (self.catalogue.index().clone(), hook.clone(), self.name.clone(), self.clock.now());
         let (upto, body) = match blocking(move || found(&index, &types, &name, &server, now)).await? {
@@ -66,9 +71,7 @@ impl Post {
             }
             Found::News { upto, body } => (upto, body),
         };
-        let contents = self.contents.clone();
-        let content =
-            spawn_blocking(move || contents.put(&body)).await.unwrap_or_else(|error| Err(io::Error::other(error)))?;
+        let content = self.put(body).await?;
         let id = self.id(&["webhook", &hook, &upto.to_string()]);
         let message = Message {
             id,

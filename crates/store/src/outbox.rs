@@ -52,9 +52,11 @@ impl Contents {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let sha256 = Sha256::of(text);
-        if !self.durable().contains(&sha256) {
+        // Locked until it is there: it could be removed and be taken for durable.
+        let mut durable = self.durable();
+        if !durable.contains(&sha256) {
             files::replace(&*self.files, &path(sha256), text)?;
-            self.durable().insert(sha256);
+            durable.insert(sha256);
         }
         Ok(sha256)
     }
@@ -77,12 +79,13 @@ impl Contents {
         if Sha256::of(&text) == sha256 { Ok(text) } else { Err(ContentError::Damaged) }
     }
 
-    /// Removes everything but these; how much that was. Nothing may be put meanwhile.
+    /// Removes everything but these; how much that was. What somebody put and did not tell of yet goes too.
     ///
     /// # Errors
     /// The disk's.
     pub fn keep_only(&self, kept: &HashSet<Sha256>) -> io::Result<usize> {
-        self.durable().retain(|sha256| kept.contains(sha256));
+        let mut durable = self.durable();
+        durable.retain(|sha256| kept.contains(sha256));
         let kept: HashSet<String> = kept.iter().map(ToString::to_string).collect();
         let mut removed = 0;
         for entry in self.files.list(FOLDER)?.into_iter().filter(|entry| !entry.folder && !kept.contains(&entry.name)) {
@@ -121,6 +124,19 @@ mod tests {
         let sha256 = contents.put(b"right").unwrap();
         files::replace(&*contents.files, &path(sha256), b"wrong").unwrap();
         assert!(matches!(contents.get(sha256), Err(ContentError::Damaged)));
+    }
+
+    #[test]
+    fn what_is_put_while_others_are_removed_is_not_taken_for_durable_when_it_is_gone() {
+        let contents = Contents::open(Arc::new(SimulatedDisk::new())).unwrap();
+        for _ in 0..2000 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| contents.put(b"text").unwrap());
+                scope.spawn(|| contents.keep_only(&HashSet::new()).unwrap());
+            });
+            let sha256 = contents.put(b"text").unwrap();
+            assert_eq!(contents.get(sha256).unwrap(), b"text");
+        }
     }
 
     #[test]
