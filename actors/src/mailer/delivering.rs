@@ -111,7 +111,7 @@ impl Post {
         if !usable {
             // Those that were not tried do not wait for ever either.
             let others = open.iter().filter(|other| other.message.id != id);
-            facts.extend(others.filter_map(|other| schedule::given_up(other, &failure.text, now)));
+            facts.extend(others.filter_map(|other| schedule::given_up(other, rest.as_ref(), &failure.text, now)));
         }
         for fact in &facts {
             let OutboxFact::Failed { id, error } = fact else { continue };

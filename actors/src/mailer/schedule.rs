@@ -17,6 +17,9 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(4);
 const JITTER: f64 = 0.25;
 /// After so long a message that could not be delivered is given up (RFC 5321 §4.5.4.1: at least four or five days).
 pub(super) const GIVEN_UP_AFTER: TimeDelta = TimeDelta::days(5);
+/// Tries without which no message is given up, however old it is: a server that was off for a week, or whose clock is put right, begins
+/// with messages that look old. In five days of trying there are some forty, in two and a half some twenty.
+const TRIES: u32 = 20;
 /// So long what ended is shown.
 const REMEMBERED: TimeDelta = TimeDelta::days(30);
 /// So many of those that ended are shown at most, the newest.
@@ -87,7 +90,7 @@ pub(super) fn failed(
         return OutboxFact::Failed { id, error };
     }
     let until = rest.map_or_else(|| now + wait(row.attempts.saturating_add(1), jitter), |rest| rest.until);
-    given_up(row, &error, now).unwrap_or(OutboxFact::Deferred { id, error, until })
+    given_up(row, rest, &error, now).unwrap_or(OutboxFact::Deferred { id, error, until })
 }
 
 /// The other server cannot be used now.
@@ -96,11 +99,14 @@ pub(super) fn rested(before: Option<&Rest>, why: &str, now: DateTime<Utc>, jitte
     Rest { failures, until: now + wait(failures, jitter), why: why.to_owned() }
 }
 
-/// A message that waited so long that it is given up, after the other server could not be used again.
-pub(super) fn given_up(row: &OutboxRow, error: &str, now: DateTime<Utc>) -> Option<OutboxFact> {
+/// A message that waited so long, and was tried so often, that it is given up. While the other server rests, a try of one is a try
+/// of all.
+pub(super) fn given_up(row: &OutboxRow, rest: Option<&Rest>, error: &str, now: DateTime<Utc>) -> Option<OutboxFact> {
+    let tries = rest.map_or(0, |rest| rest.failures).max(row.attempts);
     let days = GIVEN_UP_AFTER.num_days();
     let error = format!("given up after {days} days; the last time: {error}");
-    (now - row.queued_at >= GIVEN_UP_AFTER).then_some(OutboxFact::Failed { id: row.message.id, error })
+    let is_over = tries >= TRIES && now - row.queued_at >= GIVEN_UP_AFTER;
+    is_over.then_some(OutboxFact::Failed { id: row.message.id, error })
 }
 
 /// Which of those that ended are forgotten; `ended` is in the order in which it was queued.
@@ -190,12 +196,30 @@ mod tests {
             let until = start() + TimeDelta::minutes(1);
             let expected = OutboxFact::Deferred { id, error: "no".into(), until };
             assert_eq!(failed(&first, &failure(whose), None, start(), 0.0), expected);
+            let tried = OutboxRow { attempts: TRIES, ..first.clone() };
             let old = start() + GIVEN_UP_AFTER;
-            let OutboxFact::Failed { error, .. } = failed(&first, &failure(whose), None, old, 0.0) else { panic!() };
+            let OutboxFact::Failed { error, .. } = failed(&tried, &failure(whose), None, old, 0.0) else { panic!() };
             assert_eq!(error, "given up after 5 days; the last time: no");
         }
         let expected = OutboxFact::Failed { id, error: "no".into() };
         assert_eq!(failed(&first, &failure(Whose::Message), None, start(), 0.0), expected);
+    }
+
+    #[test]
+    fn a_message_that_only_looks_old_is_not_given_up() {
+        let (old, waiting) = (start() + TimeDelta::days(365), row(1, "a@example.org"));
+        let failure = Failure { whose: Whose::Server, text: "refused".into() };
+        let mut rest = rested(None, &failure.text, old, 0.0);
+        let first = failed(&waiting, &failure, Some(&rest), old, 0.0);
+        assert!(matches!(first, OutboxFact::Deferred { .. }), "the server is back before its relay is: {first:?}");
+        assert_eq!(given_up(&row(2, "b@example.org"), Some(&rest), "refused", old), None, "it was not even tried");
+        while rest.failures < TRIES {
+            rest = rested(Some(&rest), "refused", rest.until, 0.0);
+        }
+        assert!(rest.until - old > TimeDelta::days(2));
+        let other = given_up(&row(2, "b@example.org"), Some(&rest), "refused", rest.until);
+        assert!(matches!(other, Some(OutboxFact::Failed { .. })), "it does not wait for ever: {other:?}");
+        assert_eq!(given_up(&row(2, "b@example.org"), Some(&rest), "refused", start()), None, "it is new");
     }
 
     #[test]
