@@ -54,7 +54,8 @@ fn wait(failures: u32, jitter: f64) -> TimeDelta {
 }
 
 /// `open` is in the order in which it was queued. A message waits for those before it to the same recipient, but for one by
-/// which somebody tests the way.
+/// which somebody tests the way. What was tried least comes first: a message at which the other server ends the conversation each time
+/// would hold all others for days.
 pub(super) fn plan<'a>(open: &'a [OutboxRow], rest: Option<&Rest>, now: DateTime<Utc>) -> Plan<'a> {
     let mut recipients = HashSet::new();
     let (mut due, mut next) = (Vec::new(), None);
@@ -69,6 +70,7 @@ pub(super) fn plan<'a>(open: &'a [OutboxRow], rest: Option<&Rest>, now: DateTime
             (true, false) => next = Some(next.map_or(at, |next: DateTime<Utc>| next.min(at))),
         }
     }
+    due.sort_by_key(|row| (row.attempts, row.seq));
     Plan { due, next }
 }
 
@@ -167,6 +169,13 @@ mod tests {
         assert_eq!((due(&planned), planned.next), (vec![2], Some(later)));
         open[2].message.kind = MailKind::Test;
         assert_eq!(due(&plan(&open, None, start())), [2, 3], "a test waits for nobody");
+    }
+
+    #[test]
+    fn one_at_which_the_other_server_breaks_off_is_tried_after_the_others() {
+        let mut open = [row(1, "a@example.org"), row(2, "b@example.org"), row(3, "c@example.org")];
+        open[0].attempts = 1;
+        assert_eq!(due(&plan(&open, None, start())), [2, 3, 1]);
     }
 
     #[test]
