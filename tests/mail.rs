@@ -111,6 +111,7 @@ fn postfix_takes_what_comes_over_starttls_with_a_login_and_nothing_else() {
             said = String::from_utf8(output.stderr).unwrap();
             said.contains(told)
         });
+        assert!(said.contains("not sent yet: "), "nothing is lost before somebody mends it: {said}");
     }
 }
 
@@ -152,7 +153,10 @@ fn each_way_to_fail_is_told_with_what_to_do() {
 fn a_recipient_who_is_refused_holds_nobody_else() {
     let smtp = SmtpServer::start();
     smtp.refuse(&json!({
-        "rcpt": {"gone@example.org": "550 5.1.1 no such user", "grey@example.org": ["450 4.2.0 come back later"]},
+        "rcpt": {
+            "gone@example.org": "550 5.1.1 no such user", "grey@example.org": ["450 4.2.0 come back later"],
+            "barred@example.org": ["554 5.7.1 relay access denied"],
+        },
         "data": {"full@example.org": "552 5.2.2 too much", "odd@example.org": "554 5.6.0 spam"},
     }));
     let world = World::configured(&smtp.config());
@@ -164,22 +168,26 @@ fn a_recipient_who_is_refused_holds_nobody_else() {
     assert!(refusal(&world, "odd@example.org").contains("refuses the message: 554 5.6.0 spam"), "554");
     let said = refusal(&world, "grey@example.org");
     assert!(said.contains("takes nothing for grey@example.org now: 450 4.2.0 come back later"), "{said}");
+    let said = refusal(&world, "barred@example.org");
+    assert!(said.contains("not sent yet: ") && said.contains("It is tried again at"), "{said}");
+    assert!(said.contains("refuses the recipient barred@example.org: 554 5.7.1 relay access denied"), "{said}");
     arrives(&world, ANNA);
     assert_eq!(smtp.has_taken(1)[0].to, ANNA);
-    eventually("people hear of those who were refused for good", || {
+    eventually("people hear of those whom somebody has to see to", || {
         let issues = world.cli_json(&["health", "list"])["issues"].as_array().unwrap().clone();
         let refused: BTreeSet<_> =
             issues.iter().filter_map(|issue| issue["part"].as_str().map(str::to_owned)).collect();
-        refused == BTreeSet::from(["full", "gone", "odd"].map(|name| format!("{name}@example.org")))
+        refused == BTreeSet::from(["barred", "full", "gone", "odd"].map(|name| format!("{name}@example.org")))
     });
-    // The one that was greylisted is tried again, and the permanent refusals are not.
+    // The ones that may be taken later are tried again, and the permanent refusals are not.
     let output = world.cli(&["mail", "retry"]);
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "1 message is tried now; `longshore mail outbox` tells what comes of it.\n"
+        "2 messages are tried now; `longshore mail outbox` tells what comes of them.\n"
     );
-    assert_eq!(smtp.has_taken(2)[1].to, "grey@example.org");
-    eventually("it is marked", || outbox(&world).iter().filter(|row| row["state"] == "sent").count() == 2);
+    let later: BTreeSet<_> = smtp.has_taken(3)[1..].iter().map(|mail| mail.to.clone()).collect();
+    assert_eq!(later, ["barred@example.org", "grey@example.org"].map(str::to_owned).into());
+    eventually("they are marked", || outbox(&world).iter().filter(|row| row["state"] == "sent").count() == 3);
     let rows = outbox(&world);
     let failed: Vec<_> = rows.iter().filter(|row| row["state"] == "failed").collect();
     assert_eq!(failed.len(), 3, "{rows:#?}");
@@ -189,7 +197,7 @@ fn a_recipient_who_is_refused_holds_nobody_else() {
     smtp.refuse(&json!({}));
     let gone = failed.iter().find(|row| row["to"] == "gone@example.org").unwrap();
     world.cli_json(&["mail", "retry", gone["id"].as_str().unwrap()]);
-    assert_eq!(smtp.has_taken(3)[2].to, "gone@example.org");
+    assert_eq!(smtp.has_taken(4)[3].to, "gone@example.org");
     let refused = world.cli(&["mail", "retry", grey["id"].as_str().unwrap()]);
     assert!(String::from_utf8(refused.stderr).unwrap().contains("was delivered already"));
 }

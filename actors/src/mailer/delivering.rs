@@ -107,6 +107,10 @@ impl Post {
             *self.rest() = Some(rest.clone());
             Some(rest)
         };
+        if failure.whose == Whose::Policy {
+            // Whoever can mend it is to hear of it before it is given up.
+            self.notices.stands(not_delivered(to).text(failure.text.clone()));
+        }
         let mut facts = vec![schedule::failed(row, &failure, rest.as_ref(), now, jitter())];
         if !usable {
             // Those that were not tried do not wait for ever either.

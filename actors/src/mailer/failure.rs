@@ -27,6 +27,8 @@ pub(super) enum Whose {
     Server,
     /// This message's, or its recipient's. Later it may be taken.
     MessageNow,
+    /// That of the rules by which the other server lets Longshore send there. Somebody has to mend them; then it is taken.
+    Policy,
     /// The same, for good.
     Message,
 }
@@ -103,10 +105,14 @@ fn answered(stage: Stage, code: u16, words: &str, settings: &MailSettings, to: &
             "the mail server {server} refuses the sender {}: {words}; set mail.from to an address that it may send for",
             settings.from.email
         )),
-        Stage::Recipient if permanent => Failure::of_message(format!(
-            "the mail server {server} refuses the recipient {to}: {words}; check the address, and whether that server \
-             carries mail there for Longshore"
-        )),
+        Stage::Recipient if permanent => Failure {
+            // So do servers answer for every recipient when a login or an allowed address of Longshore's changed.
+            whose: if is_policy(words) { Whose::Policy } else { Whose::Message },
+            text: format!(
+                "the mail server {server} refuses the recipient {to}: {words}; check the address, and whether that server \
+                 carries mail there for Longshore"
+            ),
+        },
         Stage::Recipient => {
             let text = format!("the mail server {server} takes nothing for {to} now: {words}; it is tried again");
             Failure { whose: Whose::MessageNow, text }
@@ -118,6 +124,11 @@ fn answered(stage: Stage, code: u16, words: &str, settings: &MailSettings, to: &
             Failure { whose: now_or_ever, text: format!("the mail server {server} refuses the message: {words}") }
         }
     }
+}
+
+/// Whether these words begin with a code of security or policy (RFC 3463 §3.8).
+fn is_policy(words: &str) -> bool {
+    words.split(' ').nth(1).is_some_and(|code| code.starts_with("5.7."))
 }
 
 pub(super) fn too_slow(server: &str) -> Failure {
@@ -219,4 +230,38 @@ fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whose(stage: Stage, words: &str) -> Whose {
+        let settings = MailSettings {
+            host: "mail.example.org".into(),
+            port: 25,
+            tls: MailTls::None,
+            login: None,
+            from: "longshore@example.org".to_owned().try_into().unwrap(),
+            ca: None,
+        };
+        let code = words[..3].parse().unwrap();
+        answered(stage, code, words, &settings, "anna@example.org").whose
+    }
+
+    #[test]
+    fn who_may_not_send_there_now_loses_no_message() {
+        for words in [
+            "554 5.7.1 <anna@example.org>: Relay access denied",
+            "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain",
+            "550 5.7.1 Client was not authenticated",
+        ] {
+            assert_eq!(whose(Stage::Recipient, words), Whose::Policy, "{words}");
+        }
+        for words in ["550 5.1.1 no such user", "554 no", "550 5.17.1 odd", "550"] {
+            assert_eq!(whose(Stage::Recipient, words), Whose::Message, "{words}");
+        }
+        assert_eq!(whose(Stage::Recipient, "450 4.7.1 later"), Whose::MessageNow);
+        assert_eq!(whose(Stage::Content, "554 5.7.1 spam"), Whose::Message, "it is what it says");
+    }
 }

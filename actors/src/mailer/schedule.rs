@@ -201,7 +201,7 @@ mod tests {
     fn what_follows_from_a_failure_depends_on_whose_it_is() {
         let failure = |whose| Failure { whose, text: "no".into() };
         let (id, first) = (row(1, "a@example.org").message.id, row(1, "a@example.org"));
-        for whose in [Whose::Server, Whose::MessageNow] {
+        for whose in [Whose::Server, Whose::MessageNow, Whose::Policy] {
             let until = start() + TimeDelta::minutes(1);
             let expected = OutboxFact::Deferred { id, error: "no".into(), until };
             assert_eq!(failed(&first, &failure(whose), None, start(), 0.0), expected);
