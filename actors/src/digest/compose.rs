@@ -142,10 +142,9 @@ impl About {
     fn heading(&self, what: &str, setting: &'static str) -> Heading {
         let date = self.date.format("%A %-d %B %Y");
         let missed = words::dates(&self.missed);
-        let missed = (!self.missed.is_empty()).then(|| {
-            let mails = count(self.missed.len(), "mail", "mails");
-            format!("The server was not running when the {mails} of {missed} would have been sent. This one tells of that time too.")
-        });
+        // Why is not known: the server may have been off, or the time of the day was set anew.
+        let missed = (!self.missed.is_empty())
+            .then(|| format!("No mail was made for {missed}. This one tells of that time too."));
         Heading {
             title: format!("{}: {what}, {date}", self.place().unwrap_or_else(|| "All devices".to_owned())),
             window: words::window(self.from, self.to, self.zone),

@@ -230,7 +230,8 @@ fn the_subject_is_the_answer() {
     let composed = health::compose(&after_days, HealthNews::default()).unwrap();
     assert_eq!(composed.subject, "[North yard] no device needs attention · Tue 17 Nov to Thu 19 Nov");
     for part in [&composed.text.replace("\n  ", " "), &composed.html] {
-        assert!(part.contains("not running when the 2 mails of Tue 17 Nov and Wed 18 Nov"), "{part}");
+        let told = "No mail was made for Tue 17 Nov and Wed 18 Nov. This one tells";
+        assert!(part.contains(told), "{part}");
     }
     let server = IssueView { device: None, ..issue(1, "disk_low", Severity::Critical, "Disk low", "", &[]) };
     let news = HealthNews { open: vec![server.clone()], ..HealthNews::default() };
