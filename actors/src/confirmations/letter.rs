@@ -8,14 +8,16 @@ use longshore_model::VideoRequest;
 
 use crate::requests::{RequestState, RequestView, TargetView};
 
-/// Files that are named of each device: more is looked up where they lie.
-pub(super) const FILES: usize = 50;
+/// Files that are named of a device: more is looked up where they lie.
+const FILES: usize = 50;
+/// Files that are named in all: with many more, no mail server takes the mail.
+const FILES_IN_ALL: usize = 500;
 /// Devices that are named in a subject.
 const NAMED: usize = 3;
 /// How moments are shown.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S UTC";
 
-/// Of each device of a request, in its order, the files in the store; one more than [`FILES`] means that there are more.
+/// Of each device of a request, in its order, the files in the store; one more than its [`share`] means that there are more.
 pub(super) type Files = Vec<Vec<String>>;
 
 /// A message.
@@ -38,6 +40,11 @@ enum Outcome {
     Nothing,
     /// Somebody did not want it any more, and nothing had come.
     Cancelled,
+}
+
+/// Files that are named of each of so many devices.
+pub(super) fn share(devices: usize) -> usize {
+    FILES_IN_ALL.checked_div(devices).unwrap_or(FILES).clamp(1, FILES)
 }
 
 /// The request was taken.
@@ -76,7 +83,7 @@ pub(super) fn over(view: &RequestView, files: &Files) -> Letter {
     describe(&mut text, &view.request);
     let none = Vec::new();
     for (place, target) in view.targets.iter().enumerate() {
-        of_device(&mut text, target, files.get(place).unwrap_or(&none));
+        of_device(&mut text, target, files.get(place).unwrap_or(&none), share(view.targets.len()));
     }
     Letter { subject, text }
 }
@@ -121,7 +128,7 @@ fn describe(text: &mut String, request: &VideoRequest) {
     );
 }
 
-fn of_device(text: &mut String, target: &TargetView, files: &[String]) {
+fn of_device(text: &mut String, target: &TargetView, files: &[String], most: usize) {
     let TargetView { serial, standing, coverage, .. } = target;
     let mut write = |line: String| {
         text.push_str(&line);
@@ -132,10 +139,10 @@ fn of_device(text: &mut String, target: &TargetView, files: &[String]) {
         let name = if camera.camera.is_empty() { "its camera" } else { &camera.camera };
         write(format!("  {name}: {} % of the time", camera.percent));
     }
-    for file in files.iter().take(FILES) {
+    for file in files.iter().take(most) {
         write(format!("  {file}"));
     }
-    if files.len() > FILES {
+    if files.len() > most {
         write("  … and more beside them".to_owned());
     }
 }
@@ -211,5 +218,17 @@ mod tests {
         ] {
             assert!(letter.text.contains(part), "{part:?} in {}", letter.text);
         }
+    }
+
+    #[test]
+    fn a_letter_about_many_devices_is_one_that_mail_servers_take() {
+        let devices = 100;
+        let long = format!("{}/{}.mp4", "a".repeat(250), "b".repeat(250));
+        let files = vec![vec![long; share(devices) + 1]; devices];
+        let letter = over(&view(vec![("B-1", RequestState::Done, Some(100)); devices]), &files);
+        assert_eq!(letter.text.matches(".mp4").count(), FILES_IN_ALL);
+        assert_eq!(letter.text.matches("and more beside them").count(), devices);
+        assert!(letter.text.len() < 300_000, "{}", letter.text.len());
+        assert_eq!([0, 1, 10, 11, 500, 10_000].map(share), [50, 50, 50, 45, 1, 1]);
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Confirmations {
     post: Post,
     mailer: Line<Mailer>,
     probe: Probe,
+    /// What failed last, so that the log has it once.
+    failed: Option<String>,
     _lifeline: Lifeline,
 }
 
@@ -56,7 +58,16 @@ impl Confirmations {
         lifeline: Lifeline,
         probe: Probe,
     ) -> Self {
-        Self { catalogue, clock, post, mailer, probe, _lifeline: lifeline }
+        Self { catalogue, clock, post, mailer, probe, failed: None, _lifeline: lifeline }
+    }
+
+    fn heed(&mut self, told: Result<(), Trouble>) {
+        let failed = told.err().map(|error| error.to_string());
+        if let Some(error) = failed.as_ref().filter(|error| self.failed.as_ref() != Some(*error)) {
+            tracing::warn!(%error, "people could not be told of requests; it is tried again until they are");
+            self.probe.error(error);
+        }
+        self.failed = failed;
     }
 }
 
@@ -74,24 +85,20 @@ impl Handler<Look> for Confirmations {
     fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
         fail_point!("confirmations-look");
         let (catalogue, post, mailer) = (self.catalogue.clone(), self.post.clone(), self.mailer.clone());
-        let (now, probe) = (self.clock.now(), self.probe.clone());
+        let now = self.clock.now();
         let telling = async move {
             // Without a mail server they are told when there is one.
-            if !post.is_set_up() {
-                return;
-            }
-            if let Err(error) = tell(&catalogue, &post, &mailer, now).await {
-                tracing::warn!(%error, "people could not be told of requests; it is tried again");
-                probe.error(error);
-            }
+            if post.is_set_up() { tell(&catalogue, &post, &mailer, now).await } else { Ok(()) }
         };
-        let again = |(), _: &mut Self, ctx: &mut Context<Self>| {
+        let again = |told, actor: &mut Self, ctx: &mut Context<Self>| {
+            actor.heed(told);
             ctx.notify_later(Look, LOOK_EVERY);
         };
         Box::pin(telling.into_actor(self).map(again))
     }
 }
 
+/// Tells everybody, as far as nothing fails; answers what failed first. A mail that cannot be kept keeps nobody else from hearing.
 async fn tell(
     catalogue: &Catalogue,
     post: &Post,
@@ -99,28 +106,35 @@ async fn tell(
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<(), Trouble> {
     let index = catalogue.index().clone();
-    for News { view, letter, over, known } in blocking(move || news(&index, now)).await? {
-        let request = view.request.id.to_string();
-        let id = |stage: &str, to: &str| post.id(&["request", &request, stage, to]);
-        for to in &view.request.notify {
-            let Ok(address) = to.parse() else { continue };
-            let mail = OutgoingMail {
-                id: id(if over { "over" } else { "taken" }, to),
-                kind: MailKind::Request,
-                to: address,
-                subject: letter.subject.clone(),
-                text: letter.text.clone(),
-                html: None,
-                answers: if over && known { vec![id("taken", to)] } else { Vec::new() },
-                by: None,
-            };
-            post.queue(mail).await?;
-        }
-        let announced = RequestFact::Announced { request: view.request.id, over };
-        catalogue.record(vec![Fact::Request(announced)]).await?;
+    let mut failed = Ok(());
+    for news in blocking(move || news(&index, now)).await? {
+        let told = tell_of(catalogue, post, news).await;
+        failed = failed.and(told);
         mailer.tell(LookAtOutbox);
     }
-    Ok(())
+    failed
+}
+
+async fn tell_of(catalogue: &Catalogue, post: &Post, news: News) -> Result<(), Trouble> {
+    let News { view, letter, over, known } = news;
+    let request = view.request.id.to_string();
+    let id = |stage: &str, to: &str| post.id(&["request", &request, stage, to]);
+    for to in &view.request.notify {
+        let Ok(address) = to.parse() else { continue };
+        let mail = OutgoingMail {
+            id: id(if over { "over" } else { "taken" }, to),
+            kind: MailKind::Request,
+            to: address,
+            subject: letter.subject.clone(),
+            text: letter.text.clone(),
+            html: None,
+            answers: if over && known { vec![id("taken", to)] } else { Vec::new() },
+            by: None,
+        };
+        post.queue(mail).await?;
+    }
+    let announced = RequestFact::Announced { request: view.request.id, over };
+    Ok(catalogue.record(vec![Fact::Request(announced)]).await?)
 }
 
 /// What there is to tell now.
@@ -142,8 +156,9 @@ fn news(index: &Index, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<News>, 
 
 /// What is stored of a request, by device.
 fn files(index: &Index, row: &RequestRow) -> Result<Files, IndexError> {
+    let most = letter::share(row.request.devices.len());
     let of = |device: &DeviceId| {
-        let mut manifests = index.manifests_within(*device, row.request.span, letter::FILES + 1)?;
+        let mut manifests = index.manifests_within(*device, row.request.span, most + 1)?;
         manifests.retain(|manifest| row.request.is_of_camera(&manifest.recording.camera));
         Ok(manifests.into_iter().map(|manifest| manifest.recording.path).collect())
     };
@@ -159,4 +174,46 @@ enum Trouble {
     Record(#[from] RecordError),
     #[error(transparent)]
     Queue(#[from] DecisionError<MailRefused>),
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+    use longshore_model::{RequestId, SettableClock, Span, VideoRequest};
+    use longshore_store::files::{Fault, SimulatedDisk};
+
+    use super::*;
+
+    #[actix::test]
+    async fn a_mail_that_cannot_be_kept_keeps_nobody_else_from_hearing() {
+        let now: DateTime<Utc> = "2026-11-21T15:00:00Z".parse().unwrap();
+        let disk = SimulatedDisk::new();
+        let (post, kept) = Post::over(&disk, &SettableClock::at(now));
+        let added = |n: u8| {
+            let request = VideoRequest {
+                id: RequestId::from_bytes([n; 16]),
+                key: None,
+                requester: "anna".into(),
+                devices: vec![DeviceId::from_bytes([1; 16])],
+                cameras: Vec::new(),
+                span: Span { from: now - TimeDelta::hours(1), to: now },
+                priority: 5,
+                note: None,
+                notify: vec![format!("to{n}@example.org")],
+                added_at: now,
+                expires: now + TimeDelta::days(30),
+            };
+            Fact::Request(RequestFact::Added { request })
+        };
+        let index = kept.catalogue.index();
+        let told = || -> Vec<String> { index.open_mails().unwrap().into_iter().map(|row| row.message.to).collect() };
+        kept.catalogue.record(vec![added(1), added(2)]).await.unwrap();
+        disk.fail(disk.calls(), Fault::Error(std::io::ErrorKind::Other));
+        let failed = tell(&kept.catalogue, &post, &Line::new(), now).await.unwrap_err();
+        assert!(failed.to_string().contains("cannot be kept"), "{failed}");
+        assert_eq!(told(), ["to2@example.org"]);
+        tell(&kept.catalogue, &post, &Line::new(), now).await.unwrap();
+        assert_eq!(told(), ["to2@example.org", "to1@example.org"]);
+        assert!(index.unannounced_requests().unwrap().iter().all(|(_, known)| *known));
+    }
 }

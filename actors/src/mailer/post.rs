@@ -197,3 +197,43 @@ impl From<DecideError<Infallible>> for PostError {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use longshore_model::SettableClock;
+    use longshore_store::catalogue::Writer;
+    use longshore_store::files::SimulatedDisk;
+    use longshore_store::index::IndexPlace;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::mailer::MailTls;
+
+    /// What a post stands on.
+    pub(crate) struct Kept {
+        pub(crate) catalogue: Catalogue,
+        _writer: Writer,
+        _folder: TempDir,
+    }
+
+    impl Post {
+        /// With a mail server that nobody calls.
+        pub(crate) fn over(disk: &SimulatedDisk, clock: &SettableClock) -> (Self, Kept) {
+            let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(clock.clone()));
+            let files = Arc::new(disk.clone());
+            let contents = Contents::open(files.clone()).unwrap();
+            let (catalogue, writer, _) =
+                Catalogue::open(files, &IndexPlace::below(folder.path()), clock.clone()).unwrap();
+            let mail = MailSettings {
+                host: "mail.example.org".into(),
+                port: 25,
+                tls: MailTls::None,
+                login: None,
+                from: "longshore@example.org".to_owned().try_into().unwrap(),
+                ca: None,
+            };
+            let post = Self::new(catalogue.clone(), contents, clock, "server".into(), Some(mail), Notices::default());
+            (post, Kept { catalogue, _writer: writer, _folder: folder })
+        }
+    }
+}

@@ -105,41 +105,18 @@ fn in_words(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::mpsc;
     use std::time::Duration;
 
     use chrono::TimeDelta;
     use futures_util::FutureExt as _;
     use longshore_model::{Clock as _, MailKind, SettableClock};
-    use longshore_store::catalogue::{Catalogue, Writer};
     use longshore_store::files::SimulatedDisk;
-    use longshore_store::index::IndexPlace;
-    use longshore_store::outbox::Contents;
-    use tempfile::TempDir;
 
     use super::*;
-    use crate::health::Notices;
-    use crate::mailer::{MailSettings, MailTls};
 
     fn clock() -> SettableClock {
         SettableClock::at("2026-11-21T15:00:00Z".parse().unwrap())
-    }
-
-    fn post(disk: &SimulatedDisk, clock: &SettableClock) -> (Post, Writer, TempDir) {
-        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(clock.clone()));
-        let files = Arc::new(disk.clone());
-        let contents = Contents::open(files.clone()).unwrap();
-        let (catalogue, writer, _) = Catalogue::open(files, &IndexPlace::below(folder.path()), clock.clone()).unwrap();
-        let mail = MailSettings {
-            host: "mail.example.org".into(),
-            port: 25,
-            tls: MailTls::None,
-            login: None,
-            from: "longshore@example.org".to_owned().try_into().unwrap(),
-            ca: None,
-        };
-        (Post::new(catalogue, contents, clock, "server".into(), Some(mail), Notices::default()), writer, folder)
     }
 
     fn mail(post: &Post, what: &str) -> OutgoingMail {
@@ -174,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn a_text_stays_although_nobody_waits_any_more_for_its_message_and_a_sweep_comes_in_between() {
         let (disk, clock) = (SimulatedDisk::new(), clock());
-        let (post, _writer, _folder) = post(&disk, &clock);
+        let (post, _catalogue) = Post::over(&disk, &clock);
         let id = mail(&post, "one").id;
         let texts = post.texts().await;
         let mut queueing = Box::pin(post.queue(mail(&post, "one")));
@@ -207,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn texts_of_messages_that_are_forgotten_go() {
         let (disk, clock) = (SimulatedDisk::new(), clock());
-        let (post, _writer, _folder) = post(&disk, &clock);
+        let (post, _catalogue) = Post::over(&disk, &clock);
         let texts = || disk.paths().iter().filter(|path| path.starts_with("outbox/")).count();
         for what in ["one", "two"] {
             post.queue(mail(&post, what)).await.unwrap();
