@@ -363,6 +363,8 @@ fn whoever_asked_for_footage_and_others_hear_that_it_was_taken_and_what_became_o
             let text = over.text();
             assert!(text.contains(sentence) && text.contains(request["id"].as_str().unwrap()), "{text}");
             assert_eq!(text.contains(".mp4"), minutes > 0, "{text}");
+            let (_, page) = text.split_once("<!doctype html>").unwrap();
+            assert!(page.contains(sentence) && page.contains("prefers-color-scheme: dark"), "{page}");
         }
     }
 }

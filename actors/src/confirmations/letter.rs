@@ -1,12 +1,12 @@
-//! What people are told of a request for footage. Pure. The subject is the answer; the text says it in a sentence, and then
-//! what it rests on.
+//! What people are told of a request for footage: one struct for both forms of the mail. Pure. The subject is the answer; the
+//! mail says it in a sentence, and then what it rests on.
 
-use std::fmt::Write as _;
-
+use askama::Template;
 use chrono::{DateTime, Utc};
 use longshore_model::VideoRequest;
 
-use crate::requests::{RequestState, RequestView, TargetView};
+use crate::digest::words::{TEXT, clean, cleaned};
+use crate::requests::{Coverage, RequestState, RequestView, TargetView};
 
 /// Files that are named of a device: more is looked up where they lie.
 const FILES: usize = 50;
@@ -14,6 +14,8 @@ const FILES: usize = 50;
 const FILES_IN_ALL: usize = 500;
 /// Devices that are named in a subject.
 const NAMED: usize = 3;
+/// Characters of a note and of a path that are shown.
+const LINE: usize = 1000;
 /// How moments are shown.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S UTC";
 
@@ -25,6 +27,40 @@ pub(super) type Files = Vec<Vec<String>>;
 pub(super) struct Letter {
     pub(super) subject: String,
     pub(super) text: String,
+    pub(super) html: String,
+}
+
+/// What it says, in both forms.
+struct Said {
+    answer: &'static str,
+    /// Which devices, and when.
+    what: String,
+    sentence: &'static str,
+    /// What was asked for, in lines.
+    facts: Vec<String>,
+    devices: Vec<OfDevice>,
+}
+
+/// What it says of a device.
+struct OfDevice {
+    serial: String,
+    standing: String,
+    cameras: Vec<String>,
+    files: Vec<String>,
+    /// There are more files.
+    has_more: bool,
+}
+
+#[derive(Template)]
+#[template(path = "confirmation/letter.txt", escape = "none")]
+struct Text<'a> {
+    letter: &'a Said,
+}
+
+#[derive(Template)]
+#[template(path = "confirmation/letter.html")]
+struct Html<'a> {
+    letter: &'a Said,
 }
 
 /// What became of a request as a whole.
@@ -48,21 +84,21 @@ pub(super) fn share(devices: usize) -> usize {
 }
 
 /// The request was taken.
-pub(super) fn taken(view: &RequestView) -> Letter {
-    let subject = format!("Asked for: {}", what(view));
-    let mut text = "The request was taken. Another mail says what became of it.\n".to_owned();
-    describe(&mut text, &view.request);
-    for target in &view.targets {
-        let (serial, standing) = (&target.serial, &target.standing);
-        let _infallible = writeln!(text, "\n{serial}: {}: {}", standing.state.as_str(), standing.why);
-    }
-    Letter { subject, text }
+///
+/// # Errors
+/// Those of the templates, which have none of their own.
+pub(super) fn taken(view: &RequestView) -> askama::Result<Letter> {
+    let sentence = "The request was taken. Another mail says what became of it.";
+    let devices = view.targets.iter().map(|target| of_device(target, &[], 0)).collect();
+    said(view, "Asked for", sentence, devices)
 }
 
 /// The request is over.
-pub(super) fn over(view: &RequestView, files: &Files) -> Letter {
-    let outcome = outcome(view);
-    let (answer, sentence) = match outcome {
+///
+/// # Errors
+/// Likewise.
+pub(super) fn over(view: &RequestView, files: &Files) -> askama::Result<Letter> {
+    let (answer, sentence) = match outcome(view) {
         Outcome::Whole => ("All footage is there", "All that was asked for is in the store."),
         Outcome::Recorded => (
             "All recorded footage is there",
@@ -78,14 +114,20 @@ pub(super) fn over(view: &RequestView, files: &Files) -> Letter {
         ),
         Outcome::Cancelled => ("Cancelled", "The request was cancelled before anything of it came."),
     };
-    let subject = format!("{answer}: {}", what(view));
-    let mut text = format!("{sentence}\n");
-    describe(&mut text, &view.request);
-    let none = Vec::new();
-    for (place, target) in view.targets.iter().enumerate() {
-        of_device(&mut text, target, files.get(place).unwrap_or(&none), share(view.targets.len()));
-    }
-    Letter { subject, text }
+    let (most, none) = (share(view.targets.len()), Vec::new());
+    let of = |(place, target): (usize, _)| of_device(target, files.get(place).unwrap_or(&none), most);
+    said(view, answer, sentence, view.targets.iter().enumerate().map(of).collect())
+}
+
+fn said(
+    view: &RequestView,
+    answer: &'static str,
+    sentence: &'static str,
+    devices: Vec<OfDevice>,
+) -> askama::Result<Letter> {
+    let said = Said { answer, what: what(view), sentence, facts: facts(&view.request), devices };
+    let subject = format!("{answer}: {}", said.what);
+    Ok(Letter { subject, text: Text { letter: &said }.render()?, html: Html { letter: &said }.render()? })
 }
 
 fn outcome(view: &RequestView) -> Outcome {
@@ -104,46 +146,48 @@ fn outcome(view: &RequestView) -> Outcome {
 
 /// Which devices, and when.
 fn what(view: &RequestView) -> String {
-    let serials: Vec<&str> = view.targets.iter().map(|target| target.serial.as_str()).collect();
-    let named = serials.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    let more = serials.len().saturating_sub(NAMED);
+    let named = view.targets.iter().take(NAMED).map(|target| clean(&target.serial)).collect::<Vec<_>>().join(", ");
+    let more = view.targets.len().saturating_sub(NAMED);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let (from, to) = (view.request.span.from, view.request.span.to);
     let end = if from.date_naive() == to.date_naive() { "%H:%M UTC" } else { "%Y-%m-%d %H:%M UTC" };
     format!("{named}{more}, {} to {}", from.format("%Y-%m-%d %H:%M"), to.format(end))
 }
 
-fn describe(text: &mut String, request: &VideoRequest) {
+fn facts(request: &VideoRequest) -> Vec<String> {
     let VideoRequest { id, requester, cameras, span, note, added_at, expires, .. } = request;
     let moment = |at: DateTime<Utc>| at.format(MOMENT).to_string();
-    let cameras = if cameras.is_empty() { "all cameras".to_owned() } else { cameras.join(", ") };
-    let note = note.as_ref().map(|note| format!("Note: {note}\n")).unwrap_or_default();
-    let _infallible = write!(
-        text,
-        "\nFootage from {} to {}, {cameras}\nRequest {id}, made by {requester} on {}, waits until {} at most\n{note}",
-        moment(span.from),
-        moment(span.to),
+    let cameras = if cameras.is_empty() { "all cameras".to_owned() } else { cleaned(&cameras.join(", "), TEXT) };
+    let range = format!("Footage from {} to {}, {cameras}", moment(span.from), moment(span.to));
+    let made = format!(
+        "Request {id}, made by {} on {}, waits until {} at most",
+        cleaned(requester, TEXT),
         moment(*added_at),
         moment(*expires),
     );
+    let note = note.as_ref().map(|note| format!("Note: {}", cleaned(note, LINE)));
+    [range, made].into_iter().chain(note).collect()
 }
 
-fn of_device(text: &mut String, target: &TargetView, files: &[String], most: usize) {
+fn of_device(target: &TargetView, files: &[String], most: usize) -> OfDevice {
     let TargetView { serial, standing, coverage, .. } = target;
-    let mut write = |line: String| {
-        text.push_str(&line);
-        text.push('\n');
+    let camera = |camera: &Coverage| {
+        let name = if camera.camera.is_empty() { "its camera".to_owned() } else { cleaned(&camera.camera, TEXT) };
+        format!("{name}: {} % of the time", camera.percent)
     };
-    write(format!("\n{serial}: {}: {}", standing.state.as_str(), standing.why));
-    for camera in coverage {
-        let name = if camera.camera.is_empty() { "its camera" } else { &camera.camera };
-        write(format!("  {name}: {} % of the time", camera.percent));
+    OfDevice {
+        serial: clean(serial),
+        standing: format!("{}: {}", standing.state.as_str(), cleaned(&standing.why, LINE)),
+        cameras: coverage.iter().map(camera).collect(),
+        files: files.iter().take(most).map(|file| cleaned(file, LINE)).collect(),
+        has_more: files.len() > most,
     }
-    for file in files.iter().take(most) {
-        write(format!("  {file}"));
-    }
-    if files.len() > most {
-        write("  … and more beside them".to_owned());
+}
+
+impl Said {
+    /// Who sends this, and to whom.
+    fn foot(&self) -> &'static str {
+        "Longshore sends this to whoever asked for the footage, and to those whom they named."
     }
 }
 
@@ -153,7 +197,7 @@ mod tests {
     use longshore_model::{RequestId, Span};
 
     use super::*;
-    use crate::requests::{Coverage, Standing};
+    use crate::requests::Standing;
 
     fn view(targets: Vec<(&str, RequestState, Option<u8>)>) -> RequestView {
         let from: DateTime<Utc> = "2026-11-21T14:00:00Z".parse().unwrap();
@@ -198,25 +242,56 @@ mod tests {
             (vec![("B-1", Cancelled, None)], "Cancelled: "),
             (vec![("B-1", Cancelled, Some(20))], "A part of the footage is there: "),
         ] {
-            let letter = over(&view(targets), &vec![vec![]]);
+            let letter = over(&view(targets), &vec![vec![]]).unwrap();
             assert!(letter.subject.starts_with(answer), "{letter:?}");
         }
         let many = (0..5).map(|_| ("B-1", Done, Some(100))).collect();
-        assert!(taken(&view(many)).subject.starts_with("Asked for: B-1, B-1, B-1 and 2 more, "));
+        assert!(taken(&view(many)).unwrap().subject.starts_with("Asked for: B-1, B-1, B-1 and 2 more, "));
     }
 
     #[test]
     fn the_text_says_it_in_plain_words_with_the_files() {
         let files: Vec<String> = (0..=FILES).map(|n| format!("Smith/{n}.mp4")).collect();
-        let letter = over(&view(vec![("B-1", RequestState::Done, Some(100))]), &vec![files]);
+        let letter = over(&view(vec![("B-1", RequestState::Done, Some(100))]), &vec![files]).unwrap();
         for part in [
             "All that was asked for is in the store.\n\nFootage from 2026-11-21 14:00:00 UTC to 2026-11-21 14:30:00 UTC, all cameras\n",
             "made by anna on 2026-11-21 15:00:00 UTC",
             "\nNote: case 7\n",
             "\nB-1: done: because\n  its camera: 100 % of the time\n  Smith/0.mp4\n",
-            "  Smith/49.mp4\n  … and more beside them\n",
+            "  Smith/49.mp4\n  … and more beside them\n\n-- \nLongshore sends this",
         ] {
             assert!(letter.text.contains(part), "{part:?} in {}", letter.text);
+        }
+    }
+
+    #[test]
+    fn both_forms_say_the_same_and_no_name_gets_at_whoever_reads_it() {
+        const EVIL: &str = "<img src=x onerror=alert(1)>\r\nBcc: x@example.org\u{202E}</script>";
+        let mut view = view(vec![("B-1", RequestState::Done, Some(100))]);
+        let letter = over(&view, &vec![vec!["Smith/1.mp4".into()]]).unwrap();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/digest");
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(format!("{folder}/confirmation.html"), &letter.html).unwrap();
+        for part in
+            ["All footage is there", "All that was asked for is in the store.", "case 7", "Smith/1.mp4", "100 %"]
+        {
+            assert!(
+                letter.html.contains(part) && format!("{}{}", letter.subject, letter.text).contains(part),
+                "{part}"
+            );
+        }
+        view.request.note = Some(EVIL.into());
+        view.request.requester = EVIL.into();
+        view.targets[0].serial = EVIL.into();
+        view.targets[0].coverage[0].camera = EVIL.into();
+        view.targets[0].standing.why = EVIL.into();
+        for letter in [taken(&view).unwrap(), over(&view, &vec![vec![EVIL.into()]]).unwrap()] {
+            let html = &letter.html;
+            assert!(!html.contains("<img") && !html.contains("</script") && !html.contains("\u{202E}"), "{html}");
+            assert!(!html.contains("http://") && !html.contains("src=\""), "it loads nothing: {html}");
+            for line in letter.text.lines() {
+                assert!(!line.starts_with("Bcc:") && !line.contains(['\r', '\u{202E}']), "{line:?}");
+            }
         }
     }
 
@@ -225,10 +300,10 @@ mod tests {
         let devices = 100;
         let long = format!("{}/{}.mp4", "a".repeat(250), "b".repeat(250));
         let files = vec![vec![long; share(devices) + 1]; devices];
-        let letter = over(&view(vec![("B-1", RequestState::Done, Some(100)); devices]), &files);
+        let letter = over(&view(vec![("B-1", RequestState::Done, Some(100)); devices]), &files).unwrap();
         assert_eq!(letter.text.matches(".mp4").count(), FILES_IN_ALL);
         assert_eq!(letter.text.matches("and more beside them").count(), devices);
-        assert!(letter.text.len() < 300_000, "{}", letter.text.len());
+        assert!(letter.text.len() + letter.html.len() < 600_000, "{}", letter.html.len());
         assert_eq!([0, 1, 10, 11, 500, 10_000].map(share), [50, 50, 50, 45, 1, 1]);
     }
 }

@@ -43,7 +43,8 @@ struct Look;
 /// A request of which somebody is to be told something now.
 struct News {
     view: RequestView,
-    letter: Letter,
+    /// What is stored of it, if it is over.
+    files: Files,
     over: bool,
     /// They were told that it was taken.
     known: bool,
@@ -116,7 +117,8 @@ async fn tell(
 }
 
 async fn tell_of(catalogue: &Catalogue, post: &Post, news: News) -> Result<(), Trouble> {
-    let News { view, letter, over, known } = news;
+    let News { view, files, over, known } = news;
+    let Letter { subject, text, html } = if over { letter::over(&view, &files)? } else { letter::taken(&view)? };
     let request = view.request.id.to_string();
     let id = |stage: &str, to: &str| post.id(&["request", &request, stage, to]);
     for to in &view.request.notify {
@@ -125,9 +127,9 @@ async fn tell_of(catalogue: &Catalogue, post: &Post, news: News) -> Result<(), T
             id: id(if over { "over" } else { "taken" }, to),
             kind: MailKind::Request,
             to: address,
-            subject: letter.subject.clone(),
-            text: letter.text.clone(),
-            html: None,
+            subject: subject.clone(),
+            text: text.clone(),
+            html: Some(html.clone()),
             answers: if over && known { vec![id("taken", to)] } else { Vec::new() },
             by: None,
         };
@@ -148,8 +150,8 @@ fn news(index: &Index, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<News>, 
             continue;
         }
         let view = views.of(&row)?;
-        let letter = if over { letter::over(&view, &files(index, &row)?) } else { letter::taken(&view) };
-        news.push(News { view, letter, over, known });
+        let files = if over { files(index, &row)? } else { Vec::new() };
+        news.push(News { view, files, over, known });
     }
     Ok(news)
 }
@@ -172,6 +174,8 @@ enum Trouble {
     Index(#[from] IndexError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("a mail cannot be written: {0}")]
+    Template(#[from] askama::Error),
     #[error(transparent)]
     Queue(#[from] DecisionError<MailRefused>),
 }

@@ -11,7 +11,7 @@ mod making;
 mod news;
 mod plan;
 mod schedule;
-mod words;
+pub(crate) mod words;
 
 use actix::prelude::*;
 use chrono::{DateTime, NaiveDate, Utc};

@@ -1,4 +1,4 @@
-//! How digests say sizes, durations, counts and names.
+//! How mails say sizes, durations, counts and names.
 
 use bytesize::ByteSize;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -9,7 +9,7 @@ pub(crate) const COLUMNS: usize = 78;
 /// Characters of a name that are shown.
 const NAME: usize = 60;
 /// Characters of what a device said.
-const TEXT: usize = 300;
+pub(crate) const TEXT: usize = 300;
 /// Dates of which each is named; of more, the first and the last.
 const DATES: usize = 4;
 
@@ -19,7 +19,8 @@ pub(crate) fn clean(name: &str) -> String {
     cleaned(name, NAME)
 }
 
-fn cleaned(name: &str, most: usize) -> String {
+/// The same of a text of at most so many characters.
+pub(crate) fn cleaned(name: &str, most: usize) -> String {
     let turns =
         |c: char| matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}');
     let mut clean: String =
