@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use longshore_model::{ExportClaims, ExportId, ReceiptError, Sha256};
 use longshore_store::export::{ExportPlan, spans};
 use longshore_store::facts::{CustodyFact, Fact, StoredId};
-use longshore_store::index::IndexError;
+use longshore_store::index::{ExportIs, Index, IndexError};
 use longshore_store::manifest::Manifest;
 use tokio::time::timeout;
 
@@ -20,6 +20,9 @@ pub enum SignRefused {
     /// It was not begun here.
     #[error("no export {0} was begun on this server")]
     Unknown(ExportId),
+    /// Another list was signed for it.
+    #[error("the export {0} was signed already, with other files in it; begin a new one with `longshore export`")]
+    Signed(ExportId),
     /// No randomness.
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
@@ -65,15 +68,25 @@ impl Engine {
         Ok(plan.await?)
     }
 
-    /// Signs the list of the files in an export.
+    /// Signs the list of the files in an export, once; who asks again for the same list, since the answer was lost, gets it again.
     ///
     /// # Errors
     /// [`DecisionError`].
-    pub async fn sign_export(&self, export: ExportId, files: Sha256) -> Result<String, DecisionError<SignRefused>> {
-        let index = self.catalogue.index().clone();
-        if !blocking(move || index.was_exported(export)).await? {
-            return Err(DecisionError::Refused(SignRefused::Unknown(export)));
-        }
+    pub async fn sign_export(
+        &self,
+        export: ExportId,
+        files: Sha256,
+        by: String,
+    ) -> Result<String, DecisionError<SignRefused>> {
+        let signing = self.catalogue.decide(move |index: &Index| {
+            Ok(match index.export_signed(export)? {
+                None => Err(SignRefused::Unknown(export)),
+                Some(ExportIs::Signed(signed)) if signed != files => Err(SignRefused::Signed(export)),
+                Some(ExportIs::Signed(_)) => Ok((Vec::new(), ())),
+                Some(ExportIs::Begun) => Ok((vec![Fact::Custody(CustodyFact::ExportSigned { export, files, by })], ())),
+            })
+        });
+        timeout(ASK_DEADLINE, signing).await.map_err(|_| DecisionError::Unavailable)??;
         let (at, server) = (self.clock.now(), self.receipt_key.server_id().to_owned());
         let signed = self.receipt_key.state(&ExportClaims { export, files, at, server });
         signed.map_err(|error| DecisionError::Refused(error.into()))

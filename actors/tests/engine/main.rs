@@ -3,6 +3,7 @@
 
 mod altered;
 mod completing;
+mod exports;
 mod gated_disk;
 mod whole;
 mod world;

@@ -76,6 +76,9 @@ pub(crate) fn line(fact: &Fact) -> Option<(&'static str, Subject<'_>, &str)> {
         Fact::Custody(CustodyFact::Exported { export, by, .. }) => {
             ("recordings_exported", Subject::Other(export.to_string()), by)
         }
+        Fact::Custody(CustodyFact::ExportSigned { export, by, .. }) => {
+            ("export_signed", Subject::Other(export.to_string()), by)
+        }
         Fact::Health(HealthFact::Noted { .. })
         | Fact::Custody(_)
         | Fact::Request(_)

@@ -23,6 +23,7 @@ impl From<SignRefused> for Failure {
     fn from(refused: SignRefused) -> Self {
         match refused {
             SignRefused::Unknown(_) => Self::new(ProblemType::NotFound, refused.to_string()),
+            SignRefused::Signed(_) => Self::new(ProblemType::Conflict, refused.to_string()),
             SignRefused::Receipt(error) => error.into(),
         }
     }

@@ -195,7 +195,7 @@ pub(crate) struct SignedExport {
     pub(crate) signed: String,
 }
 
-/// Signs the list of the files in an export.
+/// Signs the list of the files in an export, once.
 #[utoipa::path(post, path = "/api/v1/exports/{id}/signature", params(("id" = String, Path)),
     request_body = SignExportBody, responses((status = 200, body = SignedExport)))]
 pub(super) async fn sign(
@@ -207,5 +207,5 @@ pub(super) async fn sign(
     let SignExportBody { files } = json::read(&request, payload).await?;
     let no_id = |_| Failure::new(ProblemType::NotFound, "the id of an export is 32 hexadecimal digits");
     let export: ExportId = id.parse().map_err(no_id)?;
-    Ok(Json(SignedExport { signed: server.engine.sign_export(export, files).await? }))
+    Ok(Json(SignedExport { signed: server.engine.sign_export(export, files, by(&request)).await? }))
 }

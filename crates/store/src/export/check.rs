@@ -118,13 +118,13 @@ impl Checking<'_> {
     fn run(&mut self, fingerprint: Option<&str>, read: &mut dyn FnMut(u64)) {
         let Some((verifier, claims)) = self.signature(fingerprint) else { return };
         let Some(list) = self.list(&claims) else { return };
+        self.names(&list);
         self.compare(&list, read);
         let Some(log) = self.log(&verifier) else { return };
         let exported = self.exported(&log, &claims);
         let mut given = BTreeSet::new();
         for (path, sha256) in &list {
-            let manifest = path.strip_suffix(MANIFEST_SUFFIX).filter(|video| video.starts_with(names::RECORDINGS));
-            if let Some(video) = manifest {
+            if let Some(video) = video_of(path) {
                 given.extend(self.recording(video, *sha256, &list, &log, &verifier));
             }
         }
@@ -145,7 +145,7 @@ impl Checking<'_> {
     fn signature(&mut self, fingerprint: Option<&str>) -> Option<(ReceiptVerifier, ExportClaims)> {
         let keys = self.text(names::KEYS)?;
         let Some(verifier) = verifier_of(&keys) else {
-            self.fault(names::KEYS, "it does not hold a server's keys as they are written");
+            self.fault(names::KEYS, "it does not hold the key of one server as it is written");
             return None;
         };
         let signed = self.text(names::SIGNATURE)?;
@@ -185,6 +185,22 @@ impl Checking<'_> {
             self.fault(names::LIST, "it is no list of files with their checksums");
         }
         list
+    }
+
+    /// The list is what the server signed, but whoever made the export wrote it: it is to name what an export holds, and no more.
+    fn names(&mut self, list: &BTreeMap<String, Sha256>) {
+        let mut ours: BTreeSet<String> = names::FIXED.map(str::to_owned).into();
+        let videos = list.keys().filter_map(|path| video_of(path));
+        ours.extend(videos.flat_map(|video| {
+            [String::new(), MANIFEST_SUFFIX.to_owned(), names::RECEIPT_SUFFIX.to_owned()]
+                .map(|ending| format!("{video}{ending}"))
+        }));
+        for stray in list.keys().filter(|path| !ours.contains(*path)) {
+            self.fault(stray, "the list names it, and it is no part of an export: no manifest tells of it");
+        }
+        for lacking in ours.iter().filter(|path| !list.contains_key(*path)) {
+            self.fault(lacking, "the list that the server signed lacks it");
+        }
     }
 
     fn compare(&mut self, list: &BTreeMap<String, Sha256>, read: &mut dyn FnMut(u64)) {
@@ -311,9 +327,19 @@ impl Checking<'_> {
     }
 }
 
-/// What knows the signatures of these keys, if they stand there exactly as they are written.
+/// The video to which a manifest in the list belongs.
+fn video_of(manifest: &str) -> Option<&str> {
+    let video = manifest.strip_suffix(MANIFEST_SUFFIX)?;
+    video.strip_prefix(names::RECORDINGS)?.starts_with('/').then_some(video)
+}
+
+/// What knows the signatures of this key, if it stands there exactly as it is written. Of several keys, one could sign the list
+/// and another one, which nobody compares with anything, what is in it.
 fn verifier_of(text: &str) -> Option<ReceiptVerifier> {
     let keys: Jwks = serde_json::from_str(text).ok()?;
+    if keys.keys.len() != 1 {
+        return None;
+    }
     let verifier = ReceiptVerifier::new(&keys).ok()?;
     let written = serde_json::to_string_pretty(&keys).ok()?;
     (format!("{written}\n") == text).then_some(verifier)

@@ -25,6 +25,8 @@ mod names {
     pub(super) const KEYS: &str = "keys.json";
     /// For people.
     pub(super) const PAGE: &str = "verification.html";
+    /// What every list names besides recordings.
+    pub(super) const FIXED: [&str; 3] = [LOG, KEYS, PAGE];
     /// Checksums of all of the above.
     pub(super) const LIST: &str = "files.sha256";
     /// The server's signature over that list.

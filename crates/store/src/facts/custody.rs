@@ -1,4 +1,4 @@
-use longshore_model::{CheckpointClaims, DeviceId, ExportId, Recording, RecordingId};
+use longshore_model::{CheckpointClaims, DeviceId, ExportId, Recording, RecordingId, Sha256};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::Manifest;
@@ -22,6 +22,15 @@ pub enum CustodyFact {
         /// Which.
         recordings: Vec<StoredId>,
         /// To whom.
+        by: String,
+    },
+    /// It signs the list of the files in an export, once.
+    ExportSigned {
+        /// Which export.
+        export: ExportId,
+        /// Checksum of that list.
+        files: Sha256,
+        /// For whom.
         by: String,
     },
     /// It compared what devices declared, what the journal has, and what is on the disk.

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use chrono::{DateTime, Utc};
-use longshore_model::{DeviceId, ExportId, RecordingId};
+use longshore_model::{DeviceId, ExportId, RecordingId, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Applied, Rows, put};
@@ -17,6 +17,15 @@ use crate::verify::{Reconciled, Unended};
 
 /// Who did what no person and no device did.
 const SERVER: &str = "server";
+
+/// How far an export came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportIs {
+    /// It is recorded who is given what.
+    Begun,
+    /// Its list of files, which has this checksum, is signed.
+    Signed(Sha256),
+}
 
 /// What a row of `Custody` holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +64,10 @@ impl Rows {
                     let StoredId { device, rid, revision } = *stored;
                     self.in_custody(entry, device, rid, Step::Exported { revision, export: *export, by: by.clone() })
                 })
+            }
+            CustodyFact::ExportSigned { export, files, .. } => {
+                self.tables[Table::Exports].insert(export.as_bytes(), files.as_bytes().as_slice())?;
+                Ok(())
             }
             CustodyFact::Reconciled { reconciliation } => {
                 let reconciled = Reconciled { seq: entry.seq, reconciliation: (**reconciliation).clone() };
@@ -109,9 +122,14 @@ impl Index {
         Ok(devices)
     }
 
-    /// Whether an export of this id was begun.
-    pub fn was_exported(&self, export: ExportId) -> Result<bool, IndexError> {
-        Ok(self.tables[Table::Exports].contains_key(export.as_bytes())?)
+    /// How far an export of this id came; `None`: it was not begun.
+    pub fn export_signed(&self, export: ExportId) -> Result<Option<ExportIs>, IndexError> {
+        let Some(files) = self.tables[Table::Exports].get(export.as_bytes())? else { return Ok(None) };
+        if files.is_empty() {
+            return Ok(Some(ExportIs::Begun));
+        }
+        let files = <[u8; 32]>::try_from(&*files).map_err(|_| IndexError::Damaged("an export".to_owned()))?;
+        Ok(Some(ExportIs::Signed(Sha256::from_bytes(files))))
     }
 
     /// One of the stored recordings, if there is any.

@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use apply::Applying;
+pub use custody::ExportIs;
 pub use digests::{DigestEnd, DigestRow, DigestState, HealthRow, HealthWhat, StoredDay, TransferRow, TransferWhat};
 pub use health::{HealthReportRow, HealthWindow, ISSUE_CHANGES_KEPT};
 pub use news::{NEWS_KEPT, News, NewsRow};

@@ -96,7 +96,7 @@ pub(super) enum Table {
     Checkpoints,
     /// What nightly looks at the store found, by place in the journal.
     Reconciliations,
-    /// No values: exports by id.
+    /// Checksums of the signed lists of exports, empty until one is signed, by the export's id.
     Exports,
     /// What webhooks are told of, by its number in the ring, and how much of it there was.
     News,

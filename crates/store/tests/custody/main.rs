@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod export;
+mod forged;
 mod night;
 mod world;

@@ -208,7 +208,7 @@ impl Random {
 
     fn custody_fact(&mut self, device: DeviceId, rid: RecordingId) -> CustodyFact {
         let at = start().to_utc();
-        match self.below(4) {
+        match self.below(5) {
             0 => {
                 let (position, server) = (self.below(FEW), self.key.server_id().to_owned());
                 let claims = CheckpointClaims { position, hash: self.sha256(), at, server };
@@ -220,6 +220,10 @@ impl Random {
                 CustodyFact::Exported { export: ExportId::from_bytes(self.id()), recordings, by: "uid 0".into() }
             }
             2 => {
+                let (export, files) = (ExportId::from_bytes(self.id()), self.sha256());
+                CustodyFact::ExportSigned { export, files, by: "uid 0".into() }
+            }
+            3 => {
                 let after = StoredId { device, rid, revision: 1 };
                 let unended = Unended { day: at.date_naive(), began: at, after, looked: Looked::default() };
                 CustodyFact::ReconciliationPaused { unended: Box::new(unended) }
