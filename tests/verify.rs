@@ -142,12 +142,24 @@ fn each_damage_is_told_with_its_path_and_a_foreign_file_is_none() {
 }
 
 #[test]
+fn a_journal_that_is_gone_beside_a_running_server_is_told() {
+    let (world, _) = world(3);
+    let segment = files_below(&world.data().join("journal")).remove(0);
+    fs::rename(&segment, world.path().join("kept.jsonl")).unwrap();
+    let report = report(&world, &[], 1);
+    let problems = report["problems"].as_array().unwrap();
+    assert!(problems.iter().any(|problem| problem["kind"] == "journal"), "{report}");
+    let output = world.cli(&["verify", "store", "--report", "--now"]);
+    assert!(output.status.code() == Some(1) && said(&output).contains("the catalogue knows"), "{}", said(&output));
+}
+
+#[test]
 fn a_lost_index_is_no_loss() {
     let (mut world, _) = world(2);
     let before = world.recordings();
     stop(&mut world);
     fs::remove_dir_all(world.data().join("index")).unwrap();
-    assert_eq!(report(&world, &[], 0)["index"]["state"], "missing");
+    assert_eq!(report(&world, &[], 3)["index"]["state"], "missing", "nothing tells whether the journal lost its end");
     world.start();
     assert_eq!(world.recordings(), before);
     stop(&mut world);

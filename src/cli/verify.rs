@@ -21,18 +21,21 @@ use super::progress::Progress;
 use super::{Target, check_storage, table};
 use crate::config::Config;
 use crate::data::DataFolder;
-use crate::http::operator::{RecordingRow, paths};
+use crate::http::operator::{ReconciliationState, RecordingRow, paths};
 use crate::identity::receipt_verifier;
 
 /// A fact is in the journal before it is in the server's answers: at most as long as a busy disk takes.
 const ANSWERS_CATCH_UP: Duration = Duration::from_secs(10);
+/// Exit status of a store in which nothing is wrong, and whose journal may have lost its end all the same.
+const NO_INDEX: u8 = 3;
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verify {
     /// Read every stored recording again and compare it with its manifest and the journal
     ///
-    /// Works whether Longshore runs or not. Exit status 1 if anything is wrong.
+    /// Works whether Longshore runs or not. Exit status 1 if anything is wrong; 3 if nothing is, but there is no index that would
+    /// know of lines that the journal lost.
     Store {
         /// Look at names and sizes only
         #[arg(long)]
@@ -72,7 +75,11 @@ impl Verify {
         } else {
             tell(&report)?;
         }
-        Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(match report {
+            Report { problems, .. } if !problems.is_empty() => ExitCode::FAILURE,
+            Report { index: IndexIs::Missing, .. } => ExitCode::from(NO_INDEX),
+            _ => ExitCode::SUCCESS,
+        })
     }
 }
 
@@ -114,10 +121,13 @@ fn read_journal(
     let place = IndexPlace::below(data);
     let live = folder.map(|_| &place);
     let rows = scratch.path().join("index");
-    let mut catalogued = Catalogued::read(journal, rows, live, verifier, &mut |_| progress.advance(1))?;
+    // Before the journal is read: it grows meanwhile. A server that just starts or stops does not answer; the report says that
+    // nothing was compared.
+    let state = || Client::new(data).and_then(|client| client.get::<ReconciliationState>(paths::RECONCILIATION)).ok();
+    let known = if folder.is_none() { state().and_then(|state| state.known) } else { None };
+    let mut catalogued = Catalogued::read(journal, rows, live, known, verifier, &mut |_| progress.advance(1))?;
     let asked_until = Instant::now() + ANSWERS_CATCH_UP;
     while folder.is_none() {
-        // One that just starts or stops does not answer; the report says that nothing was compared.
         let asked = Client::new(data).and_then(|client| client.get::<Vec<RecordingRow>>(paths::RECORDINGS));
         let Ok(rows) = asked else { break };
         let answer: Vec<_> = rows.into_iter().map(|row| row.recording).collect();
@@ -162,7 +172,11 @@ fn in_words(index: &IndexIs) -> String {
             "the running server knows every recording; its rows are compared when it is stopped".to_owned()
         }
         IndexIs::NotCompared => "not compared".to_owned(),
-        IndexIs::Missing => "none that can be trusted; the next start makes it".to_owned(),
+        IndexIs::Missing => {
+            "none that can be trusted, which would know of lines that the journal lost at its end; compare it with a \
+                             checkpoint (`longshore verify checkpoint`). The next start makes it"
+                .to_owned()
+        }
         IndexIs::OfAnotherJournal => "not of this journal".to_owned(),
         IndexIs::Different { rows } => format!("{} rows differ", HumanCount(*rows)),
     }

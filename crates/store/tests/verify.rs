@@ -101,7 +101,7 @@ impl World {
     fn read(&self) -> Catalogued {
         let scratch = tempfile::tempdir().unwrap();
         let (rows, verifier) = (scratch.path().join("index"), ReceiptVerifier::new(&self.key.jwks()).unwrap());
-        Catalogued::read(&*self.files(), rows, Some(&self.place()), &verifier, &mut |_| {}).unwrap()
+        Catalogued::read(&*self.files(), rows, Some(&self.place()), None, &verifier, &mut |_| {}).unwrap()
     }
 
     fn compare(&self, catalogued: Catalogued, watch: &mut dyn FnMut(Step)) -> Report {

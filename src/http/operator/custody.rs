@@ -9,7 +9,7 @@ use longshore_protocol::ProblemType;
 use longshore_store::custody::{Checkpoint, CustodyEvent};
 use longshore_store::export::ExportPlan;
 use longshore_store::index::{Index, IndexError};
-use longshore_store::verify::Reconciled;
+use longshore_store::verify::{Known, Reconciled};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -117,6 +117,9 @@ pub(crate) struct ReconciliationState {
     /// What it found the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Reconciled>,
+    /// How far the journal goes, as the server knows now: whoever reads it afterwards has to come by there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) known: Option<Known>,
 }
 
 /// What the server found when it looked at its store the last time.
@@ -125,8 +128,9 @@ pub(super) async fn reconciliation(server: Data<Server>) -> Result<Json<Reconcil
     // In this order: one that ends in between is then told as running, and not as if it had never been.
     let is_running = server.engine.is_reconciling();
     let index = server.engine.catalogue().index().clone();
-    let last = web::block(move || index.last_reconciliation()).await??;
-    Ok(Json(ReconciliationState { is_running, last }))
+    let (last, known) =
+        web::block(move || Ok::<_, IndexError>((index.last_reconciliation()?, Known::by(&index)?))).await??;
+    Ok(Json(ReconciliationState { is_running, last, known }))
 }
 
 /// Has the server look at its store now.

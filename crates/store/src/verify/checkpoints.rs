@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use longshore_model::{CheckpointClaims, ReceiptError, ReceiptVerifier};
+use serde::{Deserialize, Serialize};
 
 use super::report::{Problem, ProblemKind};
 use crate::facts::{CustodyFact, Fact};
 use crate::files::Files;
+use crate::index::{Index, IndexError};
 use crate::journal::{self, JournalError, Mark};
 
 /// Characters of a signature in a compact JWS with ES256: 64 bytes in base64url (RFC 7518 §3.4).
@@ -16,22 +18,66 @@ const BEGIN: &str = "eyJ";
 /// Characters of each of the other two parts: ours have some hundreds, and a mail may be long.
 const PART_CHARS: usize = 4096;
 
+/// How far the journal goes, as the catalogue knows: what is read afterwards has to come by there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Known {
+    /// The last line.
+    pub seq: u64,
+    /// Its chain hash.
+    pub hash: String,
+}
+
+impl Known {
+    /// By this index; `None` while it holds nothing.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub fn by(index: &Index) -> Result<Option<Self>, IndexError> {
+        Ok(index.applied()?.map(|Mark { seq, hash, .. }| Self { seq, hash }))
+    }
+}
+
 /// Follows the chain and compares each checkpoint in it with the lines before.
 pub(super) struct Chained<'a> {
     verifier: &'a ReceiptVerifier,
     position: u64,
     hash: String,
+    /// The place by which it has to come, and has not come yet.
+    awaited: Option<Known>,
 }
 
 impl<'a> Chained<'a> {
-    pub(super) fn new(verifier: &'a ReceiptVerifier) -> Self {
-        Self { verifier, position: 0, hash: String::new() }
+    pub(super) fn new(verifier: &'a ReceiptVerifier, awaited: Option<Known>) -> Self {
+        Self { verifier, position: 0, hash: String::new(), awaited }
     }
 
     /// One more line was read.
     pub(super) fn follow(&mut self, mark: &Mark) {
         self.position = mark.seq;
         mark.hash.clone_into(&mut self.hash);
+        if self.awaited.as_ref().is_some_and(|known| known.seq == mark.seq && known.hash == mark.hash) {
+            self.awaited = None;
+        }
+    }
+
+    /// What is wrong with the end of the journal, after everything that follows from its first line was read.
+    pub(super) fn end(&self) -> Option<Problem> {
+        let Known { seq, .. } = self.awaited.as_ref()?;
+        let what = if self.position < *seq {
+            format!(
+                "the journal ends with line {}, and the catalogue knows line {seq}: lines are gone or altered",
+                self.position
+            )
+        } else {
+            format!(
+                "line {seq} of the journal is not the one that the catalogue knows: the journal was replaced or rewritten"
+            )
+        };
+        let text = format!(
+            "{what}. Find out what happened to the folder, and put the newest copy of it back before Longshore is started again"
+        );
+        Some(Problem::new(ProblemKind::Journal, "journal", text))
     }
 
     /// What is wrong with the checkpoint in the next line.
@@ -142,7 +188,7 @@ pub fn compare_checkpoints(
     let said: Vec<Result<CheckpointClaims, ReceiptError>> = texts.iter().map(|text| verifier.statement(text)).collect();
     let mut hashes: BTreeMap<u64, Option<String>> =
         said.iter().flatten().map(|claims| (claims.position, None)).collect();
-    let (mut chained, mut problems, mut end) = (Chained::new(verifier), Vec::new(), 0);
+    let (mut chained, mut problems, mut end) = (Chained::new(verifier, None), Vec::new(), 0);
     let read = journal::read(files, |entry, mark| {
         watch();
         if let Fact::Custody(CustodyFact::Checkpointed { claims, signed }) = &entry.fact {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use longshore_model::{ReceiptVerifier, Recording, Sha256, UploadId};
 
 use checkpoints::Chained;
-pub use checkpoints::{Compared, Given, checkpoints_in, compare_checkpoints};
+pub use checkpoints::{Compared, Given, Known, checkpoints_in, compare_checkpoints};
 pub use night::{Ended, Hooks, Night, NightError, Pace};
 pub use report::{IndexIs, Looked, OnTheirWay, Problem, ProblemKind, Reconciled, Reconciliation, Report, Unended};
 pub use share::Share;
@@ -80,7 +80,8 @@ pub struct Storage<'a> {
 
 impl Catalogued {
     /// Reads the whole journal in `files`, checks its chain, and compares the index at `live` with one that is made in
-    /// the folder `scratch`, which has to be empty. Without `live` there is nothing to compare: a server holds it.
+    /// the folder `scratch`, which has to be empty. Without `live` there is nothing to compare: a server holds it, and may have
+    /// said what it knew before this began.
     ///
     /// # Errors
     /// [`JournalError`] if the journal or `scratch` cannot be used; what is damaged is told by [`Self::compare`].
@@ -88,13 +89,14 @@ impl Catalogued {
         files: &dyn Files,
         scratch: PathBuf,
         live: Option<&IndexPlace>,
+        known: Option<Known>,
         verifier: &ReceiptVerifier,
         watch: &mut dyn FnMut(Step),
     ) -> Result<Self, JournalError> {
         let cache_bytes = live.map_or(crate::index::DEFAULT_CACHE_BYTES, |place| place.cache_bytes);
         let index = Index::create(&IndexPlace { folder: scratch, cache_bytes })?;
         let mut comparison = Comparison::with(live)?;
-        let (mut recordings, mut problems, mut chained) = (Vec::new(), Vec::new(), Chained::new(verifier));
+        let (mut recordings, mut problems, mut chained) = (Vec::new(), Vec::new(), Chained::new(verifier, known));
         let mut applying = Applying::to(&index);
         let read = journal::read(files, |entry, mark| {
             watch(Step::Fact);
@@ -115,7 +117,10 @@ impl Catalogued {
         });
         let facts = applying.finish()?;
         let whole = match read {
-            Ok(_) => true,
+            Ok(()) => {
+                problems.extend(chained.end());
+                true
+            }
             Err(error @ JournalError::Damaged { .. }) => {
                 problems.push(Problem::journal(&error));
                 false

@@ -9,7 +9,7 @@ use std::path::Path;
 use chrono::{DateTime, NaiveDate, Utc};
 use longshore_model::Clock;
 
-use super::checkpoints::Chained;
+use super::checkpoints::{Chained, Known};
 use super::report::{Looked, Problem, ProblemKind, Reconciliation, Unended};
 use super::share::{Odds, Share};
 use super::storage::{RESTORE, Seen};
@@ -164,9 +164,10 @@ impl Night<'_> {
     /// The chain, the checkpoints in it, and whether the catalogue has every recording that it tells of. Answers how many
     /// facts it holds; `None` if it was stopped.
     fn follow_the_journal(&self, hooks: &Hooks<'_>) -> Result<Option<(u64, Vec<Problem>)>, JournalError> {
-        // What the journal holds beyond this may not have come to the index yet.
-        let indexed = self.index.applied()?.map_or(0, |mark| mark.seq);
-        let (mut facts, mut problems, mut chained) = (0, Vec::new(), Chained::new(self.storage.verifier));
+        // What the journal holds beyond this may not have come to the index yet; up to there it has to be all there.
+        let known = Known::by(self.index)?;
+        let indexed = known.as_ref().map_or(0, |known| known.seq);
+        let (mut facts, mut problems, mut chained) = (0, Vec::new(), Chained::new(self.storage.verifier, known));
         let read = journal::read(self.storage.journal, |entry, mark| {
             if (hooks.pace)(0) == Pace::Stop {
                 return Err(JournalError::Io(io::ErrorKind::Interrupted.into()));
@@ -192,7 +193,8 @@ impl Night<'_> {
         match read {
             Err(JournalError::Io(error)) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
             Err(error @ JournalError::Damaged { .. }) => problems.push(Problem::journal(&error)),
-            read => read?,
+            Err(error) => return Err(error),
+            Ok(()) => problems.extend(chained.end()),
         }
         Ok(Some((facts, problems)))
     }

@@ -160,6 +160,32 @@ async fn what_is_missing_while_the_storage_is_gone_is_no_problem_of_the_store() 
     assert!(matches!(ended, Ended::Gone), "{ended:?}");
 }
 
+#[tokio::test]
+async fn a_journal_that_lost_what_the_catalogue_knows_is_told_however_little_it_is() {
+    let world = World::new().await;
+    world.checkpoint().await;
+    let segment = world.folder.path().join("journal/00000000000000000001.jsonl");
+    let good = fs::read(&segment).unwrap();
+    let last = good[..good.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    let journal = [(ProblemKind::Journal, "journal".to_owned())];
+    assert!(world.wrong().is_empty());
+    fs::write(&segment, &good[..last]).unwrap();
+    assert_eq!(world.wrong(), journal, "the last line is gone");
+    let mut flipped = good.clone();
+    flipped[last + 60] ^= 1;
+    fs::write(&segment, flipped).unwrap();
+    assert_eq!(world.wrong(), journal, "the last line was altered: no batch follows that would give it away");
+    fs::remove_file(&segment).unwrap();
+    assert_eq!(world.wrong(), journal, "all of it is gone");
+    // Each line follows, and there is another checkpoint at its end: an older copy went on.
+    fs::write(&segment, &good).unwrap();
+    rewrite(&world, |at, content| Some(if at == 12 { content.replace("02:30:00", "02:30:01") } else { content }));
+    let named = world.report(100, u64::MAX, &[]).looked.problems_named;
+    assert!(named.iter().any(|problem| problem.text.contains("is not the one that the catalogue knows")), "{named:?}");
+    fs::write(&segment, &good).unwrap();
+    assert!(world.wrong().is_empty());
+}
+
 /// Makes the journal anew, line for line, with `f` applied to each: what somebody does who can write to the disk and knows the
 /// form of the lines.
 fn rewrite(world: &World, f: impl Fn(usize, String) -> Option<String>) {
