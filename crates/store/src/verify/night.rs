@@ -79,6 +79,16 @@ pub enum NightError {
     Index(#[from] IndexError),
 }
 
+/// What the journal says.
+struct Followed {
+    /// Facts that it holds.
+    facts: u64,
+    /// How many of them the index had before it was read: what came behind them may not be among the recordings that are
+    /// looked at.
+    indexed: u64,
+    problems: Vec<Problem>,
+}
+
 /// What is known before the recordings are looked at.
 struct Plan {
     odds: Odds,
@@ -101,8 +111,8 @@ impl Night<'_> {
             let unended = after.map(|after| Unended { day: self.day, began, after, looked: looked.clone() });
             Ok(Ended::Stopped(unended.map(Box::new)))
         };
-        let Some((facts, of_journal)) = self.follow_the_journal(hooks)? else { return stopped(after, &looked) };
-        let Some(plan) = self.plan(hooks)? else { return stopped(after, &looked) };
+        let Some(journal) = self.follow_the_journal(hooks)? else { return stopped(after, &looked) };
+        let Some(mut plan) = self.plan(hooks)? else { return stopped(after, &looked) };
         loop {
             let rows = self.index.stored_after(after, ROWS)?;
             if rows.is_empty() {
@@ -113,6 +123,8 @@ impl Night<'_> {
                     return stopped(after, &looked);
                 }
                 let (id, expected) = Expected::of(&text)?;
+                // It may have come after the plan was made.
+                plan.known.insert(&expected.path);
                 let mut problems = Vec::new();
                 let seen = self.look_at(&expected, &plan, &mut looked, &mut problems, hooks);
                 if !problems.is_empty() && !(hooks.is_there)() {
@@ -133,12 +145,12 @@ impl Night<'_> {
             }
         }
         let mut of_the_rest = Vec::new();
-        let foreign = self.storage.look_at_the_rest(&plan.known, facts, &mut of_the_rest)?;
+        let foreign = self.storage.look_at_the_rest(&plan.known, journal.indexed, &mut of_the_rest)?;
         if !(hooks.is_there)() {
             return Ok(Ended::Gone);
         }
-        looked.note(of_journal.into_iter().chain(of_the_rest));
-        Ok(Ended::Done(Box::new(self.report(began, hooks.clock.now(), facts, looked, &foreign)?)))
+        looked.note(journal.problems.into_iter().chain(of_the_rest));
+        Ok(Ended::Done(Box::new(self.report(began, hooks.clock.now(), journal.facts, looked, &foreign)?)))
     }
 
     fn report(
@@ -161,9 +173,9 @@ impl Night<'_> {
         })
     }
 
-    /// The chain, the checkpoints in it, and whether the catalogue has every recording that it tells of. Answers how many
-    /// facts it holds; `None` if it was stopped.
-    fn follow_the_journal(&self, hooks: &Hooks<'_>) -> Result<Option<(u64, Vec<Problem>)>, JournalError> {
+    /// The chain, the checkpoints in it, and whether the catalogue has every recording that it tells of; `None` if it was
+    /// stopped.
+    fn follow_the_journal(&self, hooks: &Hooks<'_>) -> Result<Option<Followed>, JournalError> {
         // What the journal holds beyond this may not have come to the index yet; up to there it has to be all there.
         let known = Known::by(self.index)?;
         let indexed = known.as_ref().map_or(0, |known| known.seq);
@@ -196,7 +208,7 @@ impl Night<'_> {
             Err(error) => return Err(error),
             Ok(()) => problems.extend(chained.end()),
         }
-        Ok(Some((facts, problems)))
+        Ok(Some(Followed { facts, indexed, problems }))
     }
 
     /// `None` if it was stopped.

@@ -129,7 +129,8 @@ impl Storage<'_> {
         Seen::Wrong
     }
 
-    /// Everything that the journal did not tell of. Returns what is foreign.
+    /// Everything that the journal did not tell of. `known` are the paths of which the first `facts` of it tell, and maybe more.
+    /// Returns what is foreign.
     pub(super) fn look_at_the_rest(
         &self,
         known: &Paths,

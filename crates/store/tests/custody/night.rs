@@ -3,8 +3,12 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs;
+use std::sync::Arc;
 
 use longshore_model::{ReceiptKey, ReceiptVerifier, Sha256};
+use longshore_store::catalogue::Catalogue;
+use longshore_store::files::{Disk, DiskOptions};
+use longshore_store::index::IndexPlace;
 use longshore_store::verify::{
     Ended, Given, Hooks, Night, Pace, ProblemKind, Reconciliation, Share, Storage, Unended, compare_checkpoints,
 };
@@ -184,6 +188,30 @@ async fn a_journal_that_lost_what_the_catalogue_knows_is_told_however_little_it_
     assert!(named.iter().any(|problem| problem.text.contains("is not the one that the catalogue knows")), "{named:?}");
     fs::write(&segment, &good).unwrap();
     assert!(world.wrong().is_empty());
+}
+
+/// A line can be read before it is synced, and is in the index only afterwards.
+#[tokio::test]
+async fn a_recording_that_is_in_the_journal_and_not_yet_in_the_index_is_no_problem() {
+    let world = World::new().await;
+    let stored = world.place(20);
+    let ahead = tempfile::tempdir().unwrap();
+    fs::create_dir(ahead.path().join("journal")).unwrap();
+    let segment = "journal/00000000000000000001.jsonl";
+    fs::copy(world.folder.path().join(segment), ahead.path().join(segment)).unwrap();
+    let disk = || Disk::open(ahead.path(), DiskOptions::default()).unwrap();
+    let place = IndexPlace::below(ahead.path());
+    let (catalogue, writer, _) = Catalogue::open(Arc::new(disk()), &place, Arc::new(world.clock.clone())).unwrap();
+    catalogue.record(vec![stored]).await.unwrap();
+    writer.stop();
+    let (verifier, journal, folder) = (world.verifier(), disk(), world.storage());
+    let storage = Storage { folder: &folder, journal: &journal, verifier: &verifier, quick: false };
+    let share = Share::of_percent(100, u64::MAX);
+    let night = Night { index: world.index(), storage, share, again: &HashSet::new(), day: today() };
+    let hooks = Hooks { pace: &|_| Pace::On, is_there: &|| true, clock: &world.clock };
+    let Ended::Done(report) = night.look(None, &hooks).unwrap() else { unreachable!() };
+    assert!(report.is_well(), "{report:?}");
+    assert_eq!((report.facts, report.looked.expected), (u64::from(RECORDINGS) + 1, u64::from(RECORDINGS)));
 }
 
 /// Makes the journal anew, line for line, with `f` applied to each: what somebody does who can write to the disk and knows the

@@ -69,6 +69,12 @@ impl World {
     }
 
     pub(crate) async fn put(&self, n: u8) {
+        let stored = self.place(n);
+        self.catalogue.record(vec![stored]).await.unwrap();
+    }
+
+    /// Puts its files into the storage, and answers what the journal is to say.
+    pub(crate) fn place(&self, n: u8) -> Fact {
         let recording = Recording {
             device: DEVICE,
             rid: RecordingId::from_bytes([n; 16]),
@@ -98,7 +104,7 @@ impl World {
         fs::create_dir_all(self.at(&path(n)).parent().unwrap()).unwrap();
         fs::write(self.at(&path(n)), video(n)).unwrap();
         fs::write(self.at(&format!("{}.json", path(n))), &manifest).unwrap();
-        self.catalogue.record(vec![Fact::Stored { manifest }]).await.unwrap();
+        Fact::Stored { manifest }
     }
 
     pub(crate) async fn checkpoint(&self) -> String {
