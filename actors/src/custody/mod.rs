@@ -4,7 +4,6 @@
 mod schedule;
 mod selection;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -124,8 +123,6 @@ impl Before {
 struct Planned {
     day: NaiveDate,
     unended: Option<Unended>,
-    /// Paths where something was wrong the last time.
-    again: HashSet<String>,
 }
 
 impl Custody {
@@ -236,10 +233,7 @@ impl Custodian {
         probe: &Probe,
     ) -> Result<(), CustodyError> {
         let _in_flight = probe.in_flight();
-        let index = self.catalogue.index().clone();
-        let last = blocking(move || index.last_reconciliation()).await?;
-        let named = last.into_iter().flat_map(|last| last.reconciliation.looked.problems_named);
-        let planned = Planned { day, unended, again: named.map(|problem| problem.path).collect() };
+        let planned = Planned { day, unended };
         tracing::info!(%day, "the store is looked at");
         let (sender, ended) = oneshot::channel();
         // It lasts until the result is recorded, and as long as the thread, whichever is longer.
@@ -252,24 +246,28 @@ impl Custodian {
             drop(of_thread);
             let _custody_gone = sender.send(ended);
         })?;
-        let fact = match ended.await.map_err(|_| CustodyError::Panicked)?? {
-            Ended::Done(reconciliation) => {
+        let (turned, fact) = match ended.await.map_err(|_| CustodyError::Panicked)?? {
+            Ended::Done(reconciliation, turned) => {
                 tell(&reconciliation);
                 self.notices.is(notice(&reconciliation), !reconciliation.is_well());
-                CustodyFact::Reconciled { reconciliation }
+                (turned, CustodyFact::Reconciled { reconciliation })
             }
-            Ended::Stopped(Some(unended)) => CustodyFact::ReconciliationPaused { unended },
+            Ended::Stopped(Some((unended, turned))) => (turned, CustodyFact::ReconciliationPaused { unended }),
             Ended::Stopped(None) => return Ok(()),
             Ended::Gone => return Err(CustodyError::Gone),
         };
+        // Before the report, which would else count although it is not known what to read again; each alone, since it may be much.
+        for found in turned.into_facts() {
+            self.catalogue.record(vec![Fact::Custody(found)]).await?;
+        }
         Ok(self.catalogue.record(vec![Fact::Custody(fact)]).await?)
     }
 
     /// On the thread.
-    fn take_the_look(&self, Planned { day, unended, again }: Planned) -> Result<Ended, NightError> {
+    fn take_the_look(&self, Planned { day, unended }: Planned) -> Result<Ended, NightError> {
         let CustodyParts { data, storage, is_there, share, .. } = &self.parts;
         let storage = Storage { folder: storage, journal: &**data, verifier: &self.verifier, quick: false };
-        let night = Night { index: self.catalogue.index(), storage, share: *share, again: &again, day };
+        let night = Night { index: self.catalogue.index(), storage, share: *share, day };
         let hooks = Hooks {
             pace: &|bytes| self.pace(bytes),
             is_there: &|| self.files.standing() == Standing::Ready && is_there(),

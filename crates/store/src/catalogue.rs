@@ -373,7 +373,11 @@ fn weight(fact: &Fact) -> usize {
             items.iter().map(|item| FACT_BYTES + item.metadata.as_ref().map_or(0, String::len)).sum()
         }
         Fact::Stored { manifest } => manifest.len(),
-        Fact::Custody(CustodyFact::Exported { recordings, .. }) => FACT_BYTES * recordings.len(),
+        Fact::Custody(
+            CustodyFact::Exported { recordings, .. }
+            | CustodyFact::FoundDamaged { recordings }
+            | CustodyFact::FoundSound { recordings },
+        ) => FACT_BYTES * recordings.len(),
         _ => FACT_BYTES,
     }
 }

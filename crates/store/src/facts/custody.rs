@@ -38,6 +38,16 @@ pub enum CustodyFact {
         /// What it found.
         reconciliation: Box<Reconciliation>,
     },
+    /// Looking at the store it found recordings that are not as they were. They count as that until they were seen to be right.
+    FoundDamaged {
+        /// Which.
+        recordings: Vec<StoredId>,
+    },
+    /// Of those it read some to the last byte, and they are right.
+    FoundSound {
+        /// Which.
+        recordings: Vec<StoredId>,
+    },
     /// It was stopped while it did so, and goes on from there.
     ReconciliationPaused {
         /// How far it came.

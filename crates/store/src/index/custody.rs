@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::{Applied, Rows, put};
 use super::news::News;
 use super::tables::Table;
-use super::{Index, IndexError, read, read_manifest, recording_key, values};
+use super::{Index, IndexError, read, read_manifest, recording_key, revision_key, values};
 use crate::custody::{Checkpoint, CustodyEvent, CustodyOf, Step};
 use crate::facts::{CustodyFact, Entry, StoredId};
 use crate::manifest::Manifest;
@@ -73,6 +73,14 @@ impl Rows {
                 let reconciled = Reconciled { seq: entry.seq, reconciliation: (**reconciliation).clone() };
                 put(&self.tables[Table::Reconciliations], &key, &ReconciliationRow::Ended(Box::new(reconciled)))
             }
+            CustodyFact::FoundDamaged { recordings } => recordings.iter().try_for_each(|stored| {
+                self.tables[Table::Damaged].insert(stored_key(*stored), &[])?;
+                Ok(())
+            }),
+            CustodyFact::FoundSound { recordings } => recordings.iter().try_for_each(|stored| {
+                self.tables[Table::Damaged].remove(stored_key(*stored))?;
+                Ok(())
+            }),
             CustodyFact::ReconciliationPaused { unended } => {
                 put(&self.tables[Table::Reconciliations], &key, &ReconciliationRow::Paused(unended.clone()))
             }
@@ -139,10 +147,14 @@ impl Index {
 
     /// The manifests of stored recordings that come after this one in the order of their ids, byte for byte; at most so many.
     pub fn stored_after(&self, after: Option<StoredId>, count: usize) -> Result<Vec<Vec<u8>>, IndexError> {
-        let key = after.map(|StoredId { device, rid, revision }| super::revision_key(device, rid, revision));
-        let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        let from = after.map(stored_key).map_or(Bound::Unbounded, Bound::Excluded);
         let rows = self.tables[Table::Stored].range::<Vec<u8>, _>((from, Bound::Unbounded)).values().take(count);
         rows.map(|text| Ok(text?.to_vec())).collect()
+    }
+
+    /// Whether a look at the store found this recording damaged, and none has seen it right since.
+    pub fn is_damaged(&self, stored: StoredId) -> Result<bool, IndexError> {
+        Ok(self.tables[Table::Damaged].contains_key(stored_key(stored))?)
     }
 
     /// The signed places of the journal whose lines come after `seq`, oldest first.
@@ -189,6 +201,10 @@ impl Index {
             ReconciliationRow::Ended(_) => None,
         }))
     }
+}
+
+fn stored_key(StoredId { device, rid, revision }: StoredId) -> Vec<u8> {
+    revision_key(device, rid, revision)
 }
 
 /// The events of one row.

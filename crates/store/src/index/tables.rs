@@ -98,6 +98,8 @@ pub(super) enum Table {
     Reconciliations,
     /// Checksums of the signed lists of exports, empty until one is signed, by the export's id.
     Exports,
+    /// No values: recordings that a look at the store found damaged, and none has seen right since, by the keys of `Stored`.
+    Damaged,
     /// What webhooks are told of, by its number in the ring, and how much of it there was.
     News,
     /// Numbers of the first news that a webhook does not know, by its name.
@@ -108,7 +110,7 @@ pub(super) enum Table {
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 48] = [
+    const ALL: [Self; 49] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
@@ -154,6 +156,7 @@ impl Table {
         Self::Checkpoints,
         Self::Reconciliations,
         Self::Exports,
+        Self::Damaged,
         Self::News,
         Self::NewsRead,
         Self::Applied,
@@ -206,6 +209,7 @@ impl Table {
             Self::Checkpoints => "checkpoints",
             Self::Reconciliations => "reconciliations",
             Self::Exports => "exports",
+            Self::Damaged => "damaged",
             Self::News => "news",
             Self::NewsRead => "news_read",
             Self::Applied => "applied",

@@ -20,7 +20,9 @@ use longshore_model::{ReceiptVerifier, Recording, Sha256, UploadId};
 use checkpoints::Chained;
 pub use checkpoints::{Compared, Given, Known, checkpoints_in, compare_checkpoints};
 pub use night::{Ended, Hooks, Night, NightError, Pace};
-pub use report::{IndexIs, Looked, OnTheirWay, Problem, ProblemKind, Reconciled, Reconciliation, Report, Unended};
+pub use report::{
+    IndexIs, Looked, OnTheirWay, Problem, ProblemKind, Reconciled, Reconciliation, Report, Turned, Unended,
+};
 pub use share::Share;
 
 use crate::facts::{CustodyFact, Fact, StoredId};

@@ -1,7 +1,6 @@
 //! The look that a server takes at its store each night: at the whole journal, at every name, and at the content of a share
 //! of the recordings. It can be stopped between any two reads, and goes on behind the last recording that it looked at.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -10,7 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use longshore_model::Clock;
 
 use super::checkpoints::{Chained, Known};
-use super::report::{Looked, Problem, ProblemKind, Reconciliation, Unended};
+use super::report::{Looked, Problem, ProblemKind, Reconciliation, Turned, Unended};
 use super::share::{Odds, Share};
 use super::storage::{RESTORE, Seen};
 use super::{Expected, Storage};
@@ -51,8 +50,6 @@ pub struct Night<'a> {
     pub storage: Storage<'a>,
     /// Which contents are read.
     pub share: Share,
-    /// Paths whose content is read in any case: what was wrong stays a problem until it is seen to be right.
-    pub again: &'a HashSet<String>,
     /// The day for which it is.
     pub day: NaiveDate,
 }
@@ -61,9 +58,9 @@ pub struct Night<'a> {
 #[derive(Debug)]
 pub enum Ended {
     /// With a report.
-    Done(Box<Reconciliation>),
+    Done(Box<Reconciliation>, Turned),
     /// In its middle; `None`: before the first recording.
-    Stopped(Option<Box<Unended>>),
+    Stopped(Option<(Box<Unended>, Turned)>),
     /// The storage was not there; nothing of what was seen counts.
     Gone,
 }
@@ -107,12 +104,13 @@ impl Night<'_> {
             Some(Unended { began, after, looked, .. }) => (began, Some(after), looked),
             None => (now, None, Looked::default()),
         };
-        let stopped = |after: Option<StoredId>, looked: &Looked| {
-            let unended = after.map(|after| Unended { day: self.day, began, after, looked: looked.clone() });
-            Ok(Ended::Stopped(unended.map(Box::new)))
+        let mut turned = Turned::default();
+        let stopped = |after: Option<StoredId>, looked: Looked, turned: Turned| {
+            let unended = after.map(|after| Unended { day: self.day, began, after, looked });
+            Ok(Ended::Stopped(unended.map(|unended| (Box::new(unended), turned))))
         };
-        let Some(journal) = self.follow_the_journal(hooks)? else { return stopped(after, &looked) };
-        let Some(mut plan) = self.plan(hooks)? else { return stopped(after, &looked) };
+        let Some(journal) = self.follow_the_journal(hooks)? else { return stopped(after, looked, turned) };
+        let Some(mut plan) = self.plan(hooks)? else { return stopped(after, looked, turned) };
         loop {
             let rows = self.index.stored_after(after, ROWS)?;
             if rows.is_empty() {
@@ -120,24 +118,30 @@ impl Night<'_> {
             }
             for text in rows {
                 if (hooks.pace)(0) == Pace::Stop {
-                    return stopped(after, &looked);
+                    return stopped(after, looked, turned);
                 }
                 let (id, expected) = Expected::of(&text)?;
                 // It may have come after the plan was made.
                 plan.known.insert(&expected.path);
                 let mut problems = Vec::new();
-                let seen = self.look_at(&expected, &plan, &mut looked, &mut problems, hooks);
+                // What was wrong stays a problem until it is seen to be right.
+                let again = self.index.is_damaged(id)?;
+                let seen = self.look_at(&expected, again, &plan, &mut looked, &mut problems, hooks);
                 if !problems.is_empty() && !(hooks.is_there)() {
                     return Ok(Ended::Gone);
                 }
                 match seen {
-                    Seen::Stopped => return stopped(after, &looked),
+                    Seen::Stopped => return stopped(after, looked, turned),
                     Seen::Verified => {
+                        if again {
+                            turned.sound.push(id);
+                        }
                         looked.present += 1;
                         looked.read += 1;
                     }
                     Seen::Unverified => looked.present += 1,
-                    Seen::Wrong => {}
+                    Seen::Wrong if again => {}
+                    Seen::Wrong => turned.damaged.push(id),
                 }
                 looked.expected += 1;
                 looked.note(problems);
@@ -149,8 +153,10 @@ impl Night<'_> {
         if !(hooks.is_there)() {
             return Ok(Ended::Gone);
         }
-        looked.note(journal.problems.into_iter().chain(of_the_rest));
-        Ok(Ended::Done(Box::new(self.report(began, hooks.clock.now(), journal.facts, looked, &foreign)?)))
+        looked.note(of_the_rest);
+        looked.note_first(journal.problems);
+        let report = self.report(began, hooks.clock.now(), journal.facts, looked, &foreign)?;
+        Ok(Ended::Done(Box::new(report), turned))
     }
 
     fn report(
@@ -236,13 +242,12 @@ impl Night<'_> {
     fn look_at(
         &self,
         expected: &Expected,
+        again: bool,
         plan: &Plan,
         looked: &mut Looked,
         problems: &mut Vec<Problem>,
         hooks: &Hooks<'_>,
     ) -> Seen {
-        let again = self.again.contains(&expected.path);
-        let again = again || self.again.contains(&format!("{}{MANIFEST_SUFFIX}", expected.path));
         let due = again || self.share.is_due(expected.upload, self.day);
         let fits =
             again || looked.read_bytes == 0 || looked.read_bytes.saturating_add(expected.size) <= self.share.budget;

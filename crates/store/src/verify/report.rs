@@ -1,11 +1,13 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::StoredId;
+use crate::facts::{CustodyFact, StoredId};
 use crate::journal::JournalError;
 
 /// Problems that a nightly report names; it counts all. A row of the index has to stay small.
 const PROBLEMS_NAMED: usize = 50;
+/// Recordings in one line of the journal: with their ids it has about 100 KiB.
+const TURNED_IN_A_LINE: usize = 1000;
 /// Foreign files that it names.
 const FOREIGN_NAMED: usize = 20;
 /// Characters of a foreign path that it tells.
@@ -168,7 +170,33 @@ pub struct Unended {
     pub looked: Looked,
 }
 
+/// What a look found out about recordings, where that is not what looks before had found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turned {
+    /// They are not as they were.
+    pub damaged: Vec<StoredId>,
+    /// They were damaged, and are right.
+    pub sound: Vec<StoredId>,
+}
+
+impl Turned {
+    /// What the journal is to say of it, in lines that stay small.
+    pub fn into_facts(self) -> impl Iterator<Item = CustodyFact> {
+        let Self { damaged, sound } = self;
+        let lines = |ids: Vec<StoredId>| ids.chunks(TURNED_IN_A_LINE).map(<[_]>::to_vec).collect::<Vec<_>>();
+        let damaged = lines(damaged).into_iter().map(|recordings| CustodyFact::FoundDamaged { recordings });
+        damaged.chain(lines(sound).into_iter().map(|recordings| CustodyFact::FoundSound { recordings }))
+    }
+}
+
 impl Looked {
+    /// What concerns everything is named, however much is wrong besides.
+    pub(super) fn note_first(&mut self, problems: Vec<Problem>) {
+        self.problems += problems.len() as u64;
+        self.problems_named.splice(0..0, problems);
+        self.problems_named.truncate(PROBLEMS_NAMED);
+    }
+
     pub(super) fn note(&mut self, problems: impl IntoIterator<Item = Problem>) {
         for problem in problems {
             self.problems += 1;

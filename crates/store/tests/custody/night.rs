@@ -1,38 +1,50 @@
 //! What a server finds when it looks at its store by itself.
 
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::fs;
 use std::sync::Arc;
 
 use longshore_model::{ReceiptKey, ReceiptVerifier, Sha256};
 use longshore_store::catalogue::Catalogue;
+use longshore_store::facts::Fact;
 use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::index::IndexPlace;
 use longshore_store::verify::{
-    Ended, Given, Hooks, Night, Pace, ProblemKind, Reconciliation, Share, Storage, Unended, compare_checkpoints,
+    Ended, Given, Hooks, Night, Pace, ProblemKind, Reconciliation, Share, Storage, Turned, Unended, compare_checkpoints,
 };
 
 use super::world::{BYTES, RECORDINGS, World, change, path, today};
 
 impl World {
-    fn look_with(&self, share: Share, again: &[&str], unended: Option<Unended>, hooks: &Hooks<'_>) -> Ended {
+    fn look_with(&self, share: Share, unended: Option<Unended>, hooks: &Hooks<'_>) -> Ended {
         let (verifier, journal, folder) = (self.verifier(), self.journal(), self.storage());
         let storage = Storage { folder: &folder, journal: &journal, verifier: &verifier, quick: false };
-        let again: HashSet<String> = again.iter().map(|path| (*path).to_owned()).collect();
-        let night = Night { index: self.index(), storage, share, again: &again, day: today() };
+        let night = Night { index: self.index(), storage, share, day: today() };
         night.look(unended, hooks).unwrap()
     }
 
-    fn report(&self, percent: u8, budget: u64, again: &[&str]) -> Reconciliation {
+    fn report(&self, percent: u8, budget: u64) -> Reconciliation {
+        self.look(percent, budget).0
+    }
+
+    fn look(&self, percent: u8, budget: u64) -> (Reconciliation, Turned) {
         let hooks = Hooks { pace: &|_| Pace::On, is_there: &|| true, clock: &self.clock };
-        let ended = self.look_with(Share::of_percent(percent, budget), again, None, &hooks);
-        let Ended::Done(reconciliation) = ended else { unreachable!("{ended:?}") };
-        *reconciliation
+        let ended = self.look_with(Share::of_percent(percent, budget), None, &hooks);
+        let Ended::Done(reconciliation, turned) = ended else { unreachable!("{ended:?}") };
+        (*reconciliation, turned)
+    }
+
+    /// One that counts: what it found is known to the next one.
+    async fn look_and_record(&self, percent: u8) -> Reconciliation {
+        let (report, turned) = self.look(percent, u64::MAX);
+        for found in turned.into_facts() {
+            self.catalogue.record(vec![Fact::Custody(found)]).await.unwrap();
+        }
+        report
     }
 
     fn wrong(&self) -> Vec<(ProblemKind, String)> {
-        let report = self.report(100, u64::MAX, &[]);
+        let report = self.report(100, u64::MAX);
         assert_eq!(report.looked.problems, report.looked.problems_named.len() as u64);
         report.looked.problems_named.into_iter().map(|problem| (problem.kind, problem.path)).collect()
     }
@@ -42,7 +54,7 @@ impl World {
 async fn a_store_that_is_as_it_was_has_everything_expected_present_and_nothing_unverified() {
     let world = World::new().await;
     world.checkpoint().await;
-    let report = world.report(100, u64::MAX, &[]);
+    let report = world.report(100, u64::MAX);
     let all = u64::from(RECORDINGS);
     assert_eq!((report.looked.expected, report.looked.present, report.looked.unverified), (all, all, 0));
     assert_eq!((report.looked.read, report.looked.read_bytes), (all, all * BYTES as u64));
@@ -83,7 +95,7 @@ async fn each_damage_is_found_and_named_and_nothing_is_touched() {
     ];
     expected.sort_by(|one, other| one.1.cmp(&other.1));
     assert_eq!(wrong, expected);
-    let report = world.report(100, u64::MAX, &[]);
+    let report = world.report(100, u64::MAX);
     assert_eq!((report.foreign, &report.foreign_named[..]), (1, &["Thumbs.db".to_owned()][..]));
     assert_eq!((report.looked.expected, report.looked.present), (12, 6));
     assert!(!report.is_well());
@@ -96,22 +108,42 @@ async fn without_reading_names_and_sizes_are_still_looked_at() {
     let world = World::new().await;
     change(&world.at(&path(1)), |bytes| bytes[0] ^= 1);
     fs::remove_file(world.at(&path(2))).unwrap();
-    let report = world.report(0, u64::MAX, &[]);
+    let report = world.report(0, u64::MAX);
     assert_eq!((report.looked.present, report.looked.read, report.looked.unverified), (11, 0, 0));
     assert_eq!(report.looked.problems_named[0].path, path(2));
-    // What was wrong the last time is read again, whosever night it is.
-    let report = world.report(0, u64::MAX, &[&path(1)]);
-    let named: Vec<_> = report.looked.problems_named.iter().map(|problem| problem.path.clone()).collect();
-    assert_eq!(named, [path(1), path(2)]);
-    change(&world.at(&path(1)), |bytes| bytes[0] ^= 1);
-    let report = world.report(0, u64::MAX, &[&path(1)]);
-    assert_eq!((report.looked.problems, report.looked.read), (1, 1));
+}
+
+#[tokio::test]
+async fn what_was_wrong_is_read_again_whosever_night_it_is_until_it_is_seen_to_be_right_however_much_it_is() {
+    let world = World::new().await;
+    let all: Vec<u8> = (1..=70).collect();
+    for n in RECORDINGS + 1..=70 {
+        world.put(n).await;
+    }
+    all.iter().for_each(|n| change(&world.at(&path(*n)), |bytes| bytes[9] ^= 1));
+    let found = world.look_and_record(100).await.looked;
+    assert_eq!((found.problems, found.problems_named.len(), found.present), (70, 50, 0));
+    for _ in 0..2 {
+        assert_eq!(world.look_and_record(0).await.looked.problems, 70, "also what no report names");
+    }
+    // A row that is wrong concerns more than each file.
+    let segment = world.folder.path().join("journal/00000000000000000001.jsonl");
+    let journal = fs::read(&segment).unwrap();
+    change(&segment, |bytes| bytes[200] ^= 1);
+    let report = world.report(0, u64::MAX);
+    assert_eq!((report.looked.problems, report.looked.problems_named[0].kind), (71, ProblemKind::Journal));
+    fs::write(&segment, journal).unwrap();
+    all.iter().for_each(|n| change(&world.at(&path(*n)), |bytes| bytes[9] ^= 1));
+    let report = world.look_and_record(0).await;
+    assert!(report.is_well() && report.looked.read == 70, "{report:?}");
+    let report = world.look_and_record(0).await;
+    assert!(report.is_well() && report.looked.read == 0, "{report:?}");
 }
 
 #[tokio::test]
 async fn a_budget_bounds_what_is_read_and_what_is_left_is_told() {
     let world = World::new().await;
-    let report = world.report(100, 5 * BYTES as u64, &[]);
+    let report = world.report(100, 5 * BYTES as u64);
     let looked = report.looked;
     assert!(looked.read >= 1 && looked.read <= 5, "{looked:?}");
     assert_eq!((looked.read + looked.unverified, looked.present), (12, 12));
@@ -122,16 +154,17 @@ async fn a_look_that_is_stopped_anywhere_goes_on_and_finds_the_same() {
     let world = World::new().await;
     change(&world.at(&path(2)), |bytes| bytes[7] ^= 1);
     fs::remove_file(world.at(&path(11))).unwrap();
-    let whole = world.report(100, u64::MAX, &[]);
+    let (whole, all) = world.look(100, u64::MAX);
+    assert_eq!(all.damaged.len(), 2);
     let asked = Cell::new(0_u32);
     let count = |_| {
         asked.set(asked.get() + 1);
         Pace::On
     };
     let hooks = Hooks { pace: &count, is_there: &|| true, clock: &world.clock };
-    world.look_with(Share::of_percent(100, u64::MAX), &[], None, &hooks);
+    world.look_with(Share::of_percent(100, u64::MAX), None, &hooks);
     for every in 14..=asked.get() {
-        let (mut unended, mut stops) = (None, 0);
+        let (mut unended, mut stops, mut turned) = (None, 0, Turned::default());
         let looked = loop {
             let left = Cell::new(every);
             let pace = |_| {
@@ -139,19 +172,28 @@ async fn a_look_that_is_stopped_anywhere_goes_on_and_finds_the_same() {
                 if left.get() == 0 { Pace::Stop } else { Pace::On }
             };
             let hooks = Hooks { pace: &pace, is_there: &|| true, clock: &world.clock };
-            match world.look_with(Share::of_percent(100, u64::MAX), &[], unended.take(), &hooks) {
-                Ended::Done(reconciliation) => break *reconciliation,
-                Ended::Stopped(so_far) => unended = so_far.map(|so_far| *so_far),
+            match world.look_with(Share::of_percent(100, u64::MAX), unended.take(), &hooks) {
+                Ended::Done(reconciliation, rest) => {
+                    turned.damaged.extend(rest.damaged);
+                    break *reconciliation;
+                }
+                Ended::Stopped(so_far) => {
+                    unended = so_far.map(|(so_far, part)| {
+                        turned.damaged.extend(part.damaged);
+                        *so_far
+                    });
+                }
                 Ended::Gone => panic!("the storage is there"),
             }
             stops += 1;
             if stops > 60 {
                 // So few steps at a time never get beyond the journal.
                 assert!(unended.is_none(), "stopped after {every}");
+                turned = all.clone();
                 break whole.clone();
             }
         };
-        assert_eq!(looked, whole, "stopped after {every}");
+        assert_eq!((looked, &turned), (whole.clone(), &all), "stopped after {every}");
     }
 }
 
@@ -160,7 +202,7 @@ async fn what_is_missing_while_the_storage_is_gone_is_no_problem_of_the_store() 
     let world = World::new().await;
     fs::rename(world.storage(), world.folder.path().join("elsewhere")).unwrap();
     let hooks = Hooks { pace: &|_| Pace::On, is_there: &|| false, clock: &world.clock };
-    let ended = world.look_with(Share::of_percent(100, u64::MAX), &[], None, &hooks);
+    let ended = world.look_with(Share::of_percent(100, u64::MAX), None, &hooks);
     assert!(matches!(ended, Ended::Gone), "{ended:?}");
 }
 
@@ -184,7 +226,7 @@ async fn a_journal_that_lost_what_the_catalogue_knows_is_told_however_little_it_
     // Each line follows, and there is another checkpoint at its end: an older copy went on.
     fs::write(&segment, &good).unwrap();
     rewrite(&world, |at, content| Some(if at == 12 { content.replace("02:30:00", "02:30:01") } else { content }));
-    let named = world.report(100, u64::MAX, &[]).looked.problems_named;
+    let named = world.report(100, u64::MAX).looked.problems_named;
     assert!(named.iter().any(|problem| problem.text.contains("is not the one that the catalogue knows")), "{named:?}");
     fs::write(&segment, &good).unwrap();
     assert!(world.wrong().is_empty());
@@ -207,9 +249,9 @@ async fn a_recording_that_is_in_the_journal_and_not_yet_in_the_index_is_no_probl
     let (verifier, journal, folder) = (world.verifier(), disk(), world.storage());
     let storage = Storage { folder: &folder, journal: &journal, verifier: &verifier, quick: false };
     let share = Share::of_percent(100, u64::MAX);
-    let night = Night { index: world.index(), storage, share, again: &HashSet::new(), day: today() };
+    let night = Night { index: world.index(), storage, share, day: today() };
     let hooks = Hooks { pace: &|_| Pace::On, is_there: &|| true, clock: &world.clock };
-    let Ended::Done(report) = night.look(None, &hooks).unwrap() else { unreachable!() };
+    let Ended::Done(report, _) = night.look(None, &hooks).unwrap() else { unreachable!() };
     assert!(report.is_well(), "{report:?}");
     assert_eq!((report.facts, report.looked.expected), (u64::from(RECORDINGS) + 1, u64::from(RECORDINGS)));
 }

@@ -208,7 +208,7 @@ impl Random {
 
     fn custody_fact(&mut self, device: DeviceId, rid: RecordingId) -> CustodyFact {
         let at = start().to_utc();
-        match self.below(5) {
+        match self.below(7) {
             0 => {
                 let (position, server) = (self.below(FEW), self.key.server_id().to_owned());
                 let claims = CheckpointClaims { position, hash: self.sha256(), at, server };
@@ -223,7 +223,14 @@ impl Random {
                 let (export, files) = (ExportId::from_bytes(self.id()), self.sha256());
                 CustodyFact::ExportSigned { export, files, by: "uid 0".into() }
             }
-            3 => {
+            3 | 4 => {
+                let recordings = vec![StoredId { device, rid, revision: 1 }];
+                match self.below(2) {
+                    0 => CustodyFact::FoundDamaged { recordings },
+                    _ => CustodyFact::FoundSound { recordings },
+                }
+            }
+            5 => {
                 let after = StoredId { device, rid, revision: 1 };
                 let unended = Unended { day: at.date_naive(), began: at, after, looked: Looked::default() };
                 CustodyFact::ReconciliationPaused { unended: Box::new(unended) }
