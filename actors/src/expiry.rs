@@ -207,6 +207,7 @@ mod tests {
             notices: Notices::default(),
             draining: parts.draining.clone(),
             looking: Arc::new(tokio::sync::Semaphore::new(1)),
+            ended: Arc::new(crate::custody::LastLook::at(DateTime::UNIX_EPOCH)),
         };
         let arrivals = Arc::new(watch::Sender::new(()));
         let contents = Contents::open(Arc::new(SimulatedDisk::new())).unwrap();

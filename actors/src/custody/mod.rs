@@ -25,6 +25,7 @@ use crate::health::{Notice, Notices};
 use crate::kit::{Lifeline, Probe, blocking, fail_point};
 use crate::storage::StorageParts;
 
+pub(crate) use schedule::LastLook;
 pub use selection::{ExportRefused, Selection};
 
 /// Between two looks at the clock on the wall.
@@ -69,6 +70,8 @@ pub(crate) struct Custodian {
     pub(crate) draining: watch::Receiver<bool>,
     /// One look at a time, also one whose Custody is gone.
     pub(crate) looking: Arc<Semaphore>,
+    /// When one ended last.
+    pub(crate) ended: Arc<LastLook>,
 }
 
 /// The actor.
@@ -78,10 +81,16 @@ pub(crate) struct Custody {
     _lifeline: Lifeline,
 }
 
-/// See whether it is time.
+/// See whether it is time for a look at the store.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Look;
+
+/// See whether it is time to sign how far the journal goes, and whether the looks come to their ends. Apart from those, which
+/// may hang with the storage.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Sign;
 
 /// Look at the store now, whatever the time. It is on its way when this is answered.
 #[derive(Message)]
@@ -101,7 +110,6 @@ pub enum ReconcileRefused {
 
 /// What the index says of looks before.
 struct Before {
-    checkpoint: Option<DateTime<Utc>>,
     reconciliation: Option<Reconciliation>,
     unended: Option<Unended>,
     /// When one of the recordings was verified: without any there is nothing to look after.
@@ -111,10 +119,9 @@ struct Before {
 impl Before {
     fn read(index: &Index) -> Result<Self, IndexError> {
         Ok(Self {
-            checkpoint: index.last_checkpoint()?.map(|checkpoint| checkpoint.at),
             reconciliation: index.last_reconciliation()?.map(|reconciled| reconciled.reconciliation),
             unended: index.unended_reconciliation()?,
-            stored: index.first_stored()?.map(|manifest| manifest.recording.verified_at),
+            stored: index.first_stored_at()?,
         })
     }
 }
@@ -135,7 +142,26 @@ impl Actor for Custody {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.notify(Sign);
         ctx.notify(Look);
+    }
+}
+
+impl Handler<Sign> for Custody {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Sign, _: &mut Self::Context) -> Self::Result {
+        let (custodian, probe) = (self.custodian.clone(), self.probe.clone());
+        let signing = async move {
+            if let Err(error) = custodian.sign().await {
+                tracing::error!(%error, "the journal's place could not be signed");
+                probe.error(error);
+            }
+        };
+        let again = |(), _: &mut Self, ctx: &mut Context<Self>| {
+            ctx.notify_later(Sign, LOOK_EVERY);
+        };
+        Box::pin(signing.into_actor(self).map(again))
     }
 }
 
@@ -199,7 +225,26 @@ pub(crate) enum CustodyError {
 }
 
 impl Custodian {
-    /// Does what it is time for. Answers how long to wait.
+    /// Signs the journal's place, if it is time, and tells if no look at the store came to its end for too long.
+    async fn sign(&self) -> Result<(), CustodyError> {
+        let now = self.clock.now();
+        let notice = || Notice::of_server(health_type::STORE_UNCHECKED);
+        self.notices.is(notice(), self.ended.is_overdue(now));
+        let index = self.catalogue.index().clone();
+        let (signed, stored) =
+            blocking(move || Ok::<_, IndexError>((index.last_checkpoint()?, index.first_stored_at()?))).await?;
+        let Some(stored) = stored else {
+            self.ended.set(now);
+            return Ok(());
+        };
+        let last = on_the_wall(signed.map_or(stored, |signed| signed.at));
+        if schedule::due(on_the_wall(now), last, self.parts.time).is_some() {
+            checkpoint(&self.catalogue, &self.key, &self.clock).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the store, if it is time. Answers how long to wait.
     async fn look(&self, probe: &Probe) -> Result<Duration, CustodyError> {
         let index = self.catalogue.index().clone();
         let before = blocking(move || Before::read(&index)).await?;
@@ -207,9 +252,6 @@ impl Custodian {
         let now = on_the_wall(self.clock.now());
         let due =
             |last: Option<DateTime<Utc>>| schedule::due(now, on_the_wall(last.unwrap_or(stored)), self.parts.time);
-        if due(before.checkpoint).is_some() {
-            checkpoint(&self.catalogue, &self.key, &self.clock).await?;
-        }
         let began = before.reconciliation.as_ref().map(|reconciliation| reconciliation.began);
         let (day, unended) = match (due(began), before.unended) {
             // One that was stopped, of another day, is of no use any more.
@@ -248,6 +290,7 @@ impl Custodian {
         })?;
         let (turned, fact) = match ended.await.map_err(|_| CustodyError::Panicked)?? {
             Ended::Done(reconciliation, turned) => {
+                self.ended.set(self.clock.now());
                 tell(&reconciliation);
                 self.notices.is(notice(&reconciliation), !reconciliation.is_well());
                 (turned, CustodyFact::Reconciled { reconciliation })

@@ -1,6 +1,9 @@
 //! When it is time: once a day, at a time of day that people set.
 
-use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use longshore_store::verify::OVERDUE;
 
 /// The day for which it is time, if it is: `now` and `last`, when it was done last, are what a clock on the wall shows. A time
 /// of day that a change of the clocks leaves out is made up for at once, one that comes twice counts once, and what was missed
@@ -9,6 +12,24 @@ pub(super) fn due(now: NaiveDateTime, last: NaiveDateTime, time: NaiveTime) -> O
     let today = now.date().and_time(time);
     let point = if now >= today { today } else { today.checked_sub_days(Days::new(1))? };
     (last < point).then_some(point.date())
+}
+
+/// When a look at the store ended last, or whatever else shows that none is overdue: there was nothing to look at, or the server
+/// has just been started.
+pub(crate) struct LastLook(AtomicI64);
+
+impl LastLook {
+    pub(crate) fn at(now: DateTime<Utc>) -> Self {
+        Self(AtomicI64::new(now.timestamp()))
+    }
+
+    pub(super) fn set(&self, now: DateTime<Utc>) {
+        self.0.store(now.timestamp(), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_overdue(&self, now: DateTime<Utc>) -> bool {
+        now.timestamp().saturating_sub(self.0.load(Ordering::Relaxed)) > OVERDUE.num_seconds()
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use longshore_model::{DeviceId, Recording, RecordingId, RequestId, VideoRequest};
-use longshore_store::facts::StoredId;
 use longshore_store::index::{Index, IndexError};
 use longshore_store::manifest::Manifest;
 
@@ -86,9 +85,9 @@ impl Selection {
             if rows.is_empty() {
                 break;
             }
-            for text in rows {
+            for (id, text) in rows {
                 let manifest = Manifest::parse(&text).map_err(|error| IndexError::Damaged(error.to_string()))?;
-                after = Some(StoredId::of(&manifest));
+                after = Some(id);
                 if self.takes(&manifest.recording, &devices, request.as_ref()) {
                     found.push(manifest);
                 }

@@ -55,6 +55,7 @@ async fn world() -> World {
         clock: Arc::new(clock.clone()),
         draining,
         looking: Arc::new(Semaphore::new(1)),
+        ended: Arc::new(LastLook::at(clock.now())),
     };
     World { folder, clock, custodian, drain }
 }
@@ -99,6 +100,7 @@ impl World {
     async fn look(&self, now: DateTime<Utc>) -> (usize, usize) {
         self.clock.set(now);
         let probe = Board::new(Arc::new(self.clock.clone())).probe(None, "custody".to_owned(), None);
+        self.custodian.sign().await.unwrap();
         assert_eq!(self.custodian.look(&probe).await.unwrap(), LOOK_EVERY);
         let index = self.custodian.catalogue.index();
         (index.checkpoints_since(0).unwrap().len(), index.reconciliations_since(0).unwrap().len())
@@ -155,4 +157,42 @@ async fn a_look_whose_storage_is_gone_says_nothing_of_the_store() {
     let probe = Board::new(Arc::new(world.clock.clone())).probe(None, "custody".to_owned(), None);
     assert!(matches!(world.custodian.look(&probe).await, Err(CustodyError::Gone)));
     assert!(world.custodian.catalogue.index().last_reconciliation().unwrap().is_none());
+}
+
+#[actix::test]
+async fn looks_that_come_to_no_end_are_overdue_and_hold_no_checkpoint_up() {
+    let mut world = world().await;
+    assert_eq!(world.look(at(21, 23, 0)).await, (0, 0));
+    let overdue = |world: &World| world.custodian.ended.is_overdue(world.clock.now());
+    world.clock.set(at(23, 12, 0));
+    world.custodian.sign().await.unwrap();
+    assert!(!overdue(&world), "there was nothing to look at");
+    world.store(1).await;
+    // The storage hangs, and with it the look.
+    let (let_go, hangs) = std::sync::mpsc::sync_channel::<()>(1);
+    let hangs = std::sync::Mutex::new(hangs);
+    world.custodian.parts.is_there = Arc::new(move || hangs.lock().unwrap().recv().is_ok());
+    fs::remove_file(world.folder.path().join("storage/J. Smith/2026-11-20/2026-11-20 12-00-00 event (1).mp4")).unwrap();
+    world.clock.set(at(24, 2, 30));
+    let custodian = world.custodian.clone();
+    let looking = actix::spawn(async move {
+        let probe = Board::new(Arc::clone(&custodian.clock)).probe(None, "custody".to_owned(), None);
+        custodian.look(&probe).await
+    });
+    for (day, hour, is_overdue) in [(24, 3, false), (24, 23, false), (25, 2, true), (25, 3, true)] {
+        world.clock.set(at(day, hour, 31));
+        world.custodian.sign().await.unwrap();
+        assert_eq!(overdue(&world), is_overdue, "day {day}, {hour} h");
+        if hour == 23 {
+            // Without anything new there is nothing to sign.
+            world.store(2).await;
+        }
+    }
+    assert_eq!(world.custodian.catalogue.index().checkpoints_since(0).unwrap().len(), 2, "one each day");
+    drop(let_go);
+    assert!(matches!(looking.await.unwrap(), Err(CustodyError::Gone)));
+    assert!(overdue(&world), "one that came to nothing says nothing");
+    world.custodian.parts.is_there = Arc::new(|| true);
+    assert_eq!(world.look(at(25, 4, 0)).await, (2, 1));
+    assert!(!overdue(&world));
 }

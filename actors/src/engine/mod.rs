@@ -30,7 +30,7 @@ use longshore_store::outbox::Contents;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::custody::{Custodian, Custody, CustodyParts, STOPS_WITHIN};
+use crate::custody::{Custodian, Custody, CustodyParts, LastLook, STOPS_WITHIN};
 use crate::digest::{DigestSettings, Digests, EmailDigest};
 use crate::enrolment::{Arrivals, Enrolment, Watch};
 use crate::health::{HealthAggregator, HealthParts, Notices};
@@ -263,6 +263,7 @@ impl Engine {
             notices: notices.clone(),
             draining: told.clone(),
             looking: Arc::clone(&engine.reconciling),
+            ended: Arc::new(LastLook::at(clock.now())),
         };
         let custody = engine.custody.clone();
         let completer = Completer {

@@ -43,6 +43,8 @@ pub mod health_type {
     pub const DISK_WRITE_FAILED: &str = "disk_write_failed";
     /// The server looked at its store, and something is lost or altered.
     pub const STORE_DAMAGED: &str = "store_damaged";
+    /// The server has not come to the end of a look at its store for too long.
+    pub const STORE_UNCHECKED: &str = "store_unchecked";
     /// The index was made anew.
     pub const CATALOGUE_REBUILT: &str = "catalogue_rebuilt";
     /// The newest backup is too old.
@@ -61,7 +63,7 @@ pub mod health_type {
     pub const STORAGE_FULL: &str = "storage_full";
 
     /// All of them.
-    pub const ALL: [&str; 25] = [
+    pub const ALL: [&str; 26] = [
         LINK_OFFLINE,
         CLOCK_UNSET,
         CLOCK_DRIFT,
@@ -79,6 +81,7 @@ pub mod health_type {
         DISK_OFFLINE,
         DISK_WRITE_FAILED,
         STORE_DAMAGED,
+        STORE_UNCHECKED,
         CATALOGUE_REBUILT,
         BACKUP_STALE,
         MAIL_FAILED,

@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use longshore_model::{RunningHash, Sha256, UploadId};
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, Mode, OFlags, fadvise};
 
 use crate::incoming::{self, record_path, state_path};
 use crate::manifest::{self, Manifest};
@@ -80,16 +80,23 @@ pub(crate) fn being_placed(root: &Path, upload: UploadId) -> Option<String> {
     Some(Manifest::parse(&text).ok()?.recording.path)
 }
 
+/// Opens a plain file. Anything else may stand in its place, such as a pipe that nobody writes to, for which an opening waits.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file any more")) }
+}
+
 /// The bytes of a file that may be a manifest.
 pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = File::open(path)?.take(manifest::MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let read = open(path)?.take(manifest::MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > manifest::MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 /// The checksum of a file as it is on the disk; `read` is told of each piece, and may end it with an error.
 pub(crate) fn checksum(path: &Path, read: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<Sha256> {
-    let mut file = File::open(path)?;
+    let mut file = open(path)?;
     // Memory may hold what the disk has lost meanwhile.
     let _only_advice = fadvise(&file, 0, None, Advice::DontNeed);
     let mut hash = RunningHash::default();
@@ -132,5 +139,30 @@ impl<'a> FromIterator<&'a str> for Paths {
         let mut known = Self::default();
         paths.into_iter().for_each(|path| known.insert(path));
         known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("plain"), "abc").unwrap();
+        std::os::unix::fs::symlink(at("plain"), at("link")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert_eq!(read_small(&at("plain")).unwrap(), b"abc");
+        assert_eq!(checksum(&at("plain"), &mut |_| Ok(())).unwrap(), Sha256::of(b"abc"));
+        for name in ["pipe", "link", "."] {
+            let (path, (done, ended)) = (at(name), mpsc::sync_channel(1));
+            thread::spawn(move || done.send((read_small(&path).is_err(), checksum(&path, &mut |_| Ok(())).is_err())));
+            assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok((true, true)), "{name}");
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::{DecimalBytes, HumanCount};
-use longshore_store::verify::{Reconciled, Reconciliation};
+use longshore_model::{Clock as _, SystemClock};
+use longshore_store::verify::{OVERDUE, Reconciled, Reconciliation};
 
 use super::super::device::MOMENT;
 use super::super::progress::Progress;
@@ -36,8 +37,13 @@ pub(super) fn run(now: bool, target: &Target) -> anyhow::Result<ExitCode> {
     } else {
         tell(&state)?;
     }
-    let well = state.last.is_some_and(|last| last.reconciliation.is_well());
+    let well = state.last.is_some_and(|last| last.reconciliation.is_well() && !is_overdue(&last));
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// It stopped looking, and what it found then says nothing of now.
+fn is_overdue(last: &Reconciled) -> bool {
+    SystemClock.now() - last.reconciliation.ended > OVERDUE
 }
 
 fn tell(state: &ReconciliationState) -> io::Result<()> {
@@ -45,7 +51,7 @@ fn tell(state: &ReconciliationState) -> io::Result<()> {
     if state.is_running {
         writeln!(out, "The server is looking at its store now.")?;
     }
-    let Some(Reconciled { seq, reconciliation }) = &state.last else {
+    let Some(last @ Reconciled { seq, reconciliation }) = &state.last else {
         writeln!(
             out,
             "It has not looked at its store yet: it does each night, or now with `longshore verify store --report --now`."
@@ -57,6 +63,12 @@ fn tell(state: &ReconciliationState) -> io::Result<()> {
     let count = |count: u64| HumanCount(count);
     let (expected, present) = (count(looked.expected), count(looked.present));
     writeln!(out, "{expected} expected, {present} present, {} unverified", count(looked.unverified))?;
+    if is_overdue(last) {
+        writeln!(
+            out,
+            "WRONG: it has not come to the end of a look since then; its log and `longshore health list` tell why"
+        )?;
+    }
     writeln!(out, "Looked at from {} to {} (line {seq} of the journal).", began.format(MOMENT), ended.format(MOMENT))?;
     writeln!(out, "Read to the last byte: {}, {}.", count(looked.read), DecimalBytes(looked.read_bytes))?;
     writeln!(out, "Declared by devices and not stored: {}.", count(*declared_not_stored))?;

@@ -140,16 +140,22 @@ impl Index {
         Ok(Some(ExportIs::Signed(Sha256::from_bytes(files))))
     }
 
-    /// One of the stored recordings, if there is any.
-    pub fn first_stored(&self) -> Result<Option<Manifest>, IndexError> {
-        self.tables[Table::Stored].first()?.map(|(_, text)| read_manifest(&text)).transpose()
+    /// When one of the stored recordings was verified, if there is any: if its row cannot be read, long ago.
+    pub fn first_stored_at(&self) -> Result<Option<DateTime<Utc>>, IndexError> {
+        let first = self.tables[Table::Stored].first()?.map(|(_, text)| read_manifest(&text));
+        Ok(first.map(|first| first.map_or(DateTime::UNIX_EPOCH, |manifest| manifest.recording.verified_at)))
     }
 
-    /// The manifests of stored recordings that come after this one in the order of their ids, byte for byte; at most so many.
-    pub fn stored_after(&self, after: Option<StoredId>, count: usize) -> Result<Vec<Vec<u8>>, IndexError> {
+    /// The stored recordings that come after this one in the order of their ids, each with its manifest, byte for byte; at most
+    /// so many.
+    pub fn stored_after(&self, after: Option<StoredId>, count: usize) -> Result<Vec<(StoredId, Vec<u8>)>, IndexError> {
         let from = after.map(stored_key).map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = self.tables[Table::Stored].range::<Vec<u8>, _>((from, Bound::Unbounded)).values().take(count);
-        rows.map(|text| Ok(text?.to_vec())).collect()
+        let rows = self.tables[Table::Stored].range::<Vec<u8>, _>((from, Bound::Unbounded)).take(count);
+        rows.map(|row| {
+            let (key, text) = row?;
+            Ok((stored_id(&key).ok_or_else(|| IndexError::Damaged("a key of a recording".to_owned()))?, text.to_vec()))
+        })
+        .collect()
     }
 
     /// Whether a look at the store found this recording damaged, and none has seen it right since.
@@ -205,6 +211,13 @@ impl Index {
 
 fn stored_key(StoredId { device, rid, revision }: StoredId) -> Vec<u8> {
     revision_key(device, rid, revision)
+}
+
+fn stored_id(key: &[u8]) -> Option<StoredId> {
+    let (device, rest) = key.split_first_chunk()?;
+    let (rid, revision) = rest.split_first_chunk()?;
+    let revision = u32::from_be_bytes(revision.try_into().ok()?);
+    Some(StoredId { device: DeviceId::from_bytes(*device), rid: RecordingId::from_bytes(*rid), revision })
 }
 
 /// The events of one row.

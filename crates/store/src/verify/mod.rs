@@ -15,6 +15,7 @@ mod storage;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use longshore_model::{ReceiptVerifier, Recording, Sha256, UploadId};
 
 use checkpoints::Chained;
@@ -25,11 +26,15 @@ pub use report::{
 };
 pub use share::Share;
 
-use crate::facts::{CustodyFact, Fact, StoredId};
+use crate::facts::{CustodyFact, Fact};
 use crate::files::Files;
 use crate::index::{Applying, Index, IndexError, IndexPlace};
 use crate::journal::{self, JournalError, Mark};
 use crate::manifest::Manifest;
+
+/// A server that has not come to the end of a look for so long has something in its way: they come once a day, and half a day is
+/// enough for one.
+pub const OVERDUE: TimeDelta = TimeDelta::hours(36);
 
 /// What happens, for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +108,7 @@ impl Catalogued {
         let read = journal::read(files, |entry, mark| {
             watch(Step::Fact);
             if let Fact::Stored { manifest } = &entry.fact {
-                recordings.push(Expected::of(manifest.as_bytes())?.1);
+                recordings.push(Expected::of(manifest.as_bytes())?);
             }
             if let Fact::Custody(CustodyFact::Checkpointed { claims, signed }) = &entry.fact {
                 problems.extend(chained.check(entry.seq, claims, signed));
@@ -165,12 +170,11 @@ impl Catalogued {
 }
 
 impl Expected {
-    fn of(text: &[u8]) -> Result<(StoredId, Self), IndexError> {
+    fn of(text: &[u8]) -> Result<Self, IndexError> {
         let manifest = Manifest::parse(text).map_err(|error| IndexError::Damaged(error.to_string()))?;
-        let id = StoredId::of(&manifest);
         let Recording { upload, path, size, sha256, .. } = manifest.recording;
         let (manifest, manifest_bytes) = (Sha256::of(text), text.len() as u64);
-        Ok((id, Self { upload, path, size, sha256, manifest, manifest_bytes }))
+        Ok(Self { upload, path, size, sha256, manifest, manifest_bytes })
     }
 }
 

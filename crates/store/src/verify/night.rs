@@ -116,11 +116,16 @@ impl Night<'_> {
             if rows.is_empty() {
                 break;
             }
-            for text in rows {
+            for (id, text) in rows {
                 if (hooks.pace)(0) == Pace::Stop {
                     return stopped(after, looked, turned);
                 }
-                let (id, expected) = Expected::of(&text)?;
+                let Ok(expected) = Expected::of(&text) else {
+                    looked.expected += 1;
+                    looked.note([unreadable_row(id)]);
+                    after = Some(id);
+                    continue;
+                };
                 // It may have come after the plan was made.
                 plan.known.insert(&expected.path);
                 let mut problems = Vec::new();
@@ -228,13 +233,14 @@ impl Night<'_> {
             if rows.is_empty() {
                 return Ok(Some(Plan { odds: self.share.odds(due_bytes), known }));
             }
-            for text in rows {
-                let (id, expected) = Expected::of(&text)?;
+            for (id, text) in rows {
+                after = Some(id);
+                // Told when its turn comes.
+                let Ok(expected) = Expected::of(&text) else { continue };
                 known.insert(&expected.path);
                 if self.share.is_due(expected.upload, self.day) {
                     due_bytes = due_bytes.saturating_add(expected.size);
                 }
-                after = Some(id);
             }
         }
     }
@@ -297,6 +303,12 @@ fn look_at_names(folder: &Path, expected: &Expected, problems: &mut Vec<Problem>
         problems.push(Problem::new(kind, path, text));
     }
     if problems.len() == before { Seen::Unverified } else { Seen::Wrong }
+}
+
+fn unreadable_row(StoredId { device, rid, .. }: StoredId) -> Problem {
+    let path = format!("recording {rid} of device {device}");
+    let text = "its row of the index cannot be read: stop Longshore and run `longshore catalogue rebuild`";
+    Problem::new(ProblemKind::Index, &path, text)
 }
 
 fn parse(text: &[u8]) -> Result<Manifest, IndexError> {

@@ -194,7 +194,7 @@ impl Storage<'_> {
         let mut paths = HashSet::new();
         let read = journal::read(self.journal, |entry, _| {
             if let (true, Fact::Stored { manifest }) = (entry.seq > facts, &entry.fact) {
-                paths.insert(Expected::of(manifest.as_bytes())?.1.path);
+                paths.insert(Expected::of(manifest.as_bytes())?.path);
             }
             Ok(())
         });

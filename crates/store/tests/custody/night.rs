@@ -232,6 +232,22 @@ async fn a_journal_that_lost_what_the_catalogue_knows_is_told_however_little_it_
     assert!(world.wrong().is_empty());
 }
 
+#[tokio::test]
+async fn a_row_of_the_index_that_cannot_be_read_is_told_and_the_look_goes_on() {
+    let world = World::new().await.reopened(|place| {
+        let db = sled::open(place.folder.join("rows")).unwrap();
+        let rows = db.open_tree("stored").unwrap();
+        let (first, _) = rows.first().unwrap().unwrap();
+        rows.insert(first, b"no manifest").unwrap();
+        db.flush().unwrap();
+    });
+    let report = world.report(100, u64::MAX);
+    assert_eq!((report.looked.expected, report.looked.present, report.looked.read), (12, 11, 11));
+    let kinds: Vec<ProblemKind> = report.looked.problems_named.iter().map(|problem| problem.kind).collect();
+    assert!(kinds.contains(&ProblemKind::Index), "{report:?}");
+    assert!(!report.is_well());
+}
+
 /// A line can be read before it is synced, and is in the index only afterwards.
 #[tokio::test]
 async fn a_recording_that_is_in_the_journal_and_not_yet_in_the_index_is_no_problem() {

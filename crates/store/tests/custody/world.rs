@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) key: ReceiptKey,
     pub(crate) catalogue: Catalogue,
     pub(crate) clock: SettableClock,
-    _writer: Writer,
+    writer: Writer,
 }
 
 pub(crate) fn now() -> DateTime<Utc> {
@@ -52,12 +52,24 @@ impl World {
         let place = IndexPlace::below(folder.path());
         let (catalogue, writer, _) = Catalogue::open(journal, &place, Arc::new(clock.clone())).unwrap();
         let key = ReceiptKey::from_pkcs8(&der).unwrap();
-        let world = Self { folder, key, catalogue, clock, _writer: writer };
+        let world = Self { folder, key, catalogue, clock, writer };
         fs::create_dir_all(world.storage().join(".incoming")).unwrap();
         for n in 1..=RECORDINGS {
             world.put(n).await;
         }
         world
+    }
+
+    /// As it is after something was done to it while nothing ran.
+    pub(crate) fn reopened(self, meanwhile: impl FnOnce(&IndexPlace)) -> Self {
+        let Self { folder, key, catalogue, clock, writer } = self;
+        writer.stop();
+        drop(catalogue);
+        let place = IndexPlace::below(folder.path());
+        meanwhile(&place);
+        let journal = Arc::new(Disk::open(folder.path(), DiskOptions::default()).unwrap());
+        let (catalogue, writer, _) = Catalogue::open(journal, &place, Arc::new(clock.clone())).unwrap();
+        Self { folder, key, catalogue, clock, writer }
     }
 
     pub(crate) fn storage(&self) -> PathBuf {
