@@ -18,7 +18,8 @@ use longshore_store::verify::{Catalogued, IndexIs, Report, Step, Storage};
 
 use super::client::Client;
 use super::progress::Progress;
-use super::{Target, check_storage, table};
+use super::table::{self, plain};
+use super::{Target, check_storage};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::http::operator::{ReconciliationState, RecordingRow, paths};
@@ -157,10 +158,10 @@ fn tell(report: &Report) -> io::Result<()> {
     )?;
     writeln!(out, "Journal: {} facts read. Index: {}.", count(facts), in_words(index))?;
     for path in foreign {
-        writeln!(out, "Not Longshore's: {path}")?;
+        writeln!(out, "Not Longshore's: {}", plain(path))?;
     }
     for problem in problems {
-        writeln!(out, "WRONG: {}: {}", problem.path, problem.text)?;
+        writeln!(out, "WRONG: {}: {}", plain(&problem.path), plain(&problem.text))?;
     }
     out.flush()
 }

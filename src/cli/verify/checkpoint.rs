@@ -10,9 +10,10 @@ use longshore_store::files::{Disk, DiskOptions};
 use longshore_store::verify::{Compared, Given, checkpoints_in, compare_checkpoints};
 use serde::Serialize;
 
+use super::super::Whose;
 use super::super::device::MOMENT;
 use super::super::progress::Progress;
-use super::super::{Whose, table};
+use super::super::table::{self, plain};
 use crate::data::DataFolder;
 use crate::identity::receipt_verifier;
 
@@ -84,7 +85,7 @@ impl Checkpoint {
                 writeln!(out, "{word}: {which}: {text}")?;
             }
             for problem in problems {
-                writeln!(out, "WRONG: {}: {}", problem.path, problem.text)?;
+                writeln!(out, "WRONG: {}: {}", plain(&problem.path), plain(&problem.text))?;
             }
             out.flush()?;
         }

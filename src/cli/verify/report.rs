@@ -7,9 +7,10 @@ use indicatif::{DecimalBytes, HumanCount};
 use longshore_model::{Clock as _, SystemClock};
 use longshore_store::verify::{OVERDUE, Reconciled, Reconciliation};
 
+use super::super::Target;
 use super::super::device::MOMENT;
 use super::super::progress::Progress;
-use super::super::{Target, table};
+use super::super::table::{self, plain};
 use crate::http::operator::{ReconciliationState, paths};
 
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -74,11 +75,11 @@ fn tell(state: &ReconciliationState) -> io::Result<()> {
     writeln!(out, "Declared by devices and not stored: {}.", count(*declared_not_stored))?;
     writeln!(out, "Journal: {} facts, each following from the one before.", count(*facts))?;
     for path in foreign_named {
-        writeln!(out, "Not Longshore's: {path}")?;
+        writeln!(out, "Not Longshore's: {}", plain(path))?;
     }
     more(&mut out, *foreign, foreign_named.len())?;
     for problem in &looked.problems_named {
-        writeln!(out, "WRONG: {}: {}", problem.path, problem.text)?;
+        writeln!(out, "WRONG: {}: {}", plain(&problem.path), plain(&problem.text))?;
     }
     more(&mut out, looked.problems, looked.problems_named.len())?;
     out.flush()
