@@ -63,13 +63,14 @@ impl Export {
         let storage = config.storage_folder();
         check_storage(&data, &storage)?;
         // Before anything is recorded: a folder that will not do is the most usual mistake.
-        export::prepare(&to, 0)?;
+        let kept = [data.as_path(), storage.as_path()];
+        export::prepare(&to, 0, &kept)?;
         let client = super::Client::new(&data)?;
         let (from, until) = (from.map(|from| from.to_utc()), until.map(|until| until.to_utc()));
         let body = ExportBody { recordings, request, devices, assignee, from, until };
         let plan: ExportPlan = client.post(paths::EXPORTS, &body)?;
         let bytes = plan.recordings.iter().map(|recording| recording.size).sum();
-        export::prepare(&to, bytes)?;
+        export::prepare(&to, bytes, &kept)?;
         let since = plan.lines.first().copied().unwrap_or_default().to_string();
         let checkpoints: Vec<Checkpoint> = client.get(&query(paths::CHECKPOINTS, &[("since", &since)]))?;
         let reached = |checkpoint: &Checkpoint| plan.spans.iter().any(|span| span.to == checkpoint.seq);

@@ -28,6 +28,14 @@ pub enum WriteError {
     /// The folder holds something.
     #[error("{0} is not empty; name an empty folder, or one that does not exist")]
     NotEmpty(PathBuf),
+    /// The server would look through it each night as through what it keeps, and it would be copied with every backup.
+    #[error("{to} lies in {of}, where Longshore keeps its own files; name a folder elsewhere")]
+    Inside {
+        /// Which folder.
+        to: PathBuf,
+        /// The storage or the data folder.
+        of: PathBuf,
+    },
     /// It is no folder, or cannot be made.
     #[error("{0} cannot be used: {1}")]
     Folder(PathBuf, io::Error),
@@ -86,12 +94,18 @@ pub struct Written<'a> {
     pub copied: &'a dyn Fn(u64),
 }
 
-/// Makes sure that `to` is an empty folder with room for so many bytes, and makes it if it is not there.
+/// Makes sure that `to` is an empty folder outside of `kept`, with room for so many bytes, and makes it if it is not there.
 ///
 /// # Errors
 /// [`WriteError`].
-pub fn prepare(to: &Path, bytes: u64) -> Result<(), WriteError> {
+pub fn prepare(to: &Path, bytes: u64, kept: &[&Path]) -> Result<(), WriteError> {
     let unusable = |error| WriteError::Folder(to.to_owned(), error);
+    let at = whole(to).map_err(unusable)?;
+    for of in kept {
+        if at.starts_with(whole(of).map_err(|error| WriteError::Folder((*of).to_owned(), error))?) {
+            return Err(WriteError::Inside { to: to.to_owned(), of: (*of).to_owned() });
+        }
+    }
     match fs::read_dir(to) {
         Ok(mut entries) => {
             if entries.next().is_some() {
@@ -108,6 +122,17 @@ pub fn prepare(to: &Path, bytes: u64) -> Result<(), WriteError> {
         return Err(WriteError::NoRoom { folder: to.to_owned(), needed, free });
     }
     Ok(())
+}
+
+/// The path without links, also of a folder that is yet to be made.
+fn whole(folder: &Path) -> io::Result<PathBuf> {
+    match (folder.canonicalize(), folder.file_name()) {
+        (Err(error), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Ok(above.canonicalize()?.join(name))
+        }
+        (found, _) => found,
+    }
 }
 
 /// Writes everything but the signature. Answers the checksum of the list of files, which is what is to be signed.

@@ -159,6 +159,10 @@ impl Storage<'_> {
             }
             let manifest = self.manifest_at(&format!("{video}{MANIFEST_SUFFIX}"));
             match manifest {
+                // A copy of a recording that the journal has: somebody put it there, and nothing is to be taken in.
+                Some(manifest) if manifest.recording.path != video && known.contains(&manifest.recording.path) => {
+                    foreign.push(path.to_owned());
+                }
                 Some(manifest) if path != video => {
                     problems.push(Problem::new(ProblemKind::UnknownManifest, path, self.advice(&manifest)));
                 }

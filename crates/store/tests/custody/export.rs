@@ -53,7 +53,7 @@ async fn plan(world: &World, given: &[u8]) -> ExportPlan {
 }
 
 fn put_out(world: &World, plan: &ExportPlan, to: &Path) -> Result<(), WriteError> {
-    prepare(to, 1000)?;
+    prepare(to, 1000, &[])?;
     let (journal, storage) = (world.journal(), world.storage());
     let written = Written { storage: &storage, data: &journal, to, plan, page: &page, copied: &|_| {} };
     let files = write(&written, &world.index().checkpoints_since(0).unwrap())?;
@@ -345,12 +345,30 @@ async fn what_is_damaged_in_the_store_is_not_given_out() {
 async fn a_folder_that_is_not_empty_or_too_small_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "").unwrap();
-    assert!(matches!(prepare(folder.path(), 0), Err(WriteError::NotEmpty(_))));
+    assert!(matches!(prepare(folder.path(), 0, &[]), Err(WriteError::NotEmpty(_))));
     let empty = folder.path().join("new");
-    assert!(matches!(prepare(&empty, u64::MAX - 1), Err(WriteError::NoRoom { .. })));
-    prepare(&empty, 0).unwrap();
-    assert!(matches!(prepare(&folder.path().join("x"), 0), Err(WriteError::Folder(..))));
-    assert!(matches!(prepare(&folder.path().join("a/b"), 0), Err(WriteError::Folder(..))));
+    assert!(matches!(prepare(&empty, u64::MAX - 1, &[]), Err(WriteError::NoRoom { .. })));
+    prepare(&empty, 0, &[]).unwrap();
+    assert!(matches!(prepare(&folder.path().join("x"), 0, &[]), Err(WriteError::Folder(..))));
+    assert!(matches!(prepare(&folder.path().join("a/b"), 0, &[]), Err(WriteError::Folder(..))));
+}
+
+#[test]
+fn a_folder_within_the_storage_or_the_data_folder_is_refused_whatever_leads_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("storage");
+    fs::create_dir_all(kept.join("J. Smith")).unwrap();
+    std::os::unix::fs::symlink(kept.join("J. Smith"), folder.path().join("usb")).unwrap();
+    fs::create_dir(folder.path().join("storage-2")).unwrap();
+    for inside in ["storage", "storage/new", "storage/J. Smith", "usb", "usb/case", "storage-2/../storage/case"] {
+        let to = folder.path().join(inside);
+        let refused = prepare(&to, 0, &[&kept]);
+        assert!(matches!(refused, Err(WriteError::Inside { .. })), "{inside}: {refused:?}");
+    }
+    assert!(!kept.join("new").exists());
+    for outside in ["storage-2", "storage-2/case"] {
+        prepare(&folder.path().join(outside), 0, &[&kept]).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -248,6 +248,23 @@ async fn a_row_of_the_index_that_cannot_be_read_is_told_and_the_look_goes_on() {
     assert!(!report.is_well());
 }
 
+#[tokio::test]
+async fn a_copy_of_a_recording_is_foreign_and_nothing_to_take_in() {
+    let world = World::new().await;
+    let copy = "case 4711/recordings/J. Smith/2026-11-20/2026-11-20 14-03-22 event (2).mp4";
+    fs::create_dir_all(world.at(copy).parent().unwrap()).unwrap();
+    for ending in ["", ".json"] {
+        fs::copy(world.at(&(path(2) + ending)), world.at(&format!("{copy}{ending}"))).unwrap();
+    }
+    let report = world.report(100, u64::MAX);
+    assert!(report.is_well(), "{report:?}");
+    assert_eq!((report.foreign, report.foreign_named), (2, vec![copy.to_owned(), format!("{copy}.json")]));
+    // Of one that the journal does not know, the manifest is worth a word.
+    world.place(30);
+    let looked = world.report(100, u64::MAX).looked;
+    assert_eq!((looked.problems, looked.problems_named[0].kind), (1, ProblemKind::UnknownManifest));
+}
+
 /// A line can be read before it is synced, and is in the index only afterwards.
 #[tokio::test]
 async fn a_recording_that_is_in_the_journal_and_not_yet_in_the_index_is_no_problem() {
