@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read as _};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use longshore_model::{RunningHash, Sha256, UploadId};
@@ -15,6 +16,13 @@ use crate::slots::Slot;
 
 /// One read; large enough that the disk reads on.
 const READ_BYTES: usize = 1024 * 1024;
+
+/// Whether the path of a file is worth its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    Yes,
+    No,
+}
 
 /// Files below the storage folder, as paths from there, those behind a dot left out.
 #[derive(Debug, Default)]
@@ -31,18 +39,42 @@ impl Shelf {
     /// Walks the storage.
     pub(crate) fn walk(root: &Path) -> Self {
         let mut shelf = Self::default();
-        shelf.walk_folder(root, "");
-        shelf.files.sort_unstable();
+        let _never_ended = shelf.walk_but(root, &mut |_| ControlFlow::Continue(Keep::Yes));
         shelf
     }
 
-    fn walk_folder(&mut self, root: &Path, folder: &str) {
-        let entries = fs::read_dir(root.join(folder)).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let entries = match entries {
+    /// Likewise, and keeps of the files those that `meet` wants, which is asked at each and may end it: there may be millions.
+    pub(crate) fn walk_but(
+        &mut self,
+        root: &Path,
+        meet: &mut dyn FnMut(&str) -> ControlFlow<(), Keep>,
+    ) -> ControlFlow<()> {
+        self.walk_folder(root, "", meet)?;
+        self.files.sort_unstable();
+        ControlFlow::Continue(())
+    }
+
+    fn walk_folder(
+        &mut self,
+        root: &Path,
+        folder: &str,
+        meet: &mut dyn FnMut(&str) -> ControlFlow<(), Keep>,
+    ) -> ControlFlow<()> {
+        let entries = match fs::read_dir(root.join(folder)) {
             Ok(entries) => entries,
-            Err(error) => return self.closed.push((folder.to_owned(), error)),
+            Err(error) => {
+                self.closed.push((folder.to_owned(), error));
+                return ControlFlow::Continue(());
+            }
         };
         for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.closed.push((folder.to_owned(), error));
+                    break;
+                }
+            };
             let name = entry.file_name();
             if name.as_encoded_bytes().starts_with(b".") {
                 continue;
@@ -53,12 +85,17 @@ impl Shelf {
                 format!("{folder}/{}", name.to_string_lossy())
             };
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() && name.to_str().is_some() => self.walk_folder(root, &path),
-                Ok(kind) if kind.is_file() && name.to_str().is_some() => self.files.push(path),
+                Ok(kind) if kind.is_dir() && name.to_str().is_some() => self.walk_folder(root, &path, meet)?,
+                Ok(kind) if kind.is_file() && name.to_str().is_some() => {
+                    if meet(&path)? == Keep::Yes {
+                        self.files.push(path);
+                    }
+                }
                 Ok(_) => self.strange.push(path),
                 Err(error) => self.closed.push((path, error)),
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -154,7 +154,9 @@ impl Night<'_> {
             }
         }
         let mut of_the_rest = Vec::new();
-        let foreign = self.storage.look_at_the_rest(&plan.known, journal.indexed, &mut of_the_rest)?;
+        let pace = || (hooks.pace)(0);
+        let rest = self.storage.look_at_the_rest(&plan.known, journal.indexed, &pace, &mut of_the_rest)?;
+        let Some(foreign) = rest else { return stopped(after, looked, turned) };
         if !(hooks.is_there)() {
             return Ok(Ended::Gone);
         }

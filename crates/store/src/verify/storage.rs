@@ -4,16 +4,18 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 
 use longshore_model::{Sha256, UploadId};
 
+use super::night::Pace;
 use super::report::{OnTheirWay, Problem, ProblemKind, Report};
 use super::{Catalogued, Expected, Step, Storage};
 use crate::facts::Fact;
-use crate::journal::{self, JournalError};
+use crate::journal::{self, JournalError, Sealed};
 use crate::layout::{MANIFEST_SUFFIX, could_be_ours};
 use crate::manifest::Manifest;
-use crate::shelf::{Paths, Shelf, being_placed, checksum, on_their_way, read_small};
+use crate::shelf::{Keep, Paths, Shelf, being_placed, checksum, on_their_way, read_small};
 
 /// What to do about evidence that is not what it was.
 pub(super) const RESTORE: &str = "restore it from a backup";
@@ -54,7 +56,7 @@ impl Storage<'_> {
             watch(Step::Recording);
         }
         let known = recordings.iter().map(|expected| expected.path.as_str()).collect();
-        let foreign = self.look_at_the_rest(&known, facts, &mut problems)?;
+        let foreign = self.look_at_the_rest(&known, facts, &|| Pace::On, &mut problems)?.unwrap_or_default();
         let incoming = on_their_way(self.folder);
         let received = incoming.iter().map(|(_, bytes)| bytes).sum();
         let on_their_way = OnTheirWay { uploads: incoming.len() as u64, bytes: received };
@@ -130,29 +132,39 @@ impl Storage<'_> {
     }
 
     /// Everything that the journal did not tell of. `known` are the paths of which the first `facts` of it tell, and maybe more.
-    /// Returns what is foreign.
+    /// Returns what is foreign; `None` if `pace`, which is asked at each file, stopped it.
     pub(super) fn look_at_the_rest(
         &self,
         known: &Paths,
         facts: u64,
+        pace: &dyn Fn() -> Pace,
         problems: &mut Vec<Problem>,
-    ) -> Result<Vec<String>, JournalError> {
-        let shelf = Shelf::walk(self.folder);
-        let unknown: Vec<&str> =
-            shelf.files.iter().map(String::as_str).filter(|path| !known.contains(video_of(path))).collect();
+    ) -> Result<Option<Vec<String>>, JournalError> {
+        let mut shelf = Shelf::default();
+        let walked = shelf.walk_but(self.folder, &mut |path| match pace() {
+            Pace::Stop => ControlFlow::Break(()),
+            Pace::On if known.contains(video_of(path)) => ControlFlow::Continue(Keep::No),
+            Pace::On => ControlFlow::Continue(Keep::Yes),
+        });
+        if walked.is_break() {
+            return Ok(None);
+        }
         for (path, error) in &shelf.closed {
             problems.push(Problem::new(ProblemKind::Unreadable, path, unreadable("folder", error)));
         }
         let mut foreign = shelf.strange;
-        if unknown.is_empty() {
-            return Ok(foreign);
+        if shelf.files.is_empty() {
+            return Ok(Some(foreign));
         }
         // In this order: an upload's folder goes only after its recording is in the journal.
         let placing: HashSet<UploadId> = on_their_way(self.folder).into_iter().map(|(upload, _)| upload).collect();
         let being_placed: HashSet<String> =
             placing.iter().filter_map(|upload| being_placed(self.folder, *upload)).collect();
         let new = self.paths_since(facts)?;
-        for path in unknown {
+        for path in &shelf.files {
+            if pace() == Pace::Stop {
+                return Ok(None);
+            }
             let video = video_of(path);
             if new.contains(video) || being_placed.contains(video) || !self.folder.join(path).exists() {
                 continue;
@@ -177,7 +189,7 @@ impl Storage<'_> {
                 None => foreign.push(path.to_owned()),
             }
         }
-        Ok(foreign)
+        Ok(Some(foreign))
     }
 
     fn manifest_at(&self, path: &str) -> Option<Manifest> {
@@ -193,20 +205,20 @@ impl Storage<'_> {
         }
     }
 
-    /// Where recordings were placed that the journal got after the first so many facts.
+    /// Where recordings were placed that the journal got after the first so many facts. What is before is not read again: a
+    /// foreign file may lie here for years.
     fn paths_since(&self, facts: u64) -> Result<HashSet<String>, JournalError> {
         let mut paths = HashSet::new();
-        let read = journal::read(self.journal, |entry, _| {
-            if let (true, Fact::Stored { manifest }) = (entry.seq > facts, &entry.fact) {
-                paths.insert(Expected::of(manifest.as_bytes())?.path);
+        journal::lines(self.journal, facts + 1, u64::MAX, &mut |_, _, line| {
+            // Whether the lines follow from each other was looked at before.
+            let fact = Sealed::of(line).and_then(|sealed| sealed.entry()).map(|entry| entry.fact);
+            if let Some(Fact::Stored { manifest }) = fact
+                && let Ok(expected) = Expected::of(manifest.as_bytes())
+            {
+                paths.insert(expected.path);
             }
-            Ok(())
-        });
-        match read {
-            // It is told already.
-            Ok(_) | Err(JournalError::Damaged { .. }) => Ok(paths),
-            Err(error) => Err(error),
-        }
+        })?;
+        Ok(paths)
     }
 }
 

@@ -187,8 +187,9 @@ async fn a_look_that_is_stopped_anywhere_goes_on_and_finds_the_same() {
             }
             stops += 1;
             if stops > 60 {
-                // So few steps at a time never get beyond the journal.
-                assert!(unended.is_none(), "stopped after {every}");
+                // So few steps at a time never get beyond the journal, or through the names in the storage.
+                let at_the_end = |unended: &Unended| unended.looked.expected == u64::from(RECORDINGS);
+                assert!(unended.as_ref().is_none_or(at_the_end), "stopped after {every}");
                 turned = all.clone();
                 break whole.clone();
             }
@@ -263,6 +264,37 @@ async fn a_copy_of_a_recording_is_foreign_and_nothing_to_take_in() {
     world.place(30);
     let looked = world.report(100, u64::MAX).looked;
     assert_eq!((looked.problems, looked.problems_named[0].kind), (1, ProblemKind::UnknownManifest));
+}
+
+#[tokio::test]
+async fn a_stop_while_the_names_in_the_storage_are_gone_through_goes_on_behind_the_last_recording() {
+    let world = World::new().await;
+    for n in 0..40 {
+        fs::write(world.at(&format!("note {n}.txt")), "mine").unwrap();
+    }
+    let share = Share::of_percent(100, u64::MAX);
+    let asked = Cell::new(0_u32);
+    let stop_at = |last: u32| {
+        asked.set(0);
+        let pace = |_| {
+            asked.set(asked.get() + 1);
+            if asked.get() == last { Pace::Stop } else { Pace::On }
+        };
+        let hooks = Hooks { pace: &pace, is_there: &|| true, clock: &world.clock };
+        world.look_with(share, None, &hooks)
+    };
+    let Ended::Done(whole, _) = stop_at(0) else { unreachable!() };
+    assert_eq!(whole.foreign, 40);
+    let all = asked.get();
+    // Forty foreign files and two of each recording are met at the end, and the foreign ones are looked at once more.
+    for before_the_end in [1, 39, 70, 100] {
+        let ended = stop_at(all - before_the_end);
+        let Ended::Stopped(Some((unended, _))) = ended else { panic!("{before_the_end}: {ended:?}") };
+        assert_eq!(unended.looked.read, 12, "{before_the_end}");
+        let hooks = Hooks { pace: &|_| Pace::On, is_there: &|| true, clock: &world.clock };
+        let Ended::Done(report, _) = world.look_with(share, Some(*unended), &hooks) else { unreachable!() };
+        assert_eq!(*report, *whole, "{before_the_end}");
+    }
 }
 
 /// A line can be read before it is synced, and is in the index only afterwards.
