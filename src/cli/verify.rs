@@ -134,7 +134,7 @@ fn read_journal(
         let answer: Vec<_> = rows.into_iter().map(|row| row.recording).collect();
         let lacking = catalogued.lacking_in(&answer);
         if lacking == 0 || Instant::now() >= asked_until {
-            catalogued.answered(lacking);
+            catalogued.answered(&answer, lacking);
             break;
         }
         #[expect(clippy::disallowed_methods, reason = "the command's only thread")]

@@ -238,3 +238,22 @@ fn a_rebuild_takes_what_is_a_recording_of_this_server_once_and_says_why_not() {
     // The next start goes on with that index.
     assert_eq!(world.record(vec![token()]), Started { replayed: 0, rebuilt: false, torn: None });
 }
+
+#[test]
+fn a_running_server_that_knows_recordings_which_never_came_to_the_journal_is_told() {
+    let world = World::new();
+    world.record(vec![world.put(1), world.put(2)]);
+    let answer: Vec<Recording> = (1..=3).map(|n| world.manifest(n).recording).collect();
+    let answered = || {
+        let mut catalogued = world.read();
+        catalogued.answered(&answer, catalogued.lacking_in(&answer));
+        catalogued
+    };
+    let report = world.compare(answered(), &mut |_| {});
+    assert_eq!((report.index, report.problems.len()), (IndexIs::Different { rows: 1 }, 1), "{report:?}");
+    // The third one came after the journal was read, and before the server was asked.
+    let catalogued = answered();
+    world.record(vec![world.put(3)]);
+    let report = world.compare(catalogued, &mut |_| {});
+    assert!(report.index == IndexIs::AnswersAll && report.problems.is_empty(), "{report:?}");
+}

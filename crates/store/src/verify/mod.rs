@@ -71,6 +71,8 @@ pub struct Catalogued {
     declared_not_stored: u64,
     index: IndexIs,
     problems: Vec<Problem>,
+    /// Paths of recordings that the answer of the running server has and the journal did not have when it was read.
+    only_answered: HashSet<String>,
 }
 
 /// The storage, and how to look at it.
@@ -137,7 +139,7 @@ impl Catalogued {
         let index_is = comparison.end(facts, whole)?;
         problems.extend(Problem::index(&index_is));
         let declared_not_stored = index.declared_not_stored()?;
-        Ok(Self { recordings, facts, declared_not_stored, index: index_is, problems })
+        Ok(Self { recordings, facts, declared_not_stored, index: index_is, problems, only_answered: HashSet::new() })
     }
 
     /// Recordings that the journal has and the answer of a running server, which was asked afterwards, has not.
@@ -151,8 +153,11 @@ impl Catalogued {
         lacking.count() as u64
     }
 
-    /// Notes how many recordings the running server's last answer lacked.
-    pub fn answered(&mut self, lacking: u64) {
+    /// Notes the running server's last answer, and how many recordings it lacked.
+    pub fn answered(&mut self, answer: &[Recording], lacking: u64) {
+        let known: HashSet<&str> = self.recordings.iter().map(|expected| expected.path.as_str()).collect();
+        let beyond = answer.iter().map(|recording| &recording.path).filter(|path| !known.contains(path.as_str()));
+        self.only_answered = beyond.cloned().collect();
         self.index = match lacking {
             0 => IndexIs::AnswersAll,
             rows => IndexIs::Different { rows },

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use longshore_model::{Sha256, UploadId};
 
 use super::night::Pace;
-use super::report::{OnTheirWay, Problem, ProblemKind, Report};
+use super::report::{IndexIs, OnTheirWay, Problem, ProblemKind, Report};
 use super::{Catalogued, Expected, Step, Storage};
 use crate::facts::Fact;
 use crate::journal::{self, JournalError, Sealed};
@@ -33,7 +33,8 @@ pub(super) enum Seen {
 
 impl Storage<'_> {
     pub(super) fn look(&self, catalogued: Catalogued, watch: &mut dyn FnMut(Step)) -> Result<Report, JournalError> {
-        let Catalogued { mut recordings, facts, declared_not_stored, index, mut problems } = catalogued;
+        let Catalogued { mut recordings, facts, declared_not_stored, mut index, mut problems, only_answered } =
+            catalogued;
         recordings.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let bytes = if self.quick { 0 } else { recordings.iter().map(|expected| expected.size).sum() };
         watch(Step::Expect { recordings: recordings.len() as u64, bytes });
@@ -57,6 +58,15 @@ impl Storage<'_> {
         }
         let known = recordings.iter().map(|expected| expected.path.as_str()).collect();
         let foreign = self.look_at_the_rest(&known, facts, &|| Pace::On, &mut problems)?.unwrap_or_default();
+        if !only_answered.is_empty() {
+            // What came since the journal was read is in it now.
+            let new = self.paths_since(facts)?;
+            let strange = only_answered.difference(&new).count() as u64;
+            if strange > 0 {
+                index = IndexIs::Different { rows: strange };
+                problems.extend(Problem::index(&index));
+            }
+        }
         let incoming = on_their_way(self.folder);
         let received = incoming.iter().map(|(_, bytes)| bytes).sum();
         let on_their_way = OnTheirWay { uploads: incoming.len() as u64, bytes: received };
