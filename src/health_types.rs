@@ -49,11 +49,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_type_that_the_server_reports_ends_by_its_word_or_by_itself() {
+        for name in health_type::ALL {
+            let ends_by_itself = ours().get(name).unwrap().auto_close().is_some();
+            assert!(ends_by_itself || health_type::TOLD_WHEN_OVER.contains(&name), "{name} never ends");
+        }
+    }
+
     /// What the makers' guides name, and what the server notices by itself.
     #[test]
     fn every_type_says_what_to_do_in_words_of_its_own() {
         let types = ours();
-        assert_eq!(types.iter().count(), 46);
+        assert_eq!(types.iter().count(), 47);
         let mut texts = std::collections::BTreeSet::new();
         for (name, kind) in types.iter() {
             let (text, steps) = (kind.text.as_deref().unwrap(), kind.steps.as_deref().unwrap());

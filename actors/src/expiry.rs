@@ -219,8 +219,7 @@ mod tests {
             types: Arc::default(),
             notices: Notices::default(),
             models: models.clone(),
-            files: Arc::clone(&files),
-            floor: Floor::Bytes(0),
+            storage: storage.clone(),
             presence: presence.clone(),
             offline_after: TimeDelta::days(7),
         };

@@ -183,14 +183,15 @@ impl Engine {
             offline_after,
         } = parts;
         let notices = Notices::default();
+        let reader = if read_back { Some(Reader::start()?) } else { None };
+        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor, reader, notices.clone());
         let health_parts = HealthParts {
             catalogue: catalogue.clone(),
             clock: Arc::clone(&clock),
             types: health_types,
             notices: notices.clone(),
             models: models.clone(),
-            files: Arc::clone(&files),
-            floor,
+            storage: storage.clone(),
             presence: Presence::new(Arc::clone(&clock)),
             offline_after,
         };
@@ -207,8 +208,6 @@ impl Engine {
         let arbiter = Arbiter::with_tokio_rt(move || runtime);
         let board = Board::new(Arc::clone(&clock));
         let (draining, told) = watch::channel(false);
-        let reader = if read_back { Some(Reader::start()?) } else { None };
-        let storage = StorageParts::new(Arc::clone(&files), incoming.clone(), floor, reader, notices.clone());
         let name = receipt_key.server_id().to_owned();
         let post = Post::new(catalogue.clone(), contents, Arc::clone(&clock), name, mail, notices.clone());
         let (writer, mailer) = (Line::new(), Line::new());

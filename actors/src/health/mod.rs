@@ -18,7 +18,7 @@ use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{Clock, DeviceId, DeviceState, HealthEvent, HealthTypes, Issue, IssueEnd, health_type};
 use longshore_store::catalogue::Catalogue;
-use longshore_store::files::{Files, Standing};
+use longshore_store::files::Standing;
 use longshore_store::index::{Index, IndexError};
 use tokio::time::{Instant, timeout};
 
@@ -26,7 +26,7 @@ use crate::decision::DecisionError;
 use crate::kit::{ASK_DEADLINE, Lifeline, Probe, blocking, fail_point};
 use crate::presence::Presence;
 use crate::profiles::Models;
-use crate::storage::Floor;
+use crate::storage::StorageParts;
 use fold::Fold;
 use survey::Circumstances;
 use tally::Became;
@@ -59,9 +59,7 @@ pub(crate) struct HealthParts {
     pub(crate) notices: Notices,
     /// What is known of models of devices.
     pub(crate) models: Models,
-    /// The storage, and the room that is kept free on it.
-    pub(crate) files: Arc<dyn Files>,
-    pub(crate) floor: Floor,
+    pub(crate) storage: StorageParts,
     pub(crate) presence: Presence,
     /// A device that did not call for so long is offline.
     pub(crate) offline_after: TimeDelta,
@@ -142,8 +140,7 @@ impl Handler<Look> for HealthAggregator {
         let looking = async move {
             let looked = async {
                 if !knows {
-                    let index = parts.catalogue.index().clone();
-                    parts.notices.know(&blocking(move || index.open_issues()).await?);
+                    parts.learn_what_is_open().await?;
                 }
                 parts.look_at_storage();
                 if let Some(round) = round {
@@ -164,16 +161,26 @@ impl Handler<Look> for HealthAggregator {
 }
 
 impl HealthParts {
+    async fn learn_what_is_open(&self) -> Result<(), DecisionError<Infallible>> {
+        let index = self.catalogue.index().clone();
+        let open = blocking(move || index.open_issues()).await?;
+        self.notices.know(&open);
+        if open.iter().any(|issue| issue.kind == health_type::DISK_WRITE_FAILED) {
+            self.storage.suspect();
+        }
+        Ok(())
+    }
+
     /// Whether the storage is there; asks no disk.
     fn look_at_storage(&self) {
-        let standing = self.files.standing();
+        let standing = self.storage.standing();
         let notice = Notice::of_server(health_type::DISK_OFFLINE).text(standing.to_string());
         self.notices.is(notice, standing != Standing::Ready);
     }
 
     async fn go_round(&self, round: u32) -> Result<(), DecisionError<Infallible>> {
         self.end_what_waited().await?;
-        self.look_for_room().await;
+        self.look_into_storage().await;
         let (index, now) = (self.catalogue.index().clone(), self.clock.now());
         let models = Arc::clone(&self.models.borrow());
         let connected = self.presence.sessions().into_iter().map(|(device, _)| device).collect();
@@ -191,15 +198,14 @@ impl HealthParts {
     }
 
     /// A storage that does not answer is told of by its standing.
-    async fn look_for_room(&self) {
-        let files = Arc::clone(&self.files);
-        let asked = tokio::task::spawn_blocking(move || files.space());
-        let Ok(Ok(Ok(space))) = timeout(ASK_DEADLINE, asked).await else { return };
-        let low = self.floor.low_below(space.total);
-        let notice = Notice::of_server(health_type::DISK_LOW).value(space.free >> 30);
-        if space.free < low {
+    async fn look_into_storage(&self) {
+        let storage = self.storage.clone();
+        let asked = tokio::task::spawn_blocking(move || storage.look());
+        let Ok(Ok(Ok((free, low)))) = timeout(ASK_DEADLINE, asked).await else { return };
+        let notice = Notice::of_server(health_type::DISK_LOW).value(free >> 30);
+        if free < low {
             self.notices.stands(notice);
-        } else if space.free >= low.saturating_add(ROOM_AGAIN) {
+        } else if free >= low.saturating_add(ROOM_AGAIN) {
             self.notices.over(notice);
         }
     }

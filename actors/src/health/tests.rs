@@ -7,7 +7,8 @@ use longshore_model::{
 };
 use longshore_store::catalogue::Writer;
 use longshore_store::facts::{Fact, SessionFact};
-use longshore_store::files::{Disk, DiskOptions, SimulatedDisk};
+use longshore_store::files::{Disk, DiskOptions, Files, SimulatedDisk};
+use longshore_store::incoming::Incoming;
 use longshore_store::index::IndexPlace;
 use longshore_store::manifest::Manifest;
 use serde_json::json;
@@ -15,6 +16,9 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::kit::Board;
+use crate::storage::Floor;
+
+mod storage;
 
 const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
 
@@ -27,9 +31,10 @@ struct World {
     clock: SettableClock,
     writer: Writer,
     folder: tempfile::TempDir,
+    disk: Arc<SimulatedDisk>,
 }
 
-fn open(folder: &Path, clock: &SettableClock) -> (HealthParts, Writer) {
+fn open(folder: &Path, clock: &SettableClock, disk: &Arc<SimulatedDisk>) -> (HealthParts, Writer) {
     let journal = Arc::new(Disk::open(folder, DiskOptions::default()).unwrap());
     let (catalogue, writer, _) = Catalogue::open(journal, &IndexPlace::below(folder), Arc::new(clock.clone())).unwrap();
     let types = json!({
@@ -37,14 +42,15 @@ fn open(folder: &Path, clock: &SettableClock) -> (HealthParts, Writer) {
         "firmware_changed":
             {"severity": "notice", "title": "t", "text": "x", "steps": ["s"], "auto_close_hours": 24},
     });
+    let (files, notices): (Arc<dyn Files>, _) = (Arc::clone(disk) as _, Notices::default());
+    let (incoming, _) = Incoming::open(Arc::clone(&files), Arc::new(clock.clone())).unwrap();
     let parts = HealthParts {
         catalogue,
         clock: Arc::new(clock.clone()),
         types: Arc::new(serde_json::from_value(types).unwrap()),
-        notices: Notices::default(),
+        storage: StorageParts::new(files, incoming, Floor::Bytes(0), None, notices.clone()),
+        notices,
         models: watch::channel(Arc::new(serde_json::from_value(json!({"BC4": {}})).unwrap())).1,
-        files: Arc::new(SimulatedDisk::new()),
-        floor: Floor::Bytes(0),
         presence: Presence::new(Arc::new(clock.clone())),
         offline_after: TimeDelta::days(7),
     };
@@ -54,16 +60,27 @@ fn open(folder: &Path, clock: &SettableClock) -> (HealthParts, Writer) {
 impl World {
     async fn new(model: &str) -> Self {
         let (folder, clock) = (tempfile::tempdir().unwrap(), SettableClock::at(begin()));
-        let (parts, writer) = open(folder.path(), &clock);
+        let disk = Arc::new(SimulatedDisk::new());
+        let (parts, writer) = open(folder.path(), &clock, &disk);
         let device: Device = serde_json::from_value(json!({
             "id": DEVICE, "serial": "B-1", "model": model, "state": "active", "assignments": [], "profile": "default",
             "approved_at": begin(),
         }))
         .unwrap();
-        let world = Self { parts, clock, writer, folder };
+        let world = Self { parts, clock, writer, folder, disk };
         world.record(vec![Fact::DeviceAdded { device, by: "uid 0".into() }]).await;
         world.parts.notices.know(&[]);
         world
+    }
+
+    /// The server is stopped, and started again.
+    async fn restarted(self) -> Self {
+        let Self { parts, clock, writer, folder, disk } = self;
+        drop(parts);
+        writer.stop();
+        let (parts, writer) = open(folder.path(), &clock, &disk);
+        parts.learn_what_is_open().await.unwrap();
+        Self { parts, clock, writer, folder, disk }
     }
 
     async fn record(&self, facts: Vec<Fact>) {
@@ -173,12 +190,7 @@ async fn what_happened_once_ends_by_itself_and_is_open_for_as_long_as_its_type_s
 async fn a_server_that_starts_anew_goes_on_with_the_issues_that_there_were() {
     let world = World::new("BC4").await;
     assert_eq!(world.round(TimeDelta::days(8)).await, ["link_offline"]);
-    let World { parts, clock, writer, folder } = world;
-    drop(parts);
-    writer.stop();
-    let (parts, writer) = open(folder.path(), &clock);
-    parts.notices.know(&parts.catalogue.index().open_issues().unwrap());
-    let world = World { parts, clock, writer, folder };
+    let world = world.restarted().await;
     world.round(TimeDelta::days(8) + TimeDelta::minutes(1)).await;
     let open = world.open();
     assert_eq!((open.len(), open[0].count), (1, 1), "it is known to be there");

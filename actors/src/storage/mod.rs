@@ -229,8 +229,28 @@ impl StorageParts {
         Ok(budget::available(self.files.space()?, self.floor, promised, kind))
     }
 
+    /// Whether the storage is there; asks no disk.
+    pub(crate) fn standing(&self) -> Standing {
+        self.files.standing()
+    }
+
+    /// The storage failed before this server began.
+    pub(crate) fn suspect(&self) {
+        self.suspicion.suspect();
+    }
+
+    /// Free bytes, and how many there should be at least. A storage that failed shows first whether it works, so that this is
+    /// known also when no device comes. Waits for the disk.
+    pub(crate) fn look(&self) -> Result<(u64, u64), StorageError> {
+        self.is_there()?;
+        // What comes of it is told, and room is room.
+        let _told = self.suspicion.clear(&*self.files);
+        let space = self.files.space()?;
+        Ok((space.free, self.floor.low_below(space.total)))
+    }
+
     fn is_there(&self) -> Result<(), StorageError> {
-        match self.files.standing() {
+        match self.standing() {
             Standing::Ready => Ok(()),
             standing => Err(StorageError::NotThere(standing.to_string())),
         }

@@ -42,12 +42,17 @@ impl Suspicion {
         Self(Arc::new(Suspected { notices, ..Suspected::default() }))
     }
 
+    /// The disk failed before this server began, and nobody knows whether it works by now.
+    pub(super) fn suspect(&self) {
+        self.0.failures.fetch_max(1, Ordering::AcqRel);
+    }
+
     /// Takes note of what came of a job.
     pub(super) fn note(&self, error: &StorageError) {
         if !matches!(error, StorageError::Io(_)) {
             return;
         }
-        self.0.notices.happened(Notice::of_server(health_type::DISK_WRITE_FAILED).text(error.to_string()));
+        self.0.notices.happened(failed().text(error.to_string()));
         if self.0.failures.fetch_add(1, Ordering::AcqRel) == 0 {
             tracing::error!(%error, "the storage failed: look at the kernel's log for errors of its disk, or of its share. It is tried before anything new is taken");
         }
@@ -98,14 +103,22 @@ impl Suspicion {
                 let proven = self.0.failures.compare_exchange(before, 0, Ordering::AcqRel, Ordering::Acquire);
                 if proven.is_ok() {
                     tracing::info!("the storage takes and gives back what is written again");
+                    self.0.notices.over(failed());
                 }
                 Ok(())
             }
             // Full is not broken: what has room is taken.
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Ok(()),
-            Err(error) => Err(StorageError::NotThere(format!("the storage failed before, and still does: {error}"))),
+            Err(error) => {
+                self.0.notices.stands(failed().text(error.to_string()));
+                Err(StorageError::NotThere(format!("the storage failed before, and still does: {error}")))
+            }
         }
     }
+}
+
+fn failed() -> Notice {
+    Notice::of_server(health_type::DISK_WRITE_FAILED)
 }
 
 #[cfg(test)]

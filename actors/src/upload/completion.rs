@@ -234,7 +234,7 @@ impl Completer {
         let Identity { device, upload, purpose, .. } = transfer.identity();
         let why = "the storage gives back other bytes than were written: check its disk, or its share's server";
         tracing::error!(%device, %rid, %upload, %came, %medium, "{why}");
-        self.notices.happened(Notice::of_server(health_type::DISK_WRITE_FAILED).text(why));
+        self.notices.happened(Notice::of_server(health_type::DISK_ALTERED).text(why));
         let fact = StorageFact::Altered { device, rid, upload, came, medium };
         if let Err(error) = self.catalogue.record(vec![Fact::Storage(fact)]).await {
             return error.into();

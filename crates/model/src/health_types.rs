@@ -41,14 +41,14 @@ pub mod health_type {
     pub const DISK_OFFLINE: &str = "disk_offline";
     /// The storage failed to write.
     pub const DISK_WRITE_FAILED: &str = "disk_write_failed";
+    /// The storage gave back other bytes than were written.
+    pub const DISK_ALTERED: &str = "disk_altered";
     /// The server looked at its store, and something is lost or altered.
     pub const STORE_DAMAGED: &str = "store_damaged";
     /// The server has not come to the end of a look at its store for too long.
     pub const STORE_UNCHECKED: &str = "store_unchecked";
     /// The index was made anew.
     pub const CATALOGUE_REBUILT: &str = "catalogue_rebuilt";
-    /// The newest backup is too old.
-    pub const BACKUP_STALE: &str = "backup_stale";
     /// A mail was refused for good.
     pub const MAIL_FAILED: &str = "mail_failed";
     /// A program that is told what happens takes nothing.
@@ -80,16 +80,34 @@ pub mod health_type {
         DISK_LOW,
         DISK_OFFLINE,
         DISK_WRITE_FAILED,
+        DISK_ALTERED,
         STORE_DAMAGED,
         STORE_UNCHECKED,
         CATALOGUE_REBUILT,
-        BACKUP_STALE,
         MAIL_FAILED,
         WEBHOOK_FAILED,
         CERTIFICATE_ENDING,
         STORAGE_MISSING,
         STORAGE_FILE_SYSTEM_ERROR,
         STORAGE_FULL,
+    ];
+
+    /// Those of which whoever raises them also tells when they are over. The others need a time after which they end by
+    /// themselves.
+    pub const TOLD_WHEN_OVER: [&str; 13] = [
+        LINK_OFFLINE,
+        CLOCK_UNSET,
+        CLOCK_DRIFT,
+        OVERWRITE_NEAR,
+        MODEL_UNRECOGNISED,
+        DISK_LOW,
+        DISK_OFFLINE,
+        DISK_WRITE_FAILED,
+        STORE_DAMAGED,
+        WEBHOOK_FAILED,
+        CERTIFICATE_ENDING,
+        STORAGE_MISSING,
+        STORAGE_FILE_SYSTEM_ERROR,
     ];
 }
 

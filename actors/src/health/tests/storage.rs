@@ -1,0 +1,50 @@
+//! What the server notices of its own storage.
+
+use std::io;
+
+use longshore_store::Purpose;
+use longshore_store::files::Fault;
+
+use super::*;
+use crate::storage::{Reserve, StorageWriter};
+
+/// A disk that fails while an upload is made on it.
+async fn fail_a_write(world: &World) {
+    let probe = Board::new(Arc::new(world.clock.clone())).probe(None, "storage".to_owned(), None);
+    let writer = StorageWriter::new(world.parts.storage.clone(), Lifeline::new(|_| {}), probe).start();
+    let (upload, purpose) = (UploadId::from_bytes([1; 16]), Purpose::Recording(RecordingId::from_bytes([1; 16])));
+    let identity = longshore_store::Identity {
+        upload,
+        device: DEVICE,
+        purpose,
+        length: Some(0),
+        sha256: None,
+        created_at: begin(),
+    };
+    world.disk.fail(world.disk.calls(), Fault::Error(io::ErrorKind::Other));
+    assert!(writer.send(Reserve(identity, Kind::Event)).await.unwrap().is_err());
+}
+
+#[actix::test]
+async fn a_disk_that_failed_is_an_issue_until_it_shows_that_it_works_though_no_device_comes() {
+    let world = World::new("BC4").await;
+    fail_a_write(&world).await;
+    world.parts.record_noticed().await.unwrap();
+    assert_eq!(world.open()[0].kind, "disk_write_failed");
+    world.disk.fail(world.disk.calls(), Fault::Error(io::ErrorKind::Other));
+    assert_eq!(world.round(TimeDelta::minutes(1)).await, ["disk_write_failed"], "it failed again");
+    assert_eq!(world.round(TimeDelta::minutes(2)).await, Vec::<String>::new());
+    let ended = world.parts.catalogue.index().newest_issues(None, 1).unwrap().remove(0);
+    assert_eq!(ended.ended.map(|(how, _)| how), Some(IssueEnd::Cleared));
+}
+
+#[actix::test]
+async fn a_disk_that_failed_before_the_server_was_stopped_has_to_show_that_it_works_too() {
+    let world = World::new("BC4").await;
+    fail_a_write(&world).await;
+    world.parts.record_noticed().await.unwrap();
+    let world = world.restarted().await;
+    world.disk.fail(world.disk.calls(), Fault::Error(io::ErrorKind::Other));
+    assert_eq!(world.round(TimeDelta::minutes(1)).await, ["disk_write_failed"]);
+    assert_eq!(world.round(TimeDelta::minutes(2)).await, Vec::<String>::new());
+}
