@@ -47,6 +47,9 @@ const SURVEY_ROUNDS: u32 = 5;
 /// Rounds between two looks at all that devices declared, which takes seconds of a core in a large fleet. What a device offers
 /// is looked at as it does.
 const OVERWRITE_ROUNDS: u32 = 60;
+/// What a look at all devices found is recorded in slices of so many, a quarter of what may wait: the rest of that room is for
+/// what others notice meanwhile.
+const SLICE: usize = 1024;
 /// Bytes of room by which a disk that was nearly full is not any more: a few files more or less are no news.
 const ROOM_AGAIN: u64 = 1 << 30;
 
@@ -193,7 +196,11 @@ impl HealthParts {
             }
             Ok(found)
         });
-        found.await?.into_iter().for_each(|(notice, stands)| self.notices.is(notice, stands));
+        // All devices may be silent at once, and more than may wait.
+        for slice in found.await?.chunks(SLICE) {
+            slice.iter().for_each(|(notice, stands)| self.notices.is(notice.clone(), *stands));
+            self.record_noticed().await?;
+        }
         Ok(())
     }
 
@@ -213,23 +220,21 @@ impl HealthParts {
     /// Records what was noticed since the last time.
     pub(crate) async fn record_noticed(&self) -> Result<(), DecisionError<Infallible>> {
         let now = self.clock.now();
-        let noticed = self.notices.take(now);
-        if noticed.is_empty() {
+        let taken = self.notices.take(now);
+        let (heard, types) = (taken.heard(now), Arc::clone(&self.types));
+        if heard.is_empty() {
             return Ok(());
         }
-        let (heard, types) = (noticed.clone(), Arc::clone(&self.types));
-        let recorded = self.decide(move |index| {
+        self.decide(move |index| {
             let mut fold = Fold::begin(index, types, now)?;
-            for heard in heard.into_iter().flat_map(|noticed| noticed.heard(now)) {
+            for heard in heard {
                 fold.hear(heard)?;
             }
             Ok(fold)
-        });
-        let recorded = recorded.await;
-        if recorded.is_err() {
-            self.notices.give_back(noticed);
-        }
-        recorded
+        })
+        .await?;
+        taken.recorded();
+        Ok(())
     }
 
     /// Ends issues that nobody reported for as long as their type says, and those of devices that are out of service.

@@ -1,7 +1,7 @@
 //! What other parts of the server notice. Telling it is a moment's work under a lock and waits for nothing, so that a
 //! transfer never does; the aggregator takes what was told and records it. What is told here outlives the aggregator.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -101,28 +101,51 @@ impl Notices {
     }
 
     /// What is to be recorded now.
-    pub(super) fn take(&self, now: DateTime<Utc>) -> Vec<Noticed> {
+    pub(super) fn take(&self, now: DateTime<Utc>) -> Taken {
         let mut table = self.table();
         let lost = std::mem::take(&mut table.lost);
         if lost > 0 {
             tracing::warn!(lost, "health: more was noticed than could be kept until the journal takes it");
         }
-        table.take(now)
+        Taken { notices: self.clone(), noticed: table.take(now) }
     }
 
-    /// This could not be recorded.
-    pub(super) fn give_back(&self, noticed: Vec<Noticed>) {
-        let mut table = self.table();
-        for before in noticed {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is being recorded. If it is dropped before it was, it waits again: what becomes of whoever records it loses nothing.
+pub(super) struct Taken {
+    notices: Notices,
+    noticed: Vec<Noticed>,
+}
+
+impl Taken {
+    /// As the tally hears it; empty if there is nothing to record.
+    pub(super) fn heard(&self, at: DateTime<Utc>) -> Vec<Heard> {
+        self.noticed.iter().flat_map(|noticed| noticed.clone().heard(at)).collect()
+    }
+
+    /// It is in the journal, and the table has learned what became of it.
+    pub(super) fn recorded(mut self) {
+        let mut table = self.notices.table();
+        for noticed in std::mem::take(&mut self.noticed) {
+            table.recording.remove(&noticed.notice.key);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut table = self.notices.table();
+        for before in std::mem::take(&mut self.noticed) {
+            table.recording.remove(&before.notice.key);
             match table.waiting.remove(&before.notice.key) {
                 Some(newer) => table.note(before.then(newer)),
                 None => table.note(before),
             }
         }
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,6 +165,8 @@ pub(super) struct Noticed {
 struct Table {
     /// In the order of the keys, so that issues that begin together get their numbers in an order that can be foretold.
     waiting: BTreeMap<IssueKey, Noticed>,
+    /// Troubles of which something is on its way to the journal; what comes of them meanwhile waits.
+    recording: HashSet<IssueKey>,
     /// Troubles that are open, and when the journal heard of them last; `None`: nobody knows yet.
     open: Option<HashMap<IssueKey, DateTime<Utc>>>,
     lost: u64,
@@ -149,6 +174,10 @@ struct Table {
 
 impl Table {
     fn note(&mut self, newer: Noticed) {
+        // Nearly all that a look at all devices finds is that something is not so: that must not take the room.
+        if newer.is_only_over() && self.is_nothing(&newer.notice.key) {
+            return;
+        }
         let noticed = match self.waiting.remove(&newer.notice.key) {
             Some(before) => before.then(newer),
             None => newer,
@@ -158,6 +187,12 @@ impl Table {
         } else {
             self.lost += 1;
         }
+    }
+
+    /// Nobody noticed it, as far as is known.
+    fn is_nothing(&self, key: &IssueKey) -> bool {
+        let is_open = self.open.as_ref().is_none_or(|open| open.contains_key(key));
+        !is_open && !self.waiting.contains_key(key) && !self.recording.contains(key)
     }
 
     fn learn(&mut self, issues: &[Issue]) {
@@ -173,8 +208,11 @@ impl Table {
 
     fn take(&mut self, now: DateTime<Utc>) -> Vec<Noticed> {
         let Some(open) = &self.open else { return Vec::new() };
-        let mut due = Vec::new();
+        let mut due: Vec<Noticed> = Vec::new();
         self.waiting.retain(|key, noticed| {
+            if self.recording.contains(key) {
+                return true;
+            }
             // A clock that was set back makes nothing wait.
             let heard_within =
                 |time| open.get(key).is_some_and(|heard| (TimeDelta::zero()..time).contains(&(now - heard)));
@@ -192,6 +230,7 @@ impl Table {
             }
             waits
         });
+        self.recording.extend(due.iter().map(|noticed| noticed.notice.key.clone()));
         due
     }
 }
@@ -199,6 +238,10 @@ impl Table {
 impl Noticed {
     fn nothing_of(notice: Notice) -> Self {
         Self { notice, times: 0, stands: false, over: false }
+    }
+
+    fn is_only_over(&self) -> bool {
+        self.over && self.times == 0 && !self.stands
     }
 
     fn then(self, newer: Self) -> Self {
@@ -213,8 +256,7 @@ impl Noticed {
         }
     }
 
-    /// As the tally hears it.
-    pub(super) fn heard(self, at: DateTime<Utc>) -> Vec<Heard> {
+    fn heard(self, at: DateTime<Utc>) -> Vec<Heard> {
         let Self { notice: Notice { key, value, text }, times, stands, over } = self;
         let ended = over.then(|| Heard { key: key.clone(), at, sign: Sign::Over, said: None, value: None, text: None });
         let is =
@@ -239,26 +281,24 @@ mod tests {
     }
 
     fn signs(notices: &Notices, seconds: i64) -> Vec<Sign> {
-        notices
-            .take(at(seconds))
-            .into_iter()
-            .flat_map(|noticed| noticed.heard(at(seconds)))
-            .map(|heard| heard.sign)
-            .collect()
+        let taken = notices.take(at(seconds));
+        let signs = taken.heard(at(seconds)).into_iter().map(|heard| heard.sign).collect();
+        taken.recorded();
+        signs
     }
 
     /// As the aggregator does it.
     fn record(notices: &Notices, seconds: i64) -> Vec<Sign> {
         let mut all = Vec::new();
-        for noticed in notices.take(at(seconds)) {
-            for heard in noticed.heard(at(seconds)) {
-                all.push(heard.sign);
-                let ended = (heard.sign == Sign::Over).then_some((longshore_model::IssueEnd::Cleared, at(seconds)));
-                let (issue, _) =
-                    super::super::tally::hear(None, Heard { sign: Sign::Is(1), ..heard }, at(seconds), 1).unwrap();
-                notices.learn(&[Issue { ended, ..issue }]);
-            }
+        let taken = notices.take(at(seconds));
+        for heard in taken.heard(at(seconds)) {
+            all.push(heard.sign);
+            let ended = (heard.sign == Sign::Over).then_some((longshore_model::IssueEnd::Cleared, at(seconds)));
+            let (issue, _) =
+                super::super::tally::hear(None, Heard { sign: Sign::Is(1), ..heard }, at(seconds), 1).unwrap();
+            notices.learn(&[Issue { ended, ..issue }]);
         }
+        taken.recorded();
         all
     }
 
@@ -321,10 +361,33 @@ mod tests {
         let taken = notices.take(at(0));
         notices.happened(notice());
         notices.over(notice());
-        notices.give_back(taken);
-        let heard: Vec<_> = notices.take(at(1)).into_iter().flat_map(|noticed| noticed.heard(at(1))).collect();
+        assert_eq!(signs(&notices, 1), [], "nobody knows yet what became of what came before");
+        drop(taken);
+        let heard = notices.take(at(1)).heard(at(1));
         let signs: Vec<_> = heard.iter().map(|heard| heard.sign).collect();
         assert_eq!((signs, heard[0].text.as_deref()), (vec![Sign::Is(2), Sign::Over], Some("first")));
+    }
+
+    #[test]
+    fn the_end_of_what_is_just_being_recorded_is_not_passed_over() {
+        let notices = Notices::default();
+        notices.know(&[]);
+        notices.happened(notice());
+        let taken = notices.take(at(0));
+        notices.over(notice());
+        notices.learn(&[super::super::tally::hear(None, taken.heard(at(0)).remove(0), at(0), 1).unwrap().0]);
+        taken.recorded();
+        assert_eq!(record(&notices, 1), [Sign::Over]);
+    }
+
+    #[test]
+    fn what_is_not_so_takes_no_room() {
+        let notices = Notices::default();
+        notices.know(&[]);
+        (0..10_000).for_each(|n| notices.over(notice().part(n.to_string())));
+        notices.stands(notice());
+        let table = notices.table();
+        assert_eq!((table.waiting.len(), table.lost), (1, 0));
     }
 
     #[test]

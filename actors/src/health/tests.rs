@@ -18,6 +18,7 @@ use super::*;
 use crate::kit::Board;
 use crate::storage::Floor;
 
+mod fleet;
 mod storage;
 
 const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
