@@ -127,11 +127,24 @@ pub(super) fn wait(issue: &Issue, types: &HealthTypes, now: DateTime<Utc>) -> Op
     (now - issue.heard_at >= auto_close).then(|| end(issue.clone(), IssueEnd::Quiet, now))
 }
 
-/// The open issue that explains `issue`, if there is one among those of its device that people see.
-pub(super) fn hidden_by<'a>(issue: &Issue, of_subject: &'a [Issue], types: &HealthTypes) -> Option<&'a Issue> {
-    let explains =
-        |parent: &str| of_subject.iter().find(|other| other.kind == parent && other.is_open() && !other.ignored);
-    types.parents(&issue.kind).find_map(explains)
+/// The open issue that explains `issue`, if there is one among those of its device that people see now: of the same part, or of
+/// the device as a whole.
+pub(super) fn hidden_by<'a>(
+    issue: &Issue,
+    of_subject: &'a [Issue],
+    types: &HealthTypes,
+    now: DateTime<Utc>,
+) -> Option<&'a Issue> {
+    let severity = |issue: &Issue| types.severity(&issue.kind, issue.said);
+    // Nobody has to act on a notice, so it must not hide what somebody has to act on.
+    let least = severity(issue).min(Severity::Warning);
+    let explains = |other: &Issue| {
+        let of_it = other.part.is_none() || other.part == issue.part;
+        of_it && other.is_open() && !other.is_muted(now) && severity(other) >= least
+    };
+    types
+        .parents(&issue.kind)
+        .find_map(|parent| of_subject.iter().find(|other| other.kind == parent && explains(other)))
 }
 
 #[cfg(test)]

@@ -159,12 +159,12 @@ impl<'a> HealthViews<'a> {
             Some(device) => self.device(device)?,
             None => None,
         };
-        let (types, unknown) = (self.types, HealthType::default());
+        let (types, now, unknown) = (self.types, self.now, HealthType::default());
         let kind = types.get(&issue.kind).unwrap_or(&unknown);
         let steps = || STEPS.map(str::to_owned).to_vec();
         let text = || "The device reports this; Longshore does not know what it means.".to_owned();
         let hidden_by = match issue.is_open() && kind.parent.is_some() {
-            true => hidden_by(issue, self.open(issue.subject)?, types).map(|other| other.number),
+            true => hidden_by(issue, self.open(issue.subject)?, types, now).map(|other| other.number),
             false => None,
         };
         Ok(IssueView {

@@ -168,13 +168,40 @@ fn a_parent_and_its_parents_hide_a_child_of_the_same_device() {
         issue
     };
     let card = issue(1, "card", None);
-    let hides = |others: &[Issue]| hidden_by(&card, others, &types()).map(|issue| issue.number);
+    let hides = |others: &[Issue]| hidden_by(&card, others, &types(), at(0)).map(|issue| issue.number);
     assert_eq!(hides(std::slice::from_ref(&card)), None);
     assert_eq!(hides(&[card.clone(), issue(2, "power", None)]), Some(2));
     assert_eq!(hides(&[issue(2, "power", None), issue(3, "slot", None)]), Some(3), "the next one first");
     assert_eq!(hides(&[issue(3, "slot", Some((IssueEnd::Cleared, at(1))))]), None);
     assert_eq!(hides(&[issue(4, "gps_lost", None)]), None);
     assert_eq!(hides(&[Issue { ignored: true, ..issue(2, "power", None) }]), None, "nobody would see either");
+    let silenced_until = Some(at(1));
+    assert_eq!(hides(&[Issue { silenced_until, ..issue(2, "power", None) }]), None, "nor now");
+    assert_eq!(hides(&[Issue { silenced_until: Some(at(0)), ..issue(2, "power", None) }]), Some(2));
+}
+
+#[test]
+fn a_camera_explains_nothing_of_another_one_and_what_nobody_acts_on_nothing_that_matters() {
+    let types: HealthTypes = serde_json::from_str(
+        r#"{
+        "sensor": {"severity": "critical", "title": "t", "text": "x", "steps": ["s"], "parent": "video"},
+        "video": {"severity": "warning", "title": "t", "text": "x", "steps": ["s"], "parent": "weak"},
+        "flaps": {"severity": "notice", "title": "t", "text": "x", "steps": ["s"], "parent": "weak"},
+        "weak": {"severity": "notice", "title": "t", "text": "x", "steps": ["s"]}
+    }"#,
+    )
+    .unwrap();
+    let issue = |kind: &str, part: Option<&str>| {
+        let key = IssueKey { part: part.map(str::to_owned), ..key(kind) };
+        begins(None, Heard { key, ..heard(0, Sign::Is(1)) }, 1, at(0), 1).0
+    };
+    let hides = |child: &Issue, parent: Issue| hidden_by(child, &[parent], &types, at(0)).is_some();
+    let front = issue("sensor", Some("front"));
+    assert!(hides(&front, issue("video", Some("front"))) && hides(&front, issue("video", None)));
+    assert!(!hides(&front, issue("video", Some("rear"))));
+    assert!(!hides(&issue("sensor", None), issue("video", Some("rear"))), "nor of the whole");
+    assert!(!hides(&front, issue("weak", None)) && !hides(&issue("video", None), issue("weak", None)));
+    assert!(hides(&issue("flaps", None), issue("weak", None)));
 }
 
 proptest! {
