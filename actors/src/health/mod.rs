@@ -4,6 +4,7 @@
 
 pub(crate) mod clock;
 mod fold;
+mod listening;
 mod mute;
 mod notices;
 mod survey;

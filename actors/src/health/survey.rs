@@ -9,6 +9,7 @@ use longshore_model::{
 };
 use longshore_store::index::{DeclaredRow, Index, IndexError};
 
+use super::listening::{self, Listening};
 use super::notices::Notice;
 
 /// What is overwritten within this time has to be brought in today.
@@ -33,13 +34,15 @@ pub(super) struct Circumstances<'a> {
 /// What is so, and what is not, of every device in service.
 pub(super) fn survey(index: &Index, known: &Circumstances<'_>) -> Result<Vec<(Notice, bool)>, IndexError> {
     let mut found = Vec::new();
+    let checkpoints = index.newest_checkpoints(listening::DAYS)?;
+    let listening = Listening::by(checkpoints.into_iter().map(|checkpoint| checkpoint.at), known.now);
     for device in index.devices()? {
         if !in_service(&device) {
             continue;
         }
         let silent = match known.connected.contains(&device.id) {
             true => TimeDelta::zero(),
-            false => known.now - index.last_connected(device.id)?.unwrap_or(device.approved_at),
+            false => listening.since(index.last_connected(device.id)?.unwrap_or(device.approved_at), known.now),
         };
         let offline = Notice::of_device(device.id, health_type::LINK_OFFLINE).value(silent.num_days());
         found.push((offline, silent >= known.offline_after));

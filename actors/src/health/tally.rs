@@ -120,10 +120,19 @@ pub(super) fn wait(issue: &Issue, types: &HealthTypes, now: DateTime<Utc>) -> Op
     if !issue.is_open() {
         return None;
     }
-    if let Some(calm) = issue.calm_at.filter(|calm| *calm <= now) {
-        return Some(end(issue.clone(), IssueEnd::Cleared, calm - CALM));
+    if let Some(calm) = issue.calm_at {
+        if calm <= now {
+            return Some(end(issue.clone(), IssueEnd::Cleared, calm - CALM));
+        }
+        if calm - now > CALM {
+            // The clock was ahead then, and was set back: the time counts from now.
+            return Some((Issue { calm_at: Some(now + CALM), ..issue.clone() }, None));
+        }
     }
     let auto_close = types.get(&issue.kind).and_then(|kind| kind.auto_close())?;
+    if issue.heard_at - now > auto_close {
+        return Some((Issue { heard_at: now, ..issue.clone() }, None));
+    }
     (now - issue.heard_at >= auto_close).then(|| end(issue.clone(), IssueEnd::Quiet, now))
 }
 

@@ -126,6 +126,26 @@ fn what_nobody_reports_again_ends_after_the_time_of_its_type() {
 }
 
 #[test]
+fn what_was_heard_while_the_clock_was_ahead_ends_all_the_same_when_it_was_set_back() {
+    let (month, day) = (30 * 24 * 60, 24 * 60);
+    let mut story = Story::default();
+    story.hear(month, Sign::Is(1));
+    story.wait(0);
+    story.wait(day - 1);
+    assert!(story.last().is_open());
+    story.wait(day);
+    assert_eq!(story.last().ended.map(|(how, _)| how), Some(IssueEnd::Quiet));
+    let mut story = Story::default();
+    for minute in 0..10 {
+        story.hear(month + 2 * minute, Sign::Is(1));
+        story.hear(month + 2 * minute + 1, Sign::Over);
+    }
+    story.wait(0);
+    story.wait(60);
+    assert_eq!(story.last().ended.map(|(how, _)| how), Some(IssueEnd::Cleared));
+}
+
+#[test]
 fn what_is_over_before_it_began_is_nothing() {
     assert_eq!(hear(None, heard(0, Sign::Over), at(0), 1), None);
     let mut story = Story::default();

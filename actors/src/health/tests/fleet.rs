@@ -1,5 +1,8 @@
 //! What the server notices of many devices.
 
+use longshore_model::CheckpointClaims;
+use longshore_store::facts::CustodyFact;
+
 use super::*;
 
 /// More than may wait for the journal at once.
@@ -41,4 +44,27 @@ async fn of_thousands_of_devices_the_one_that_is_silent_is_found() {
 async fn thousands_of_devices_that_are_silent_at_once_are_all_told_of() {
     let world = with_many().await;
     assert_eq!(world.round(TimeDelta::days(8)).await.len(), usize::from(DEVICES));
+}
+
+/// As the server does it each day that it runs.
+async fn checkpoint(world: &World, day: i64) {
+    let at = begin() + TimeDelta::days(day);
+    let claims = CheckpointClaims { position: 1, hash: Sha256::of(b""), at, server: String::new() };
+    world.record(vec![Fact::Custody(CustodyFact::Checkpointed { claims, signed: String::new() })]).await;
+}
+
+#[tokio::test]
+async fn the_time_in_which_the_server_was_off_is_no_silence_of_the_devices() {
+    let world = World::new("BC4").await;
+    for day in 0..3 {
+        checkpoint(&world, day).await;
+    }
+    let world = world.restarted().await;
+    assert_eq!(world.round(TimeDelta::days(11)).await, Vec::<String>::new());
+    for day in 11..16 {
+        checkpoint(&world, day).await;
+        assert_eq!(world.round(TimeDelta::days(day)).await, Vec::<String>::new(), "day {day}");
+    }
+    assert_eq!(world.round(TimeDelta::days(16)).await, ["link_offline"]);
+    assert_eq!(world.open()[0].value, Some(7.into()));
 }

@@ -178,6 +178,13 @@ impl Index {
         self.tables[Table::Checkpoints].last()?.map(|(_, row)| read(&row)).transpose()
     }
 
+    /// The newest so many, oldest first.
+    pub fn newest_checkpoints(&self, most: usize) -> Result<Vec<Checkpoint>, IndexError> {
+        let mut newest: Vec<Checkpoint> = values(self.tables[Table::Checkpoints].iter().rev().take(most))?;
+        newest.reverse();
+        Ok(newest)
+    }
+
     /// What nightly looks at the store found whose lines come after `seq`, oldest first.
     pub fn reconciliations_since(&self, seq: u64) -> Result<Vec<Reconciled>, IndexError> {
         let rows = self.tables[Table::Reconciliations].range(seq.saturating_add(1).to_be_bytes()..);
