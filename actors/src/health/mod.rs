@@ -45,8 +45,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ROUND_EVERY: Duration = Duration::from_secs(60);
 /// Rounds between two looks at all devices: who is silent for days is found within five minutes.
 const SURVEY_ROUNDS: u32 = 5;
-/// Rounds between two looks at all that devices declared, which takes seconds of a core in a large fleet. What a device offers
-/// is looked at as it does.
+/// Rounds between two looks at all that devices hold and will overwrite. Where some of it is an open issue it is looked at in each
+/// round, and what a device offers as it does.
 const OVERWRITE_ROUNDS: u32 = 60;
 /// What a look at all devices found is recorded in slices of so many, a quarter of what may wait: the rest of that room is for
 /// what others notice meanwhile.

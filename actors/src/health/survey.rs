@@ -1,23 +1,24 @@
 //! What the server sees when it looks at all devices: who did not call for days, whose model nobody knows, what will be
 //! overwritten before it is here. Pure, but for reading the index.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use longshore_model::{
-    Device, DeviceId, DeviceModels, DeviceState, HealthSubject, IssueKey, Kind, UNKNOWN_MODEL, health_type,
-};
-use longshore_store::index::{DeclaredRow, Index, IndexError};
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use longshore_model::{Device, DeviceId, DeviceModels, DeviceState, UNKNOWN_MODEL, health_type};
+use longshore_store::index::{Index, IndexError};
 
 use super::listening::{self, Listening};
 use super::notices::Notice;
 
 /// What is overwritten within this time has to be brought in today.
 const NEAR: TimeDelta = TimeDelta::days(1);
+/// What did not come by so long after is lost: a device tells roughly when, and overwrites nothing while it is unloaded for a
+/// night.
+const LATE: TimeDelta = TimeDelta::hours(12);
 /// What should have been overwritten longer ago is gone, or the device did not mean it.
 const LONG_AGO: TimeDelta = TimeDelta::days(7);
 
-/// Whether what is overwritten at this moment has to be brought in today.
+/// Whether what a device offers, and so still holds, has to be brought in today.
 pub(crate) fn is_soon(overwritten_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     (now - LONG_AGO..now + NEAR).contains(&overwritten_at)
 }
@@ -53,48 +54,76 @@ pub(super) fn survey(index: &Index, known: &Circumstances<'_>) -> Result<Vec<(No
     Ok(found)
 }
 
-/// What devices will overwrite soon: of all of them, or of those for which it is an open issue.
+/// What devices will overwrite soon, and what they have: of all of them, or of those for which it is an open issue.
 pub(super) fn overwrites(index: &Index, all: bool, now: DateTime<Utc>) -> Result<Vec<(Notice, bool)>, IndexError> {
+    let types = [health_type::OVERWRITE_NEAR, health_type::RECORDING_LOST];
+    let open = index.open_issues()?.into_iter().filter(|issue| types.contains(&issue.kind.as_str()));
+    let mut devices: BTreeSet<DeviceId> = open.filter_map(|issue| issue.subject.device()).collect();
+    if all {
+        devices.extend(index.endangered_devices()?);
+    }
     let mut found = Vec::new();
-    for device in index.devices()?.into_iter().filter(in_service) {
-        let key = IssueKey {
-            subject: HealthSubject::Device(device.id),
-            kind: health_type::OVERWRITE_NEAR.to_owned(),
-            part: None,
-        };
-        if !all && !index.issue_by_key(&key)?.is_some_and(|issue| issue.is_open()) {
-            continue;
+    for id in devices {
+        if index.device(id)?.is_some_and(|device| in_service(&device)) {
+            let clock = index.clock(id)?;
+            let truly = |at: DateTime<FixedOffset>| clock.to_true(at, None).unwrap_or_else(|| at.to_utc());
+            let endangered = index.endangered_of(id)?.into_iter().map(truly);
+            found.extend(Danger::of(endangered, now).notices(id));
         }
-        let (recordings, first) = overwritten_soon(index, device.id, now)?;
-        let mut notice = Notice::of_device(device.id, health_type::OVERWRITE_NEAR).value(recordings);
-        if let Some(first) = first {
-            notice = notice.text(format!("the first is overwritten at {}", first.format("%Y-%m-%d %H:%M UTC")));
-        }
-        found.push((notice, recordings > 0));
     }
     Ok(found)
+}
+
+/// What becomes of the recordings of a device that are not here.
+#[derive(Debug, Default)]
+struct Danger {
+    /// Overwritten soon; when the first of them is.
+    near: Counted,
+    /// Overwritten not long ago.
+    lost: Counted,
+    /// Overwritten so long ago that nobody is told any more.
+    forgotten: Counted,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    recordings: u64,
+    first: Option<DateTime<Utc>>,
+}
+
+impl Danger {
+    fn of(overwritten_at: impl Iterator<Item = DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        let mut danger = Self::default();
+        for at in overwritten_at.filter(|at| *at < now + NEAR) {
+            let counted = match now - at {
+                since if since < LATE => &mut danger.near,
+                since if since <= LONG_AGO => &mut danger.lost,
+                _ => &mut danger.forgotten,
+            };
+            counted.recordings += 1;
+            counted.first = Some(counted.first.map_or(at, |first| first.min(at)));
+        }
+        danger
+    }
+
+    /// Only what came is over: of what did not, the issue ends by itself.
+    fn notices(self, device: DeviceId) -> Vec<(Notice, bool)> {
+        let Self { near, lost, forgotten } = self;
+        let is_near_over = near.recordings + lost.recordings == 0;
+        let is_lost_over = lost.recordings + forgotten.recordings == 0;
+        let of = |kind, what: &str, Counted { recordings, first }: Counted, is_over: bool| {
+            let notice = Notice::of_device(device, kind).value(recordings);
+            let told = first.map(|first| format!("the first {what} {}", first.format("%Y-%m-%d %H:%M UTC")));
+            let notice = told.map_or(notice.clone(), |told| notice.text(told));
+            (recordings > 0 || is_over).then_some((notice, recordings > 0))
+        };
+        let near = of(health_type::OVERWRITE_NEAR, "is overwritten at", near, is_near_over);
+        let lost = of(health_type::RECORDING_LOST, "was to be overwritten at", lost, is_lost_over);
+        near.into_iter().chain(lost).collect()
+    }
 }
 
 /// A suspended device hands over what it holds too, and what a retired one holds nobody gets.
 fn in_service(device: &Device) -> bool {
     matches!(device.state, DeviceState::Approved | DeviceState::Active | DeviceState::Suspended)
-}
-
-fn overwritten_soon(
-    index: &Index,
-    device: DeviceId,
-    now: DateTime<Utc>,
-) -> Result<(u64, Option<DateTime<Utc>>), IndexError> {
-    let clock = index.clock(device)?;
-    let (mut recordings, mut first) = (0, None);
-    for DeclaredRow { declared, .. } in index.declared_of(device)? {
-        let wanted = declared.kind == Kind::Event || declared.request.is_some();
-        let Some(at) = declared.overwrite_at.filter(|_| wanted) else { continue };
-        let at = clock.to_true(at, None).unwrap_or_else(|| at.to_utc());
-        if is_soon(at, now) && index.stored(device, declared.rid)?.is_empty() {
-            recordings += 1;
-            first = Some(first.map_or(at, |first: DateTime<Utc>| first.min(at)));
-        }
-    }
-    Ok((recordings, first))
 }

@@ -23,6 +23,8 @@ pub mod health_type {
     pub const UPLOAD_STORM: &str = "upload_storm";
     /// What a device holds will be overwritten soon.
     pub const OVERWRITE_NEAR: &str = "overwrite_near";
+    /// What a device held was overwritten before it came.
+    pub const RECORDING_LOST: &str = "recording_lost";
     /// A device that records all the time has not.
     pub const RECORDING_GAP: &str = "recording_gap";
     /// A device says that it has another firmware.
@@ -71,6 +73,7 @@ pub mod health_type {
         UPLOAD_CHECKSUM_MISMATCH,
         UPLOAD_STORM,
         OVERWRITE_NEAR,
+        RECORDING_LOST,
         RECORDING_GAP,
         FIRMWARE_CHANGED,
         MODEL_UNRECOGNISED,
@@ -94,11 +97,12 @@ pub mod health_type {
 
     /// Those of which whoever raises them also tells when they are over. The others need a time after which they end by
     /// themselves.
-    pub const TOLD_WHEN_OVER: [&str; 13] = [
+    pub const TOLD_WHEN_OVER: [&str; 14] = [
         LINK_OFFLINE,
         CLOCK_UNSET,
         CLOCK_DRIFT,
         OVERWRITE_NEAR,
+        RECORDING_LOST,
         MODEL_UNRECOGNISED,
         DISK_LOW,
         DISK_OFFLINE,

@@ -68,3 +68,48 @@ async fn the_time_in_which_the_server_was_off_is_no_silence_of_the_devices() {
     assert_eq!(world.round(TimeDelta::days(16)).await, ["link_offline"]);
     assert_eq!(world.open()[0].value, Some(7.into()));
 }
+
+/// The issues of this type, and how they ended.
+fn ends(world: &World, kind: &str) -> Vec<Option<IssueEnd>> {
+    let issues = world.parts.catalogue.index().newest_issues(None, 100).unwrap();
+    let of_it = issues.into_iter().filter(|issue| issue.kind == kind);
+    of_it.map(|issue| issue.ended.map(|(how, _)| how)).collect()
+}
+
+async fn with_one_to_be_overwritten_after_20_hours() -> World {
+    let world = World::new("BC4").await;
+    let items = vec![declared(1, begin() + TimeDelta::hours(20), Kind::Event)];
+    world.record(vec![Fact::Declared { device: DEVICE, items }]).await;
+    assert_eq!(world.round(TimeDelta::hours(1)).await, ["overwrite_near"]);
+    for hours in [16, 31] {
+        assert_eq!(world.round(TimeDelta::hours(hours)).await, ["overwrite_near"], "it may still come");
+    }
+    world
+}
+
+#[tokio::test]
+async fn what_was_overwritten_before_it_came_is_lost_and_not_resolved() {
+    let world = with_one_to_be_overwritten_after_20_hours().await;
+    let _call = world.parts.presence.call(DEVICE, None);
+    assert_eq!(world.round(TimeDelta::hours(32)).await, ["overwrite_near", "recording_lost"]);
+    let lost = world.open().remove(1);
+    assert_eq!((lost.value, lost.text.unwrap().contains("2026-11-22 11:00 UTC")), (Some(1.into()), true));
+    let mut open = Vec::new();
+    for hours in (36..=180).step_by(12) {
+        open.push(world.round(TimeDelta::hours(hours)).await);
+    }
+    assert_eq!(open.last().unwrap(), &["recording_lost"]);
+    assert_eq!(ends(&world, "overwrite_near"), [Some(IssueEnd::Quiet)]);
+    assert_eq!(world.round(TimeDelta::hours(210)).await, Vec::<String>::new());
+    assert_eq!(ends(&world, "recording_lost"), [Some(IssueEnd::Quiet)], "nobody resolved it");
+}
+
+#[tokio::test]
+async fn what_was_held_for_lost_and_came_after_all_is_resolved() {
+    let world = with_one_to_be_overwritten_after_20_hours().await;
+    world.round(TimeDelta::hours(32)).await;
+    world.record(vec![stored(1)]).await;
+    assert_eq!(world.round(TimeDelta::hours(33)).await, Vec::<String>::new());
+    assert_eq!(ends(&world, "recording_lost"), [Some(IssueEnd::Cleared)]);
+    assert_eq!(ends(&world, "overwrite_near"), [Some(IssueEnd::Cleared)]);
+}

@@ -161,6 +161,7 @@ impl Rows {
                 self.in_custody(entry, recording.device, recording.rid, stored)?;
                 self.tables[Table::Stored].insert(key.as_slice(), manifest.as_bytes())?;
                 self.tables[Table::Uploads].insert(recording.upload.as_bytes(), key)?;
+                self.is_safe(recording.device, recording.rid)?;
                 let Recording { device, rid, revision, .. } = recording;
                 self.tell_news(entry, News::Stored { device, rid, revision })?;
                 self.lay(&recording)?;
@@ -217,7 +218,8 @@ impl Rows {
         // A failing card gives another checksum each time it is asked; the count of failures goes on.
         let before: Option<DeclaredRow> = get(&self.tables[Table::Declared], &key)?;
         let (mismatches, last_mismatch) = before.map_or((0, None), |before| (before.mismatches, before.last_mismatch));
-        put(&self.tables[Table::Declared], &key, &DeclaredRow { declared: item.clone(), mismatches, last_mismatch })
+        put(&self.tables[Table::Declared], &key, &DeclaredRow { declared: item.clone(), mismatches, last_mismatch })?;
+        self.declare_endangered(device, item)
     }
 
     pub(super) fn change_state(&self, device: DeviceId, state: DeviceState) -> Applied<()> {

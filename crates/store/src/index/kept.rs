@@ -17,7 +17,7 @@ use super::{Index, IndexError, IndexPlace};
 use crate::journal::Mark;
 
 /// Form of the rows; one that is written by another form of this program is made again.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
 /// sled's own folder.
 const ROWS: &str = "rows";
 const STATE: &str = "state.json";

@@ -6,6 +6,7 @@
 mod apply;
 mod custody;
 mod digests;
+mod endangered;
 mod health;
 mod kept;
 mod news;

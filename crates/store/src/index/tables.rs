@@ -22,6 +22,8 @@ pub(super) enum Table {
     Enrolments,
     /// What devices declared, by device and recording.
     Declared,
+    /// When devices overwrite what people want and is not in the store, by device and recording.
+    Endangered,
     /// Manifests by device, recording and revision.
     Stored,
     /// Keys of `Stored` by the upload that brought it.
@@ -118,6 +120,7 @@ impl Table {
         Self::UploadTokens,
         Self::Enrolments,
         Self::Declared,
+        Self::Endangered,
         Self::Stored,
         Self::Uploads,
         Self::Expired,
@@ -171,6 +174,7 @@ impl Table {
             Self::UploadTokens => "upload_tokens",
             Self::Enrolments => "enrolments",
             Self::Declared => "declared",
+            Self::Endangered => "endangered",
             Self::Stored => "stored",
             Self::Uploads => "uploads",
             Self::Expired => "expired",

@@ -1,5 +1,6 @@
 //! An index that is gone on with has the rows that the whole journal gives, wherever it was interrupted.
 
+mod endangered;
 mod random;
 
 use std::fs::{self, File};
