@@ -146,6 +146,14 @@ impl Strangers {
     }
 }
 
+/// The network of an address, for people.
+pub(crate) fn name_of_network(address: IpAddr) -> String {
+    match network_of(address) {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("{v6}/64"),
+    }
+}
+
 /// An IPv6 client has a whole /64 to choose addresses from.
 pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address {

@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::config::Config;
 use crate::identity::Identity;
-use connection::{Connections, Strangers};
+use connection::{Connections, Strangers, name_of_network};
 use lobby::Lobby;
 use operator::Guesses;
 use rates::Rates;
@@ -61,7 +61,7 @@ impl Server {
     /// Somebody at this address could not show who they are.
     pub(crate) fn turned_away(&self, address: Option<IpAddr>, why: &str) {
         if let Some(address) = address.filter(|address| self.suspects.failed(*address, Instant::now())) {
-            let notice = Notice::of_server(health_type::AUTHENTICATION_FAILURES).part(address.to_string());
+            let notice = Notice::of_server(health_type::AUTHENTICATION_FAILURES).part(name_of_network(address));
             self.engine.notices().happened(notice.text(why));
         }
     }

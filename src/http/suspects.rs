@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::connection::network_of;
+
 /// So many failures …
 const FAILURES: u32 = 10;
 /// … within this time are more than a person mistypes.
@@ -19,6 +21,7 @@ pub(crate) struct Suspects(Mutex<HashMap<IpAddr, (Instant, u32)>>);
 impl Suspects {
     /// Somebody failed at this address; whether that was too often.
     pub(crate) fn failed(&self, address: IpAddr, now: Instant) -> bool {
+        let address = network_of(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= COUNTED && !counts.contains_key(&address) {
             counts.clear();
@@ -45,6 +48,14 @@ mod tests {
         assert!(!suspects.failed(other, at(9)));
         assert!(suspects.failed(one, at(10)) && suspects.failed(one, at(11)));
         assert!(!suspects.failed(one, at(900)), "it is counted anew");
+    }
+
+    #[test]
+    fn whoever_has_a_network_of_addresses_has_one_count() {
+        let (suspects, now) = (Suspects::default(), Instant::now());
+        let address = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+        assert!((0..9).all(|n| !suspects.failed(address(n), now)));
+        assert!(suspects.failed(address(9), now));
     }
 
     #[test]

@@ -10,8 +10,9 @@ use longshore_store::index::{Index, IndexError};
 
 use super::tally::{self, Became, Heard, Sign};
 
-/// Open issues of one device, or of the server, that are told apart by their part, or that have a type which nobody knows.
-/// Beyond, those of a type are one: nobody reads more, and whoever makes up names shall not fill the journal.
+/// Open issues of one device, or of one type of the server's, that are told apart by their part, or that have a type which nobody
+/// knows. Beyond, those of a type are one: nobody reads more, and whoever makes up names shall not fill the journal. A device
+/// has only its own; what the server has of strangers must not hide which of its mails or programs is in trouble.
 const OPEN: usize = 64;
 /// A clock that was never set counts from 1970, 1980 or 2000.
 const FIRST_YEAR: i32 = 2010;
@@ -37,7 +38,14 @@ pub(super) struct Fold<'a> {
     newest: HashMap<IssueKey, Option<Issue>>,
     changed: BTreeMap<u64, Issue>,
     changes: Vec<IssueChange>,
-    open: HashMap<HealthSubject, usize>,
+    open: HashMap<Shared, usize>,
+}
+
+/// Whose open issues are counted together: a device's, or those of one type of the server's.
+type Shared = (HealthSubject, Option<String>);
+
+fn shared(subject: HealthSubject, kind: &str) -> Shared {
+    (subject, matches!(subject, HealthSubject::Server).then(|| kind.to_owned()))
 }
 
 impl<'a> Fold<'a> {
@@ -50,9 +58,9 @@ impl<'a> Fold<'a> {
     pub(super) fn hear(&mut self, heard: Heard) -> Result<bool, IndexError> {
         let known = self.newest(&heard.key)?;
         let begins = matches!(heard.sign, Sign::Is(_)) && !known.as_ref().is_some_and(Issue::is_open);
-        if begins && self.open(heard.key.subject)? >= OPEN {
+        if begins && self.open(&heard.key)? >= OPEN {
             if heard.key.part.is_some() {
-                return self.hear(Heard { key: IssueKey { part: None, ..heard.key }, ..heard });
+                return self.hear(Heard { key: IssueKey { part: None, ..heard.key }, several: true, ..heard });
             }
             if self.types.get(&heard.key.kind).is_none() {
                 return Ok(false);
@@ -76,7 +84,7 @@ impl<'a> Fold<'a> {
     fn became(&mut self, issue: Issue) {
         if issue.number == self.next {
             self.next += 1;
-            *self.open.entry(issue.subject).or_default() += 1;
+            *self.open.entry(shared(issue.subject, &issue.kind)).or_default() += 1;
         }
         self.newest.insert(issue.key(), Some(issue.clone()));
         self.changed.insert(issue.number, issue);
@@ -91,12 +99,14 @@ impl<'a> Fold<'a> {
         Ok(known)
     }
 
-    fn open(&mut self, subject: HealthSubject) -> Result<usize, IndexError> {
-        if let Some(open) = self.open.get(&subject) {
+    fn open(&mut self, key: &IssueKey) -> Result<usize, IndexError> {
+        let shared = shared(key.subject, &key.kind);
+        if let Some(open) = self.open.get(&shared) {
             return Ok(*open);
         }
-        let open = self.index.open_issues_of(subject)?.len();
-        self.open.insert(subject, open);
+        let of_it = |issue: &Issue| shared.1.as_ref().is_none_or(|kind| issue.kind == *kind);
+        let open = self.index.open_issues_of(key.subject)?.into_iter().filter(of_it).count();
+        self.open.insert(shared, open);
         Ok(open)
     }
 
@@ -144,6 +154,7 @@ fn heard(device: DeviceId, event: HealthEvent, clock: &DeviceClock, now: DateTim
     let sign = if cleared { Sign::Over } else { Sign::Is(1) };
     Heard {
         key: IssueKey { subject: HealthSubject::Device(device), kind, part },
+        several: false,
         at,
         sign,
         said: severity,

@@ -169,14 +169,19 @@ struct Table {
     recording: HashSet<IssueKey>,
     /// Troubles that are open, and when the journal heard of them last; `None`: nobody knows yet.
     open: Option<HashMap<IssueKey, DateTime<Utc>>>,
+    /// Those that stand for several parts.
+    several: HashSet<IssueKey>,
     lost: u64,
 }
 
 impl Table {
-    fn note(&mut self, newer: Noticed) {
+    fn note(&mut self, mut newer: Noticed) {
         // Nearly all that a look at all devices finds is that something is not so: that must not take the room.
         if newer.is_only_over() && self.is_nothing(&newer.notice.key) {
             return;
+        }
+        if let Some(stands_for) = self.stands_for(&newer.notice.key) {
+            newer.notice.key = stands_for;
         }
         let noticed = match self.waiting.remove(&newer.notice.key) {
             Some(before) => before.then(newer),
@@ -189,6 +194,12 @@ impl Table {
         }
     }
 
+    /// The open issue that stands for this part, which is none by itself: of a crowd of strangers not each is written down.
+    fn stands_for(&self, key: &IssueKey) -> Option<IssueKey> {
+        let whole = IssueKey { part: None, ..key.clone() };
+        (key.part.is_some() && self.is_nothing(key) && self.several.contains(&whole)).then_some(whole)
+    }
+
     /// Nobody noticed it, as far as is known.
     fn is_nothing(&self, key: &IssueKey) -> bool {
         let is_open = self.open.as_ref().is_none_or(|open| open.contains_key(key));
@@ -198,10 +209,16 @@ impl Table {
     fn learn(&mut self, issues: &[Issue]) {
         let Some(open) = &mut self.open else { return };
         for issue in issues {
-            if issue.is_open() {
-                open.insert(issue.key(), issue.heard_at);
+            let key = issue.key();
+            if issue.is_open() && issue.several {
+                self.several.insert(key.clone());
             } else {
-                open.remove(&issue.key());
+                self.several.remove(&key);
+            }
+            if issue.is_open() {
+                open.insert(key, issue.heard_at);
+            } else {
+                open.remove(&key);
             }
         }
     }
@@ -258,9 +275,24 @@ impl Noticed {
 
     fn heard(self, at: DateTime<Utc>) -> Vec<Heard> {
         let Self { notice: Notice { key, value, text }, times, stands, over } = self;
-        let ended = over.then(|| Heard { key: key.clone(), at, sign: Sign::Over, said: None, value: None, text: None });
-        let is =
-            (stands || times > 0).then(|| Heard { key, at, sign: Sign::Is(times.max(1)), said: None, value, text });
+        let ended = over.then(|| Heard {
+            key: key.clone(),
+            several: false,
+            at,
+            sign: Sign::Over,
+            said: None,
+            value: None,
+            text: None,
+        });
+        let is = (stands || times > 0).then(|| Heard {
+            key,
+            several: false,
+            at,
+            sign: Sign::Is(times.max(1)),
+            said: None,
+            value,
+            text,
+        });
         is.into_iter().chain(ended).collect()
     }
 }
@@ -378,6 +410,26 @@ mod tests {
         notices.learn(&[super::super::tally::hear(None, taken.heard(at(0)).remove(0), at(0), 1).unwrap().0]);
         taken.recorded();
         assert_eq!(record(&notices, 1), [Sign::Over]);
+    }
+
+    #[test]
+    fn parts_that_are_not_told_apart_are_told_as_the_issue_that_stands_for_them() {
+        let notices = Notices::default();
+        notices.know(&[]);
+        notices.happened(notice());
+        let heard = notices.take(at(0)).heard(at(0)).remove(0);
+        let (issue, _) = super::super::tally::hear(None, Heard { several: true, ..heard }, at(0), 1).unwrap();
+        let notices = Notices::default();
+        notices.know(std::slice::from_ref(&issue));
+        (0..10).for_each(|n| notices.happened(notice().part(n.to_string())));
+        assert_eq!(signs(&notices, 1), [], "once a minute");
+        let taken = notices.take(at(61));
+        let heard = taken.heard(at(61));
+        assert_eq!((heard.len(), heard[0].sign, &heard[0].key), (1, Sign::Is(10), &issue.key()));
+        taken.recorded();
+        notices.learn(&[Issue { ended: Some((longshore_model::IssueEnd::Quiet, at(62))), ..issue }]);
+        notices.happened(notice().part("1"));
+        assert!(notices.take(at(63)).heard(at(63))[0].key.part.is_some());
     }
 
     #[test]

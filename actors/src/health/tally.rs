@@ -9,6 +9,8 @@ pub(super) const CALM: TimeDelta = TimeDelta::hours(1);
 /// Trouble that came back so often is believed to be over only after it was over for [`CALM`]: otherwise people are told of
 /// it again and again.
 const FLAPS: u32 = 3;
+/// What stands for several parts ends by itself after this time at the latest: nobody can say that all of them are over.
+const SEVERAL: TimeDelta = TimeDelta::hours(24);
 /// Between two lines in the history of an issue that is still there.
 const SEEN_EVERY: TimeDelta = TimeDelta::hours(1);
 
@@ -16,6 +18,8 @@ const SEEN_EVERY: TimeDelta = TimeDelta::hours(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) key: IssueKey,
+    /// It is about one of several parts that are not told apart.
+    pub(super) several: bool,
     /// When, in true time as far as it is known.
     pub(super) at: DateTime<Utc>,
     pub(super) sign: Sign,
@@ -52,12 +56,13 @@ pub(super) fn hear(known: Option<Issue>, heard: Heard, now: DateTime<Utc>, next:
 }
 
 fn begins(before: Option<&Issue>, heard: Heard, times: u64, now: DateTime<Utc>, number: u64) -> Became {
-    let Heard { key: IssueKey { subject, kind, part }, at, said, value, text, .. } = heard;
+    let Heard { key: IssueKey { subject, kind, part }, several, at, said, value, text, .. } = heard;
     let issue = Issue {
         number,
         subject,
         kind,
         part,
+        several,
         said,
         since: at,
         last_seen: at,
@@ -88,6 +93,7 @@ fn comes_back(issue: Issue, heard: Heard, times: u64, now: DateTime<Utc>) -> Bec
 
 fn again(issue: Issue, heard: Heard, times: u64, reopened: u32, now: DateTime<Utc>) -> Issue {
     Issue {
+        several: issue.several || heard.several,
         said: heard.said.or(issue.said),
         since: issue.since.min(heard.at),
         last_seen: issue.last_seen.max(heard.at),
@@ -129,7 +135,8 @@ pub(super) fn wait(issue: &Issue, types: &HealthTypes, now: DateTime<Utc>) -> Op
             return Some((Issue { calm_at: Some(now + CALM), ..issue.clone() }, None));
         }
     }
-    let auto_close = types.get(&issue.kind).and_then(|kind| kind.auto_close())?;
+    let of_type = types.get(&issue.kind).and_then(|kind| kind.auto_close());
+    let auto_close = of_type.into_iter().chain(issue.several.then_some(SEVERAL)).min()?;
     if issue.heard_at - now > auto_close {
         return Some((Issue { heard_at: now, ..issue.clone() }, None));
     }

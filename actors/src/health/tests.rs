@@ -40,6 +40,8 @@ fn open(folder: &Path, clock: &SettableClock, disk: &Arc<SimulatedDisk>) -> (Hea
     let (catalogue, writer, _) = Catalogue::open(journal, &IndexPlace::below(folder), Arc::new(clock.clone())).unwrap();
     let types = json!({
         "link_offline": {"severity": "warning", "title": "t", "text": "x", "steps": ["s"]},
+        "device_unknown": {"severity": "notice", "title": "t", "text": "x", "steps": ["s"]},
+        "webhook_failed": {"severity": "warning", "title": "t", "text": "x", "steps": ["s"]},
         "overwrite_near":
             {"severity": "critical", "title": "t", "text": "x", "steps": ["s"], "auto_close_hours": 24},
         "recording_lost":

@@ -110,6 +110,9 @@ pub struct Issue {
     /// Which part: a camera of a device, an address, a recipient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
+    /// It stands for several parts that are not told apart, since there are too many.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub several: bool,
     /// How much it matters in the opinion of the device; see [`HealthTypes`](crate::HealthTypes) for what counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Severity>,

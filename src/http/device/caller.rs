@@ -16,7 +16,7 @@ use longshore_model::{Device, DeviceState, Sha256, health_type};
 use longshore_protocol::{ProblemType, limits};
 
 use super::super::Server;
-use super::super::connection::Connection;
+use super::super::connection::{Connection, name_of_network};
 use super::super::error::Failure;
 use super::desired;
 use crate::tls::ClientKey;
@@ -64,7 +64,7 @@ impl FromRequest for Caller {
                 let address = address(&request);
                 server.turned_away(address, "keys that no device here has");
                 let unknown = Notice::of_server(health_type::DEVICE_UNKNOWN).text(format!("its key is {}", key.sha256));
-                let part = address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+                let part = address.map_or_else(|| "an unknown address".to_owned(), name_of_network);
                 server.engine.notices().happened(unknown.part(part));
                 let detail = "enrol this device; it may have been enrolled at another server, or not approved yet";
                 return Err(Failure::new(ProblemType::UnknownDevice, detail));

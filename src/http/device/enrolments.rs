@@ -12,6 +12,7 @@ use longshore_protocol::{
 };
 
 use super::super::Server;
+use super::super::connection::name_of_network;
 use super::super::error::Failure;
 use super::super::json;
 use super::super::operator::name;
@@ -53,7 +54,7 @@ pub(crate) async fn request(
     let enrolment = server.engine.request_enrolment(claim).await.inspect_err(|error| {
         if matches!(error, DecisionError::Refused(ClaimRefused::Rejected)) {
             let called = address.map(|address| format!("it calls from {address}"));
-            let who = said.or_else(|| address.map(|address| address.to_string())).unwrap_or_default();
+            let who = said.or_else(|| address.map(name_of_network)).unwrap_or_default();
             let notice = Notice::of_server(health_type::DEVICE_REJECTED).part(who);
             server.engine.notices().happened(notice.text(called.unwrap_or_default()));
         }

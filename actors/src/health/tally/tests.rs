@@ -15,7 +15,7 @@ fn key(kind: &str) -> IssueKey {
 }
 
 fn heard(minutes: i64, sign: Sign) -> Heard {
-    Heard { key: key("gps_lost"), at: at(minutes), sign, said: None, value: None, text: None }
+    Heard { key: key("gps_lost"), several: false, at: at(minutes), sign, said: None, value: None, text: None }
 }
 
 fn types() -> HealthTypes {
@@ -143,6 +143,14 @@ fn what_was_heard_while_the_clock_was_ahead_ends_all_the_same_when_it_was_set_ba
     story.wait(0);
     story.wait(60);
     assert_eq!(story.last().ended.map(|(how, _)| how), Some(IssueEnd::Cleared));
+}
+
+#[test]
+fn what_stands_for_several_parts_ends_by_itself_whatever_its_type_says() {
+    let (issue, _) = hear(None, Heard { key: key("card"), several: true, ..heard(0, Sign::Is(1)) }, at(0), 1).unwrap();
+    assert_eq!(wait(&issue, &types(), at(24 * 60 - 1)), None);
+    let (issue, _) = wait(&issue, &types(), at(24 * 60)).unwrap();
+    assert_eq!(issue.ended.map(|(how, _)| how), Some(IssueEnd::Quiet));
 }
 
 #[test]

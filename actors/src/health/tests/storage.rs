@@ -1,4 +1,4 @@
-//! What the server notices of its own storage.
+//! What the server notices of itself.
 
 use std::io;
 
@@ -47,4 +47,26 @@ async fn a_disk_that_failed_before_the_server_was_stopped_has_to_show_that_it_wo
     world.disk.fail(world.disk.calls(), Fault::Error(io::ErrorKind::Other));
     assert_eq!(world.round(TimeDelta::minutes(1)).await, ["disk_write_failed"]);
     assert_eq!(world.round(TimeDelta::minutes(2)).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_crowd_of_strangers_hides_no_other_trouble_of_the_server_and_is_forgotten() {
+    let world = World::new("BC4").await;
+    let stranger = |n: u16| Notice::of_server(health_type::DEVICE_UNKNOWN).part(n.to_string());
+    (0..200).for_each(|n| world.parts.notices.happened(stranger(n)));
+    world.round(TimeDelta::zero()).await;
+    assert_eq!(world.open().len(), 65, "64, and one for all others");
+    let untold = || Notice::of_server(health_type::WEBHOOK_FAILED).part("dispatch");
+    world.parts.notices.stands(untold());
+    world.round(TimeDelta::minutes(1)).await;
+    assert_eq!(world.open().last().unwrap().part.as_deref(), Some("dispatch"));
+    world.parts.notices.over(untold());
+    assert_eq!(world.round(TimeDelta::minutes(2)).await.len(), 65);
+    world.parts.notices.happened(stranger(300));
+    world.round(TimeDelta::minutes(3)).await;
+    let whole = world.open().into_iter().find(|issue| issue.part.is_none()).unwrap();
+    assert_eq!((whole.count, whole.several), (137, true));
+    let world = world.restarted().await;
+    let open = world.round(TimeDelta::hours(25)).await.len();
+    assert_eq!(open, 64, "their type has no end here, but nobody can say that all the others are over");
 }

@@ -20,6 +20,7 @@ fn issue(number: u64, kind: &str, minutes: i64) -> Issue {
         subject: HealthSubject::Device(DEVICE),
         kind: kind.to_owned(),
         part: None,
+        several: false,
         said: None,
         since: at(minutes),
         last_seen: at(minutes),

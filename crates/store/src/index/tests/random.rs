@@ -455,6 +455,7 @@ fn issue(number: u64, at: DateTime<Utc>, ended: Option<(IssueEnd, DateTime<Utc>)
         last_seen: at,
         heard_at: at,
         count: 1,
+        several: false,
         reopened: 0,
         value: None,
         text: None,
