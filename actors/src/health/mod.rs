@@ -21,10 +21,10 @@ use longshore_model::{Clock, DeviceId, DeviceState, HealthEvent, HealthTypes, Is
 use longshore_store::catalogue::Catalogue;
 use longshore_store::files::Standing;
 use longshore_store::index::{Index, IndexError};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::decision::DecisionError;
-use crate::kit::{ASK_DEADLINE, Lifeline, Probe, blocking, fail_point};
+use crate::kit::{Lifeline, Probe, blocking, fail_point};
 use crate::presence::Presence;
 use crate::profiles::Models;
 use crate::storage::StorageParts;
@@ -207,9 +207,7 @@ impl HealthParts {
 
     /// A storage that does not answer is told of by its standing.
     async fn look_into_storage(&self) {
-        let storage = self.storage.clone();
-        let asked = tokio::task::spawn_blocking(move || storage.look());
-        let Ok(Ok(Ok((free, low)))) = timeout(ASK_DEADLINE, asked).await else { return };
+        let Some((free, low)) = self.storage.look().await else { return };
         let notice = Notice::of_server(health_type::DISK_LOW).value(free >> 30);
         if free < low {
             self.notices.stands(notice);

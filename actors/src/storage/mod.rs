@@ -3,6 +3,7 @@
 mod budget;
 mod commits;
 mod error;
+mod look;
 mod read_back;
 mod repair;
 mod suspicion;
@@ -56,6 +57,8 @@ pub(crate) struct StorageParts {
     /// Jobs of a writer that is gone still hold their permits: together there are never more than the threads.
     pool: Arc<Semaphore>,
     comparing: Arc<Semaphore>,
+    /// One look at the room at a time.
+    looking: Arc<Semaphore>,
 }
 
 /// The actor; it holds no state of its own but the way to the disk.
@@ -164,6 +167,7 @@ impl StorageParts {
             stopping: Arc::default(),
             pool: Arc::new(Semaphore::new(POOL)),
             comparing: Arc::new(Semaphore::new(COMPARISONS)),
+            looking: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -237,16 +241,6 @@ impl StorageParts {
     /// The storage failed before this server began.
     pub(crate) fn suspect(&self) {
         self.suspicion.suspect();
-    }
-
-    /// Free bytes, and how many there should be at least. A storage that failed shows first whether it works, so that this is
-    /// known also when no device comes. Waits for the disk.
-    pub(crate) fn look(&self) -> Result<(u64, u64), StorageError> {
-        self.is_there()?;
-        // What comes of it is told, and room is room.
-        let _told = self.suspicion.clear(&*self.files);
-        let space = self.files.space()?;
-        Ok((space.free, self.floor.low_below(space.total)))
     }
 
     fn is_there(&self) -> Result<(), StorageError> {

@@ -1,9 +1,11 @@
 //! What the server notices of itself.
 
 use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use longshore_store::Purpose;
-use longshore_store::files::Fault;
+use longshore_store::files::{Entry, Fault, File, Space};
 
 use super::*;
 use crate::storage::{Reserve, StorageWriter};
@@ -69,4 +71,81 @@ async fn a_crowd_of_strangers_hides_no_other_trouble_of_the_server_and_is_forgot
     let world = world.restarted().await;
     let open = world.round(TimeDelta::hours(25)).await.len();
     assert_eq!(open, 64, "their type has no end here, but nobody can say that all the others are over");
+}
+
+/// A share whose server does not answer for as long as the lock is held.
+#[derive(Default)]
+struct Share {
+    disk: SimulatedDisk,
+    hangs: Mutex<()>,
+    asked: AtomicUsize,
+}
+
+impl Files for Share {
+    fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.disk.create(path)
+    }
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.disk.open(path)
+    }
+    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.disk.open_direct(path)
+    }
+    fn create_folder(&self, path: &str) -> io::Result<()> {
+        self.disk.create_folder(path)
+    }
+    fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
+        self.disk.list(path)
+    }
+    fn exists(&self, path: &str) -> io::Result<bool> {
+        self.disk.exists(path)
+    }
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename_new(from, to)
+    }
+    fn rename_over(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename_over(from, to)
+    }
+    fn remove(&self, path: &str) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+    fn remove_folder(&self, path: &str) -> io::Result<()> {
+        self.disk.remove_folder(path)
+    }
+    fn sync_folder(&self, path: &str) -> io::Result<()> {
+        self.disk.sync_folder(path)
+    }
+    fn space(&self) -> io::Result<Space> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let _answers = self.hangs.lock().unwrap();
+        self.disk.space()
+    }
+    fn standing(&self) -> Standing {
+        self.disk.standing()
+    }
+    fn pin(&self) -> Arc<dyn Files> {
+        self.disk.pin()
+    }
+}
+
+#[tokio::test]
+async fn a_share_that_hangs_is_asked_once_and_again_when_it_has_answered() {
+    let share = Arc::new(Share::default());
+    let (incoming, _) = Incoming::open(Arc::clone(&share) as _, Arc::new(SettableClock::at(begin()))).unwrap();
+    let storage = StorageParts::new(Arc::clone(&share) as _, incoming, Floor::Bytes(0), None, Notices::default());
+    let hangs = share.hangs.lock().unwrap();
+    let first = tokio::spawn({
+        let storage = storage.clone();
+        async move { storage.look().await }
+    });
+    while share.asked.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        assert_eq!(storage.look().await, None);
+    }
+    assert_eq!(share.asked.load(Ordering::SeqCst), 1);
+    drop(hangs);
+    assert!(first.await.unwrap().is_some() && storage.look().await.is_some());
+    assert_eq!(share.asked.load(Ordering::SeqCst), 2);
 }
