@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::custody::{Custodian, CustodyParts};
     use crate::digest::Digests;
-    use crate::health::{HealthParts, Notices};
+    use crate::health::{Begun, HealthParts, Notices};
     use crate::kit::{Board, Started};
     use crate::mailer::Post;
     use crate::presence::Presence;
@@ -222,6 +222,7 @@ mod tests {
             storage: storage.clone(),
             presence: presence.clone(),
             offline_after: TimeDelta::days(7),
+            budgets: Begun::default(),
         };
         let tree = Tree {
             writer,

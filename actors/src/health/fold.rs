@@ -8,6 +8,7 @@ use longshore_model::{DeviceClock, DeviceId, HealthEvent, HealthSubject, HealthT
 use longshore_store::facts::{Fact, HealthFact, HealthReport};
 use longshore_store::index::{Index, IndexError};
 
+use super::budget::Budgets;
 use super::tally::{self, Became, Heard, Sign};
 
 /// Open issues of one device, or of one type of the server's, that are told apart by their part, or that have a type which nobody
@@ -26,6 +27,8 @@ pub enum EventTaken {
     Recorded,
     /// It has a type that nobody knows, and there are too many of those.
     TooMany,
+    /// It would begin an issue, and its device has begun too many.
+    TooOften,
 }
 
 /// A decision that is being made.
@@ -39,6 +42,8 @@ pub(super) struct Fold<'a> {
     changed: BTreeMap<u64, Issue>,
     changes: Vec<IssueChange>,
     open: HashMap<Shared, usize>,
+    /// The device that reports, with what all of them may begin; the server itself begins what it notices.
+    reports: Option<(DeviceId, &'a mut Budgets)>,
 }
 
 /// Whose open issues are counted together: a device's, or those of one type of the server's.
@@ -51,11 +56,21 @@ fn shared(subject: HealthSubject, kind: &str) -> Shared {
 impl<'a> Fold<'a> {
     pub(super) fn begin(index: &'a Index, types: Arc<HealthTypes>, now: DateTime<Utc>) -> Result<Self, IndexError> {
         let (newest, changed, open) = (HashMap::new(), BTreeMap::new(), HashMap::new());
-        Ok(Self { index, types, now, next: index.next_issue()?, newest, changed, changes: Vec::new(), open })
+        Ok(Self {
+            index,
+            types,
+            now,
+            next: index.next_issue()?,
+            newest,
+            changed,
+            changes: Vec::new(),
+            open,
+            reports: None,
+        })
     }
 
-    /// Takes what was heard; whether there was room for it.
-    pub(super) fn hear(&mut self, heard: Heard) -> Result<bool, IndexError> {
+    /// Takes what was heard, if there is room for it.
+    pub(super) fn hear(&mut self, heard: Heard) -> Result<EventTaken, IndexError> {
         let known = self.newest(&heard.key)?;
         let begins = matches!(heard.sign, Sign::Is(_)) && !known.as_ref().is_some_and(Issue::is_open);
         if begins && self.open(&heard.key)? >= OPEN {
@@ -63,15 +78,18 @@ impl<'a> Fold<'a> {
                 return self.hear(Heard { key: IssueKey { part: None, ..heard.key }, several: true, ..heard });
             }
             if self.types.get(&heard.key.kind).is_none() {
-                return Ok(false);
+                return Ok(EventTaken::TooMany);
             }
+        }
+        if begins && self.reports.as_mut().is_some_and(|(device, budgets)| !budgets.spend(*device, self.now)) {
+            return Ok(EventTaken::TooOften);
         }
         let (value, text) = (heard.value.clone(), heard.text.clone());
         if let Some((issue, what)) = tally::hear(known, heard, self.now, self.next) {
             self.changes.extend(what.map(|what| IssueChange { issue: issue.number, at: self.now, what, value, text }));
             self.became(issue);
         }
-        Ok(true)
+        Ok(EventTaken::Recorded)
     }
 
     /// An issue became so, and not because something was heard.
@@ -125,7 +143,13 @@ impl<'a> Fold<'a> {
 type Reported = (Vec<Fact>, (Vec<EventTaken>, Vec<Issue>));
 
 /// What follows from events that a device sends, in their order.
-pub(super) fn report(mut fold: Fold<'_>, device: DeviceId, events: Vec<HealthEvent>) -> Result<Reported, IndexError> {
+pub(super) fn report<'a>(
+    mut fold: Fold<'a>,
+    device: DeviceId,
+    events: Vec<HealthEvent>,
+    budgets: &'a mut Budgets,
+) -> Result<Reported, IndexError> {
+    fold.reports = Some((device, budgets));
     let (known, clock) = (fold.index.health_report(device)?, fold.index.clock(device)?);
     let mut report = HealthReport { device, events: Vec::new() };
     let mut taken = Vec::with_capacity(events.len());
@@ -133,12 +157,11 @@ pub(super) fn report(mut fold: Fold<'_>, device: DeviceId, events: Vec<HealthEve
         let id = event.id;
         if known.events.contains(&id) || report.events.contains(&id) {
             taken.push(EventTaken::Recorded);
-        } else if fold.hear(heard(device, event, &clock, fold.now))? {
-            report.events.push(id);
-            taken.push(EventTaken::Recorded);
-        } else {
-            taken.push(EventTaken::TooMany);
+            continue;
         }
+        let became = fold.hear(heard(device, event, &clock, fold.now))?;
+        report.events.extend((became == EventTaken::Recorded).then_some(id));
+        taken.push(became);
     }
     let is_news = !report.events.is_empty() || known.at.is_none_or(|at| fold.now - at >= REPORTED_EVERY);
     let (facts, issues) = fold.end(is_news.then_some(report));

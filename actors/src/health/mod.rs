@@ -2,6 +2,7 @@
 //! the pure `tally` decides; `fold` brings it together with what the index has. The actor holds nothing: issues are in the
 //! catalogue, and what waits to be recorded is in `notices`, which outlives it.
 
+mod budget;
 pub(crate) mod clock;
 mod fold;
 mod listening;
@@ -12,7 +13,7 @@ mod tally;
 mod view;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -28,6 +29,7 @@ use crate::kit::{Lifeline, Probe, blocking, fail_point};
 use crate::presence::Presence;
 use crate::profiles::Models;
 use crate::storage::StorageParts;
+use budget::Budgets;
 use fold::Fold;
 use survey::Circumstances;
 use tally::Became;
@@ -67,7 +69,13 @@ pub(crate) struct HealthParts {
     pub(crate) presence: Presence,
     /// A device that did not call for so long is offline.
     pub(crate) offline_after: TimeDelta,
+    /// What devices may still begin.
+    pub(crate) budgets: Begun,
 }
+
+/// Outlives the aggregator: a device that makes it fail begins no more for that.
+#[derive(Clone, Default)]
+pub(crate) struct Begun(Arc<Mutex<Budgets>>);
 
 /// The actor.
 pub(crate) struct HealthAggregator {
@@ -118,11 +126,16 @@ impl Handler<Report> for HealthAggregator {
         Box::pin(async move {
             let _in_flight = in_flight;
             let (types, now) = (Arc::clone(&parts.types), parts.clock.now());
+            let Begun(budgets) = parts.budgets.clone();
             let decision = move |index: &Index| {
+                let mut budgets = budgets.lock().unwrap_or_else(PoisonError::into_inner);
                 let fold = Fold::begin(index, types, now)?;
-                Ok(Ok::<_, Infallible>(fold::report(fold, device, events)?))
+                Ok(Ok::<_, Infallible>(fold::report(fold, device, events, &mut budgets)?))
             };
             let (taken, issues) = parts.catalogue.decide(decision).await?;
+            if taken.contains(&EventTaken::TooOften) {
+                parts.notices.stands(Notice::of_device(device, health_type::REPORTS_TOO_MUCH));
+            }
             parts.notices.learn(&issues);
             Ok(taken)
         })

@@ -60,6 +60,7 @@ fn open(folder: &Path, clock: &SettableClock, disk: &Arc<SimulatedDisk>) -> (Hea
         models: watch::channel(Arc::new(serde_json::from_value(json!({"BC4": {}})).unwrap())).1,
         presence: Presence::new(Arc::new(clock.clone())),
         offline_after: TimeDelta::days(7),
+        budgets: Begun::default(),
     };
     (parts, writer)
 }

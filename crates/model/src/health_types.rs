@@ -29,6 +29,8 @@ pub mod health_type {
     pub const RECORDING_GAP: &str = "recording_gap";
     /// A device says that it has another firmware.
     pub const FIRMWARE_CHANGED: &str = "firmware_changed";
+    /// A device begins one trouble after the other.
+    pub const REPORTS_TOO_MUCH: &str = "reports_too_much";
     /// Nothing is known of a device's model.
     pub const MODEL_UNRECOGNISED: &str = "model_unrecognised";
     /// Somebody tries passwords, tokens or keys.
@@ -65,7 +67,7 @@ pub mod health_type {
     pub const STORAGE_FULL: &str = "storage_full";
 
     /// All of them.
-    pub const ALL: [&str; 26] = [
+    pub const ALL: [&str; 27] = [
         LINK_OFFLINE,
         CLOCK_UNSET,
         CLOCK_DRIFT,
@@ -76,6 +78,7 @@ pub mod health_type {
         RECORDING_LOST,
         RECORDING_GAP,
         FIRMWARE_CHANGED,
+        REPORTS_TOO_MUCH,
         MODEL_UNRECOGNISED,
         AUTHENTICATION_FAILURES,
         DEVICE_UNKNOWN,

@@ -35,6 +35,9 @@ pub(crate) async fn report(
     let answers = wrong.into_iter().map(|(id, wrong)| {
         let refused = wrong.or_else(|| match taken.next() {
             Some(EventTaken::Recorded) => None,
+            Some(EventTaken::TooOften) => {
+                Some("this device begins one issue after the other: more than 64 an hour are not taken")
+            }
             Some(EventTaken::TooMany) | None => Some("there are too many open issues of types that nobody knows"),
         });
         let outcome = refused

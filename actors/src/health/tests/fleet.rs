@@ -113,3 +113,33 @@ async fn what_was_held_for_lost_and_came_after_all_is_resolved() {
     assert_eq!(ends(&world, "recording_lost"), [Some(IssueEnd::Cleared)]);
     assert_eq!(ends(&world, "overwrite_near"), [Some(IssueEnd::Cleared)]);
 }
+
+#[actix::test]
+async fn a_device_that_begins_and_ends_what_it_makes_up_fills_nothing() {
+    let world = World::new("BC4").await;
+    let probe = Board::new(Arc::new(world.clock.clone())).probe(None, "health".to_owned(), None);
+    let health = HealthAggregator::new(world.parts.clone(), Lifeline::new(|_| {}), probe).start();
+    let event = |n: u32, cleared: bool| -> HealthEvent {
+        let mut id = [u8::from(cleared); 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        let json = json!({
+            "id": HealthEventId::from_bytes(id), "type": format!("type_{n}"), "at": begin(), "cleared": cleared,
+        });
+        serde_json::from_value(json).unwrap()
+    };
+    let report = async |from: u32| {
+        let events = (from..from + 50).flat_map(|n| [event(n, false), event(n, true)]).collect();
+        let taken = health.send(Report { device: DEVICE, events }).await.unwrap().unwrap();
+        taken.iter().filter(|taken| **taken == EventTaken::TooOften).count()
+    };
+    let mut refused = Vec::new();
+    for round in 0..4 {
+        refused.push(report(50 * round).await);
+    }
+    assert_eq!(refused, [0, 0, 22, 50]);
+    world.parts.record_noticed().await.unwrap();
+    let open: Vec<_> = world.open().into_iter().map(|issue| issue.kind).collect();
+    assert_eq!(open, ["reports_too_much"]);
+    world.clock.set(begin() + TimeDelta::hours(1));
+    assert_eq!(report(1000).await, 0, "after an hour it is heard again");
+}

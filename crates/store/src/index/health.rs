@@ -23,6 +23,20 @@ const EVENTS_KNOWN: usize = 256;
 /// Key of the one row with the counts; no issue and no change has one of that length.
 const COUNTS: &[u8] = b"counts";
 
+/// Key of the one row that says where forgetting goes on; likewise.
+const FORGETTING: &[u8] = b"forgetting";
+/// Old issues that are looked at when a new one begins: more than one, so that those that were open then are found again.
+const LOOKED_AT: u64 = 8;
+
+/// Where forgetting goes on.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Forgetting {
+    /// All before this one are forgotten.
+    low: u64,
+    /// The next one that is looked at.
+    next: u64,
+}
+
 /// How many there were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Counts {
@@ -265,14 +279,26 @@ impl Rows {
         Ok(())
     }
 
-    /// An old issue makes room for the one of this number. One that is open stays, and one that is ignored, so that it is
-    /// when it comes back; of each trouble there is one at most, and so not many.
+    /// Old issues make room for the one of this number. One that is open stays, and one that is ignored, so that it is when it
+    /// comes back; of each trouble there is one at most, and so not many. They are looked at again and again.
     fn forget(&self, newest: u64) -> Applied<()> {
-        let Some(old) = newest.checked_sub(ISSUES_KEPT) else { return Ok(()) };
-        let old = old.to_be_bytes();
-        let Some(issue) = get::<Issue>(&self.tables[Table::Issues], &old)? else { return Ok(()) };
+        let Some(last) = newest.checked_sub(ISSUES_KEPT) else { return Ok(()) };
+        let row: Option<Forgetting> = get(&self.tables[Table::IssueChanges], FORGETTING)?;
+        let Forgetting { mut low, mut next } = row.unwrap_or(Forgetting { low: 1, next: 1 });
+        for _ in 0..LOOKED_AT.min(last + 1 - low.min(last + 1)) {
+            let stays = self.stays(next)?;
+            low += u64::from(!stays && low == next);
+            next = if next < last { next + 1 } else { low };
+        }
+        put(&self.tables[Table::IssueChanges], FORGETTING, &Forgetting { low, next: next.max(low) })
+    }
+
+    /// Removes an old issue, unless it has to stay.
+    fn stays(&self, number: u64) -> Applied<bool> {
+        let old = number.to_be_bytes();
+        let Some(issue) = get::<Issue>(&self.tables[Table::Issues], &old)? else { return Ok(false) };
         if issue.is_open() || issue.ignored {
-            return Ok(());
+            return Ok(true);
         }
         self.tables[Table::Issues].remove(old.as_slice())?;
         let key = key_of(&issue.key());
@@ -280,7 +306,7 @@ impl Rows {
         if !newer {
             self.tables[Table::IssueKeys].remove(key)?;
         }
-        Ok(())
+        Ok(false)
     }
 
     fn change_issue(&self, number: u64, f: impl FnOnce(&mut Issue)) -> Applied<()> {

@@ -152,6 +152,11 @@ fn old_issues_make_room_but_for_those_that_are_open_or_ignored() {
     assert_eq!(story.index.open_issues().unwrap().len(), 1);
     let newest = of(ISSUES_KEPT + 3);
     assert_eq!(story.index.issue_by_key(&newest.key()).unwrap(), Some(newest));
+    // What was open when its turn came is forgotten after its end.
+    let issues = vec![Issue { ended, ..of(1) }, of(ISSUES_KEPT + 11), of(ISSUES_KEPT + 12), of(ISSUES_KEPT + 13)];
+    story.apply(vec![HealthFact::Noted { issues, changes: Vec::new(), report: None }]);
+    let there = |number| story.index.issue(number).unwrap().is_some();
+    assert_eq!([1, 2, 13, 14].map(there), [false, true, false, true]);
 }
 
 #[test]
