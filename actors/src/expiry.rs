@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::custody::{Custodian, CustodyParts};
     use crate::digest::Digests;
-    use crate::health::{Begun, HealthParts, Notices};
+    use crate::health::{Begun, HealthParts, Notices, Signals};
     use crate::kit::{Board, Started};
     use crate::mailer::Post;
     use crate::presence::Presence;
@@ -223,6 +223,7 @@ mod tests {
             presence: presence.clone(),
             offline_after: TimeDelta::days(7),
             budgets: Begun::default(),
+            signals: Signals::default(),
         };
         let tree = Tree {
             writer,

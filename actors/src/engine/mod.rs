@@ -33,7 +33,7 @@ use tokio::time::timeout;
 use crate::custody::{Custodian, Custody, CustodyParts, LastLook, STOPS_WITHIN};
 use crate::digest::{DigestSettings, Digests, EmailDigest};
 use crate::enrolment::{Arrivals, Enrolment, Watch};
-use crate::health::{Begun, HealthAggregator, HealthParts, Notices};
+use crate::health::{Begun, HealthAggregator, HealthParts, Notices, Signals};
 use crate::kit::{self, ASK_DEADLINE, ActorStatus, Board, Line, Probe, Started, ask};
 use crate::mailer::{MailSettings, Mailer, Post};
 use crate::presence::{self, Presence};
@@ -195,6 +195,7 @@ impl Engine {
             presence: Presence::new(Arc::clone(&clock)),
             offline_after,
             budgets: Begun::default(),
+            signals: Signals::default(),
         };
         let verifier = Arc::new(ReceiptVerifier::new(&receipt_key.jwks())?);
         if let Err(error) = presence::end_unwitnessed(&catalogue).await {

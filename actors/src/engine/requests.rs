@@ -120,6 +120,9 @@ impl Engine {
     /// [`EngineError`].
     pub async fn report(&self, device: DeviceId, said: Said) -> Result<(), EngineError> {
         let requests = said.requests.clone();
+        if let Some(network) = &said.report.network {
+            self.health_parts.signals.heard(self.notices(), device, network);
+        }
         let now = self.clock.now();
         let (index, said_firmware) = (self.catalogue.index().clone(), said.report.firmware.clone());
         let before = blocking(move || index.report(device)).await?.and_then(|row| row.report.firmware);

@@ -8,6 +8,7 @@ mod fold;
 mod listening;
 mod mute;
 mod notices;
+mod signal;
 mod survey;
 mod tally;
 mod view;
@@ -38,6 +39,7 @@ pub use fold::EventTaken;
 pub use mute::MuteRefused;
 pub(crate) use mute::{ignore, silence};
 pub use notices::{Notice, Notices};
+pub(crate) use signal::Signals;
 pub(crate) use survey::is_soon;
 pub use view::{DeviceHealth, HealthState, HealthViews, IssueDevice, IssueView};
 
@@ -71,6 +73,7 @@ pub(crate) struct HealthParts {
     pub(crate) offline_after: TimeDelta,
     /// What devices may still begin.
     pub(crate) budgets: Begun,
+    pub(crate) signals: Signals,
 }
 
 /// Outlives the aggregator: a device that makes it fail begins no more for that.

@@ -61,6 +61,7 @@ fn open(folder: &Path, clock: &SettableClock, disk: &Arc<SimulatedDisk>) -> (Hea
         presence: Presence::new(Arc::new(clock.clone())),
         offline_after: TimeDelta::days(7),
         budgets: Begun::default(),
+        signals: Signals::default(),
     };
     (parts, writer)
 }

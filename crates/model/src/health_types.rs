@@ -15,6 +15,8 @@ pub mod health_type {
     pub const CLOCK_UNSET: &str = "clock_unset";
     /// A device's clock is wrong.
     pub const CLOCK_DRIFT: &str = "clock_drift";
+    /// A device has little signal where it is unloaded.
+    pub const LINK_WIFI_WEAK: &str = "link_wifi_weak";
     /// A transfer failed so often that it rests.
     pub const UPLOAD_STALLED: &str = "upload_stalled";
     /// Other bytes arrived than were declared.
@@ -67,10 +69,11 @@ pub mod health_type {
     pub const STORAGE_FULL: &str = "storage_full";
 
     /// All of them.
-    pub const ALL: [&str; 27] = [
+    pub const ALL: [&str; 28] = [
         LINK_OFFLINE,
         CLOCK_UNSET,
         CLOCK_DRIFT,
+        LINK_WIFI_WEAK,
         UPLOAD_STALLED,
         UPLOAD_CHECKSUM_MISMATCH,
         UPLOAD_STORM,

@@ -143,3 +143,28 @@ async fn a_device_that_begins_and_ends_what_it_makes_up_fills_nothing() {
     world.clock.set(begin() + TimeDelta::hours(1));
     assert_eq!(report(1000).await, 0, "after an hour it is heard again");
 }
+
+#[tokio::test]
+async fn weak_wifi_is_an_issue_when_it_stays_weak_and_until_it_is_not() {
+    let world = World::new("BC4").await;
+    let says = |kind: &str, signal: i16| {
+        let network = serde_json::from_value(json!({"kind": kind, "ssid": "yard", "signal_dbm": signal})).unwrap();
+        world.parts.signals.heard(&world.parts.notices, DEVICE, &network);
+    };
+    // Where it drives in.
+    for signal in [-85, -60, -85, -80, -60] {
+        says("wifi", signal);
+    }
+    (0..9).for_each(|_| says("cellular", -110));
+    assert_eq!(world.round(TimeDelta::zero()).await, Vec::<String>::new());
+    for signal in [-85, -80, -76] {
+        says("wifi", signal);
+    }
+    assert_eq!(world.round(TimeDelta::minutes(1)).await, ["link_wifi_weak"]);
+    let weak = world.open().remove(0);
+    assert_eq!((weak.value, weak.text.as_deref()), (Some((-76).into()), Some("in the network yard")));
+    says("wifi", -72);
+    assert_eq!(world.round(TimeDelta::minutes(2)).await, ["link_wifi_weak"], "hardly better");
+    says("wifi", -70);
+    assert_eq!(world.round(TimeDelta::minutes(3)).await, Vec::<String>::new());
+}
