@@ -73,6 +73,11 @@ impl Watch {
         !self.mounts.is_empty()
     }
 
+    /// Whether there are folders that are always there.
+    pub(crate) fn has_folders(&self) -> bool {
+        !self.folders.is_empty()
+    }
+
     /// Waits until the folders to look through are others than `known`: a card was put in or pulled out.
     ///
     /// # Errors

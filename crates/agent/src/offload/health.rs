@@ -83,7 +83,9 @@ impl Offload {
         if Instant::now() < self.health.not_before {
             return;
         }
-        for kind in TYPES {
+        // Of cards that come and go, nobody knows whether one should be in.
+        let misses = self.options.watch.has_folders();
+        for kind in TYPES.into_iter().filter(|kind| misses || *kind != health_type::STORAGE_MISSING) {
             let text = self.health.wrong.get(kind).cloned();
             let is_wrong = text.is_some();
             if self.health.told.get(kind) == Some(&is_wrong) {
