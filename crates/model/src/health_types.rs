@@ -69,7 +69,7 @@ pub mod health_type {
     pub const STORAGE_FULL: &str = "storage_full";
 
     /// All of them.
-    pub const ALL: [&str; 28] = [
+    pub const ALL: [&str; 29] = [
         LINK_OFFLINE,
         CLOCK_UNSET,
         CLOCK_DRIFT,

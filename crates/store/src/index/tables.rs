@@ -112,7 +112,7 @@ pub(super) enum Table {
 
 impl Table {
     /// In the order of their places.
-    const ALL: [Self; 49] = [
+    const ALL: [Self; 50] = [
         Self::Devices,
         Self::Keys,
         Self::Serials,
