@@ -103,7 +103,7 @@ pub mod health_type {
 
     /// Those of which whoever raises them also tells when they are over. The others need a time after which they end by
     /// themselves.
-    pub const TOLD_WHEN_OVER: [&str; 14] = [
+    pub const TOLD_WHEN_OVER: [&str; 15] = [
         LINK_OFFLINE,
         CLOCK_UNSET,
         CLOCK_DRIFT,
@@ -114,6 +114,7 @@ pub mod health_type {
         DISK_OFFLINE,
         DISK_WRITE_FAILED,
         STORE_DAMAGED,
+        STORE_UNCHECKED,
         WEBHOOK_FAILED,
         CERTIFICATE_ENDING,
         STORAGE_MISSING,
