@@ -9,7 +9,7 @@ use crate::manifest::Manifest;
 const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
 const AT: &str = "2026-11-22T15:00:00Z";
 
-fn declared(n: u8, more: serde_json::Value) -> Declared {
+fn declared(n: u8, more: &serde_json::Value) -> Declared {
     let mut item = json!({"rid": RecordingId::from_bytes([n; 16]), "camera": "", "kind": "event", "start": AT, "overwrite_at": AT});
     item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(item).unwrap()
@@ -37,15 +37,15 @@ fn only_what_people_want_and_is_not_stored_is_endangered() {
     let declare = |items: Vec<Declared>| record(&catalogue, vec![Fact::Declared { device: DEVICE, items }]);
     let continuous = json!({"kind": "continuous"});
     declare(vec![
-        declared(1, json!({})),
-        declared(2, json!({})),
-        declared(3, continuous),
-        declared(4, json!({"overwrite_at": null})),
+        declared(1, &json!({})),
+        declared(2, &json!({})),
+        declared(3, &continuous),
+        declared(4, &json!({"overwrite_at": null})),
     ]);
     assert_eq!(holds(), (2, vec![DEVICE]));
     record(&catalogue, vec![stored(1)]);
-    declare(vec![declared(1, json!({"size": 7}))]);
+    declare(vec![declared(1, &json!({"size": 7}))]);
     assert_eq!(holds(), (1, vec![DEVICE]), "a first copy is here");
-    declare(vec![declared(2, json!({"overwrite_at": null}))]);
+    declare(vec![declared(2, &json!({"overwrite_at": null}))]);
     assert_eq!(holds(), (0, vec![]));
 }
