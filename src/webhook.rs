@@ -16,6 +16,7 @@ use reqwest::redirect::Policy;
 use ring::hmac;
 use serde::Deserialize;
 use tokio::net::lookup_host;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use url::{Host, Url};
 
@@ -122,22 +123,23 @@ fn check_url(text: &str, private: bool) -> Result<(), String> {
 
 /// Whether a webhook may be at this address; otherwise why not, and what to do.
 fn permitted(address: IpAddr, private: bool) -> Result<(), &'static str> {
-    let address = match address {
-        IpAddr::V6(mapped) => mapped.to_ipv4_mapped().map_or(IpAddr::V6(mapped), IpAddr::V4),
-        address => address,
-    };
+    if let IpAddr::V6(holder) = address
+        && let Some(held) = held_v4(holder)
+    {
+        return permitted(IpAddr::V4(held), private);
+    }
     let never = match address {
         IpAddr::V4(v4) => {
             v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0
         }
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast() || v6 == METADATA,
     };
     if never {
         return Err("its address is one that no webhook may have: link-local, unspecified, or of many machines");
     }
     let is_private = match address {
         IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || is_shared(v4),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || holds_v4(v6),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
     };
     if is_private && !private {
         return Err("its address is of a private network: set private = true for this webhook if that is meant");
@@ -151,9 +153,19 @@ fn is_shared(address: Ipv4Addr) -> bool {
     first == 100 && (64..128).contains(&second)
 }
 
-/// Ways in which an IPv4 address is written in an IPv6 one and could be reached behind a translator (RFC 6052, RFC 3056).
-fn holds_v4(address: Ipv6Addr) -> bool {
-    matches!(address.segments(), [0x64, 0xff9b, ..] | [0x2002, ..])
+/// Where a cloud keeps its secrets, besides the link-local address of IPv4.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// The IPv4 address that is reached through this one: as itself (RFC 4291 §2.5.5), or behind a translator (RFC 6052, RFC 3056).
+fn held_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, _, _, _, _, high, low] | [0x2002, high, low, ..] => {
+            Some(v4(high, low))
+        }
+        _ => None,
+    }
 }
 
 fn key(secret: &Secret) -> Option<hmac::Key> {
@@ -175,10 +187,13 @@ pub(crate) struct Https;
 impl Courier for Https {
     fn carry(&self, call: WebhookCall) -> Called {
         Box::pin(async move {
-            let url = call.hook.url.clone();
+            // Without its path, which may hold a secret: what is said here is kept.
+            let place = Url::parse(&call.hook.url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
             match timeout(CALL, carry(call)).await {
-                Ok(carried) => carried.map_err(|why| format!("{url}: {why}")),
-                Err(_) => Err(format!("{url} does not answer within {} s; check it, and the network", CALL.as_secs())),
+                Ok(carried) => carried.map_err(|why| format!("{place}: {why}")),
+                Err(_) => {
+                    Err(format!("{place} does not answer within {} s; check it, and the network", CALL.as_secs()))
+                }
             }
         })
     }
@@ -202,20 +217,21 @@ async fn carry(call: WebhookCall) -> Result<String, String> {
     }
     // reqwest asks for it; another part of the process may have been first.
     let _already_there = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .https_only(true)
-        .no_proxy()
-        .redirect(Policy::none())
-        // These and no others: whoever answers for the name might say something else now.
-        .resolve_to_addrs(host, &addresses);
-    let client = match &hook.ca {
-        None => client,
-        Some(pem) => {
-            let own = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| error.to_string())?;
-            client.tls_certs_only(own)
+    let (host, ca) = (host.to_owned(), hook.ca);
+    // The authorities that the system trusts are read from its disk.
+    let client = spawn_blocking(move || {
+        let client = reqwest::Client::builder()
+            .https_only(true)
+            .no_proxy()
+            .redirect(Policy::none())
+            // These and no others: whoever answers for the name might say something else now.
+            .resolve_to_addrs(&host, &addresses);
+        match ca {
+            None => client.build(),
+            Some(pem) => client.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?).build(),
         }
-    };
-    let client = client.build().map_err(|error| in_words(&error))?;
+    });
+    let client = client.await.map_err(|error| error.to_string())?.map_err(in_words)?;
     let key = key(&hook.secret).ok_or("its secret cannot be used")?;
     let (id, timestamp) = (id.to_string(), at.timestamp());
     let answer = client
@@ -228,7 +244,7 @@ async fn carry(call: WebhookCall) -> Result<String, String> {
         .body(body)
         .send()
         .await
-        .map_err(|error| in_words(&error))?;
+        .map_err(in_words)?;
     let status = answer.status();
     match status.is_success() {
         true => Ok(status.to_string()),
@@ -240,8 +256,9 @@ async fn carry(call: WebhookCall) -> Result<String, String> {
 }
 
 /// The deepest cause: what is around it says no more.
-fn in_words(error: &reqwest::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut deepest: &dyn std::error::Error = &error;
     while let Some(cause) = deepest.source() {
         deepest = cause;
     }
@@ -272,6 +289,10 @@ mod tests {
             "255.255.255.255",
             "::ffff:169.254.169.254",
             "ff02::1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::",
+            "::169.254.169.254",
+            "fd00:ec2::254",
         ] {
             assert!(permitted(all(text), true).is_err(), "{text}");
         }
@@ -289,7 +310,7 @@ mod tests {
         ] {
             assert!(permitted(all(text), false).is_err() && permitted(all(text), true).is_ok(), "{text}");
         }
-        for text in ["192.0.2.1", "8.8.8.8", "2606:4700::1111"] {
+        for text in ["192.0.2.1", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"] {
             assert!(permitted(all(text), false).is_ok(), "{text}");
         }
     }

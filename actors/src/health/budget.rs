@@ -15,6 +15,19 @@ const EACH: TimeDelta = TimeDelta::milliseconds(56_250);
 pub(super) struct Budgets(HashMap<DeviceId, (i32, DateTime<Utc>)>);
 
 impl Budgets {
+    /// What this device has left.
+    pub(super) fn of(&self, device: DeviceId) -> Option<(i32, DateTime<Utc>)> {
+        self.0.get(&device).copied()
+    }
+
+    /// What it began was not recorded: it has as much left as before.
+    pub(super) fn give_back(&mut self, device: DeviceId, before: Option<(i32, DateTime<Utc>)>) {
+        match before {
+            Some(before) => drop(self.0.insert(device, before)),
+            None => drop(self.0.remove(&device)),
+        }
+    }
+
     /// Whether this device may begin an issue, which it does then.
     pub(super) fn spend(&mut self, device: DeviceId, now: DateTime<Utc>) -> bool {
         let (left, since) = self.0.entry(device).or_insert((AT_ONCE, now));
@@ -48,6 +61,11 @@ mod tests {
         let mut begun = |minutes| (0..1000).filter(|_| budgets.spend(device, at(minutes))).count();
         assert_eq!([begun(0), begun(0), begun(60), begun(90), begun(10_000)], [128, 0, 64, 32, 128]);
         assert_eq!([begun(-10_000), begun(-9_940)], [0, 64], "it was set back");
-        assert!(budgets.spend(DeviceId::from_bytes([2; 16]), at(0)));
+        let other = DeviceId::from_bytes([2; 16]);
+        for _ in 0..1000 {
+            let before = budgets.of(other);
+            assert!(budgets.spend(other, at(0)));
+            budgets.give_back(other, before);
+        }
     }
 }

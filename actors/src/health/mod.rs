@@ -130,12 +130,19 @@ impl Handler<Report> for HealthAggregator {
             let _in_flight = in_flight;
             let (types, now) = (Arc::clone(&parts.types), parts.clock.now());
             let Begun(budgets) = parts.budgets.clone();
+            let before = budgets.lock().unwrap_or_else(PoisonError::into_inner).of(device);
+            let of_device = Arc::clone(&budgets);
             let decision = move |index: &Index| {
-                let mut budgets = budgets.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut budgets = of_device.lock().unwrap_or_else(PoisonError::into_inner);
                 let fold = Fold::begin(index, types, now)?;
                 Ok(Ok::<_, Infallible>(fold::report(fold, device, events, &mut budgets)?))
             };
-            let (taken, issues) = parts.catalogue.decide(decision).await?;
+            let decided = parts.catalogue.decide(decision).await;
+            if decided.is_err() {
+                // A device tries again until it is taken, which must cost it nothing.
+                budgets.lock().unwrap_or_else(PoisonError::into_inner).give_back(device, before);
+            }
+            let (taken, issues) = decided?;
             if taken.contains(&EventTaken::TooOften) {
                 parts.notices.stands(Notice::of_device(device, health_type::REPORTS_TOO_MUCH));
             }

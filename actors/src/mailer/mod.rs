@@ -33,7 +33,7 @@ pub(crate) use webhook::Delivered;
 /// Between two looks at most: the clock may be put forward.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Between two looks for what may be forgotten.
-const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// The actor.
 pub(crate) struct Mailer {

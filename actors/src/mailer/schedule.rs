@@ -24,6 +24,8 @@ const TRIES: u32 = 20;
 const REMEMBERED: TimeDelta = TimeDelta::days(30);
 /// So many of those that ended are shown at most, the newest.
 const REMEMBERED_MOST: usize = 10_000;
+/// The same of messages for webhooks, of which a busy server sends one every few seconds: they take no room from mails.
+const REMEMBERED_WEBHOOKS: usize = 1_000;
 
 /// What is to be done now, and when to look again.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,13 +115,21 @@ pub(super) fn given_up(row: &OutboxRow, rest: Option<&Rest>, error: &str, now: D
 
 /// Which of those that ended are forgotten; `ended` is in the order in which it was queued.
 pub(super) fn forgotten(ended: &[OutboxRow], now: DateTime<Utc>) -> HashSet<MailId> {
-    let too_many = ended.len().saturating_sub(REMEMBERED_MOST);
+    let is_webhook = |row: &&OutboxRow| row.message.kind == MailKind::Webhook;
+    let hooks = ended.iter().filter(is_webhook).count();
+    let (mut old_hooks, mut old_mails) =
+        (hooks.saturating_sub(REMEMBERED_WEBHOOKS), (ended.len() - hooks).saturating_sub(REMEMBERED_MOST));
+    let mut is_too_many = |row: &OutboxRow| {
+        let old = if is_webhook(&row) { &mut old_hooks } else { &mut old_mails };
+        let is_too_many = *old > 0;
+        *old = old.saturating_sub(1);
+        is_too_many
+    };
     let is_old = |row: &OutboxRow| match row.delivery {
         Delivery::Sent { at } | Delivery::Failed { at } => now - at >= REMEMBERED,
         Delivery::Waiting { .. } => false,
     };
-    let gone = ended.iter().enumerate().filter(|(place, row)| *place < too_many || is_old(row));
-    gone.map(|(_, row)| row.message.id).collect()
+    ended.iter().filter(|row| is_too_many(row) || is_old(row)).map(|row| row.message.id).collect()
 }
 
 #[cfg(test)]
@@ -261,5 +271,17 @@ mod tests {
         assert_eq!(forgotten(&[ended(1, 30), ended(2, 29)], start()), first);
         let many: Vec<_> = (0..=REMEMBERED_MOST).map(|_| ended(1, 0)).collect();
         assert_eq!(forgotten(&many, start()), first);
+        let hook = |n| {
+            let mut row = ended(n, 0);
+            row.message.kind = MailKind::Webhook;
+            row
+        };
+        let mut with_hooks = vec![ended(1, 0), hook(2)];
+        with_hooks.extend((0..REMEMBERED_WEBHOOKS).map(|_| hook(3)));
+        assert_eq!(
+            forgotten(&with_hooks, start()),
+            HashSet::from([MailId::from_bytes([2; 16])]),
+            "no mail goes for them"
+        );
     }
 }

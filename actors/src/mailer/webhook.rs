@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use longshore_model::{HealthTypes, MailKind, Message, health_type};
 use longshore_store::facts::{Fact, OutboxFact};
-use longshore_store::index::{Index, IndexError, NEWS_KEPT, OutboxRow};
+use longshore_store::index::{Index, IndexError, OutboxRow};
 
 use super::failure::{Failure, Whose, clean};
 use super::schedule::{self, Rest};
@@ -60,6 +60,10 @@ impl Post {
 
     async fn put_news(&self, hook: String, types: Arc<HealthTypes>) -> Result<Option<OutboxRow>, PostError> {
         let _texts = self.texts().await;
+        // Whoever asked before may be gone, and what it made not.
+        if let Some(waits) = self.waits_for(&hook).await? {
+            return Ok(Some(waits));
+        }
         let (index, name, server, now) =
             (self.catalogue.index().clone(), hook.clone(), self.name.clone(), self.clock.now());
         let (upto, body) = match blocking(move || found(&index, &types, &name, &server, now)).await? {
@@ -108,17 +112,17 @@ impl Post {
         tracing::warn!(mail = %id, to, error = %failure, "a webhook was not told");
         if failure.whose == Whose::Message {
             // Its text is lost: what is new comes after it.
+            self.notices.happened(untold(to).text(failure.text.clone()));
             self.record(vec![OutboxFact::Failed { id, error: failure.text }]).await?;
             return Ok(Delivered::Done);
         }
         let rest = schedule::rested(rest, &failure.text, now, jitter());
-        let fact = schedule::failed(row, &failure, Some(&rest), now, jitter());
         if now - row.queued_at >= FAILS_FOR {
-            self.notices.stands(untold(to).text(failure.text));
+            self.notices.stands(untold(to).text(failure.text.clone()));
         }
-        let ended = matches!(fact, OutboxFact::Failed { .. });
-        self.record(vec![fact]).await?;
-        Ok(if ended { Delivered::Done } else { Delivered::Rest(rest) })
+        // Never given up: it is one message, however long the program is away, and what is in it would be told by no other.
+        self.record(vec![OutboxFact::Deferred { id, error: failure.text, until: rest.until }]).await?;
+        Ok(Delivered::Rest(rest))
     }
 }
 
@@ -139,9 +143,10 @@ fn found(
     if read >= count {
         return Ok(Found::Nothing);
     }
-    let kept = count.saturating_sub(NEWS_KEPT);
-    let missed = kept.saturating_sub(read);
     let news = index.news(read, webhooks::MOST)?;
-    let upto = news.last().map_or(count, |last| last.number + 1);
-    Ok(Found::News { upto, body: webhooks::write(index, types, server, missed, &news, now)? })
+    // None: they were overwritten while they were read, and newer ones are there at the next look.
+    let (Some(first), Some(last)) = (news.first(), news.last()) else { return Ok(Found::Nothing) };
+    let missed = first.number.saturating_sub(read);
+    let (body, left) = webhooks::write(index, types, server, missed, &news, now)?;
+    Ok(Found::News { upto: left.unwrap_or(last.number + 1), body })
 }

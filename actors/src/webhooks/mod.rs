@@ -4,7 +4,7 @@
 
 mod payload;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use futures_util::future::join_all;
 use longshore_model::{Clock, HealthTypes, MailId, Secret};
 use longshore_store::index::OutboxRow;
 
@@ -105,6 +104,8 @@ pub(crate) struct Teller {
 /// The actor.
 pub(crate) struct Webhooks {
     teller: Teller,
+    /// Those that are being told.
+    busy: HashSet<String>,
     probe: Probe,
     _lifeline: Lifeline,
 }
@@ -116,7 +117,7 @@ struct Look;
 
 impl Webhooks {
     pub(crate) fn new(teller: Teller, lifeline: Lifeline, probe: Probe) -> Self {
-        Self { teller, probe, _lifeline: lifeline }
+        Self { teller, busy: HashSet::new(), probe, _lifeline: lifeline }
     }
 }
 
@@ -129,31 +130,35 @@ impl Actor for Webhooks {
 }
 
 impl Handler<Look> for Webhooks {
-    type Result = ResponseActFuture<Self, ()>;
+    type Result = ();
 
-    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
         fail_point!("webhooks-look");
-        let (teller, probe) = (self.teller.clone(), self.probe.clone());
-        let telling = async move {
-            // Side by side: one that does not answer holds nobody else.
-            for told in join_all(teller.hooks.settings().into_iter().map(|hook| teller.tell(hook))).await {
-                if let Err(error) = told {
-                    tracing::warn!(%error, "a webhook could not be told; it is tried again");
-                    probe.error(error);
-                }
+        // Each by itself: one that answers slowly, or has much to hear, holds nobody else.
+        for name in self.teller.hooks.settings().into_iter().map(|hook| hook.name) {
+            if !self.busy.insert(name.clone()) {
+                continue;
             }
-        };
-        let again = |(), _: &mut Self, ctx: &mut Context<Self>| {
-            ctx.notify_later(Look, LOOK_EVERY);
-        };
-        Box::pin(telling.into_actor(self).map(again))
+            let (teller, told) = (self.teller.clone(), name.clone());
+            let telling = async move { teller.tell(&told).await }.into_actor(self);
+            ctx.spawn(telling.map(move |told, webhooks, _| {
+                webhooks.busy.remove(&name);
+                if let Err(error) = told {
+                    tracing::warn!(webhook = name, %error, "a webhook could not be told; it is tried again");
+                    webhooks.probe.error(error);
+                }
+            }));
+        }
+        ctx.notify_later(Look, LOOK_EVERY);
     }
 }
 
 impl Teller {
-    /// Hands over what waits for this one, and then what is new.
-    async fn tell(&self, hook: WebhookSettings) -> Result<(), PostError> {
+    /// Hands over what waits for the one of this name, and then what is new.
+    async fn tell(&self, name: &str) -> Result<(), PostError> {
         loop {
+            // Anew for each message: the file may have been changed meanwhile.
+            let Some(hook) = self.hooks.settings().into_iter().find(|hook| hook.name == name) else { return Ok(()) };
             let rest = self.hooks.rests().get(&hook.name).cloned();
             let row = match self.post.waits_for(&hook.name).await? {
                 Some(row) => row,
@@ -172,7 +177,10 @@ impl Teller {
             match self.post.called(&row, tried, rest.as_ref()).await? {
                 Delivered::Done => drop(self.hooks.rests().remove(&hook.name)),
                 Delivered::Rest(rest) => {
-                    self.hooks.rests().insert(hook.name, rest);
+                    // One that was mended meanwhile does not rest for what it was before.
+                    if self.hooks.settings().contains(&hook) {
+                        self.hooks.rests().insert(hook.name, rest);
+                    }
                     return Ok(());
                 }
             }

@@ -33,7 +33,7 @@ pub use apply::Applying;
 pub use custody::ExportIs;
 pub use digests::{DigestEnd, DigestRow, DigestState, HealthRow, HealthWhat, StoredDay, TransferRow, TransferWhat};
 pub use health::{HealthReportRow, HealthWindow, ISSUE_CHANGES_KEPT};
-pub use news::{NEWS_KEPT, News, NewsRow};
+pub use news::{News, NewsRow};
 pub use outbox::{Delivery, OutboxRow, Tried};
 pub use reports::ReportRow;
 pub use requests::{Closed, Lies, RequestRow, Target, Told};

@@ -11,7 +11,7 @@ use super::{Index, IndexError};
 use crate::facts::Entry;
 
 /// News that are kept: of a city's five hundred cameras, those of a day.
-pub const NEWS_KEPT: u64 = 10_000;
+const NEWS_KEPT: u64 = 10_000;
 /// Key of how many there were; longer than those of the news.
 const COUNT: &[u8] = b"count of news";
 
@@ -76,7 +76,8 @@ impl Index {
         let first = from.max(count.saturating_sub(NEWS_KEPT));
         let rows = (first..count.min(first.saturating_add(most))).map(|number| {
             let row: Option<NewsRow> = super::get(&self.tables[Table::News], &place(number))?;
-            Ok(row)
+            // Another one may have taken its place since the count was read.
+            Ok(row.filter(|row| row.number == number))
         });
         Ok(rows.collect::<Result<Vec<_>, IndexError>>()?.into_iter().flatten().collect())
     }
