@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{Engine, EngineError};
 use crate::decision::DecisionError;
-use crate::health::{self, DeviceHealth, EventTaken, HealthViews, IssueView, MuteRefused, Notices, Report};
+use crate::health::{self, EventTaken, HealthViews, IssueView, MuteRefused, Notices, Report};
 use crate::kit::{ASK_DEADLINE, blocking};
 
 impl Engine {
@@ -61,15 +61,6 @@ impl Engine {
     /// One issue.
     pub async fn issue(&self, number: u64) -> Result<Option<IssueView>, EngineError> {
         self.with_views(move |index, views| index.issue(number)?.map(|issue| views.of(&issue)).transpose()).await
-    }
-
-    /// How the device with this serial is.
-    pub async fn health_of(&self, serial: String) -> Result<Option<DeviceHealth>, EngineError> {
-        let models = self.models();
-        let view = move |index: &Index, views: &mut HealthViews<'_>| {
-            index.device_by_serial(&serial)?.map(|device| views.of_device(&device, &models)).transpose()
-        };
-        self.with_views(view).await
     }
 
     async fn with_views<T: Send + 'static>(

@@ -100,26 +100,6 @@ pub mod health_type {
         STORAGE_FILE_SYSTEM_ERROR,
         STORAGE_FULL,
     ];
-
-    /// Those of which whoever raises them also tells when they are over. The others need a time after which they end by
-    /// themselves.
-    pub const TOLD_WHEN_OVER: [&str; 15] = [
-        LINK_OFFLINE,
-        CLOCK_UNSET,
-        CLOCK_DRIFT,
-        OVERWRITE_NEAR,
-        RECORDING_LOST,
-        MODEL_UNRECOGNISED,
-        DISK_LOW,
-        DISK_OFFLINE,
-        DISK_WRITE_FAILED,
-        STORE_DAMAGED,
-        STORE_UNCHECKED,
-        WEBHOOK_FAILED,
-        CERTIFICATE_ENDING,
-        STORAGE_MISSING,
-        STORAGE_FILE_SYSTEM_ERROR,
-    ];
 }
 
 /// Steps of one type: more are not read at seven in the morning.

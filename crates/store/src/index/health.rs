@@ -1,7 +1,7 @@
 //! Issues of devices and of the server: those that are open, those that ended, and what happened to them. How many are kept
 //! is bounded here, where no clock and no sweep is needed: each takes the place of one that is long gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use longshore_model::{DeviceId, HealthEventId, HealthSubject, Issue, IssueChange, IssueKey, IssueWhat};
@@ -50,19 +50,6 @@ pub struct HealthReportRow {
     pub at: Option<DateTime<Utc>>,
     /// The events that it sent last.
     pub events: Vec<HealthEventId>,
-}
-
-/// What happened to issues in a window of time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HealthWindow {
-    /// They began in it, or came back, and were open at its end.
-    pub opened: Vec<Issue>,
-    /// They began before it, and were open at its end.
-    pub still_open: Vec<Issue>,
-    /// They ended in it, whenever they began.
-    pub ended: Vec<Issue>,
-    /// The changes go back no further than this, which lies in the window: more happened than is kept.
-    pub cut_at: Option<DateTime<Utc>>,
 }
 
 impl Index {
@@ -167,64 +154,6 @@ impl Index {
     /// How a device reports its health; its `at` is `None` if it never did.
     pub fn health_report(&self, device: DeviceId) -> Result<HealthReportRow, IndexError> {
         Ok(super::get(&self.tables[Table::HealthReports], device.as_bytes())?.unwrap_or_default())
-    }
-
-    /// What happened to issues after `from` and until `to`, by the server's time, as it was at `to`.
-    pub fn health_between(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<HealthWindow, IndexError> {
-        // The first change after the window tells how it was at its end; the last one in it likewise.
-        let (mut after, mut last) = (BTreeMap::new(), BTreeMap::new());
-        let mut began = BTreeSet::new();
-        let mut reached = None;
-        self.walk_changes(|change| {
-            let IssueChange { issue, at, what, .. } = change;
-            reached = Some(at);
-            // A clock that was set back may hide a little behind this.
-            if at <= from {
-                return Ok(false);
-            }
-            let begins = matches!(what, IssueWhat::Opened | IssueWhat::Reopened);
-            let ends = matches!(what, IssueWhat::Ended { .. });
-            if at > to {
-                if begins || ends {
-                    after.insert(issue, ends);
-                }
-                return Ok(true);
-            }
-            if begins || ends {
-                last.entry(issue).or_insert(begins);
-            }
-            if begins {
-                began.insert(issue);
-            }
-            Ok(true)
-        })?;
-        let open: BTreeSet<u64> = self.open_issues()?.into_iter().map(|issue| issue.number).collect();
-        let mut window = HealthWindow { cut_at: reached.filter(|reached| *reached > from), ..HealthWindow::default() };
-        if !self.is_full_of_changes()? {
-            window.cut_at = None;
-        }
-        let numbers: BTreeSet<u64> = open.iter().chain(after.keys()).chain(last.keys()).copied().collect();
-        for number in numbers {
-            let was_open = match (last.get(&number), after.get(&number)) {
-                (Some(begins), _) => *begins,
-                (None, Some(ends)) => *ends,
-                (None, None) => open.contains(&number),
-            };
-            let Some(issue) = self.issue(number)? else { continue };
-            if was_open && began.contains(&number) {
-                window.opened.push(issue);
-            } else if was_open {
-                window.still_open.push(issue);
-            } else if last.contains_key(&number) {
-                window.ended.push(issue);
-            }
-        }
-        Ok(window)
-    }
-
-    fn is_full_of_changes(&self) -> Result<bool, IndexError> {
-        let Counts { changes } = super::get(&self.tables[Table::IssueChanges], COUNTS)?.unwrap_or_default();
-        Ok(changes >= ISSUE_CHANGES_KEPT)
     }
 }
 

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 pub use apply::Applying;
 pub use custody::ExportIs;
 pub use digests::{DigestEnd, DigestRow, DigestState, HealthRow, HealthWhat, StoredDay, TransferRow, TransferWhat};
-pub use health::{HealthReportRow, HealthWindow, ISSUE_CHANGES_KEPT};
+pub use health::{HealthReportRow, ISSUE_CHANGES_KEPT};
 pub use news::{News, NewsRow};
 pub use outbox::{Delivery, OutboxRow, Tried};
 pub use reports::ReportRow;

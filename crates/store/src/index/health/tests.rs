@@ -1,6 +1,5 @@
 use chrono::TimeDelta;
 use longshore_model::IssueEnd;
-use proptest::prelude::*;
 
 use super::*;
 use crate::facts::Fact;
@@ -72,29 +71,6 @@ impl Story {
         let changes = vec![change(number, minutes, IssueWhat::Ended { how: IssueEnd::Cleared })];
         self.apply(vec![HealthFact::Noted { issues, changes, report: None }]);
     }
-
-    fn between(&self, from: i64, to: i64) -> [Vec<u64>; 3] {
-        let HealthWindow { opened, still_open, ended, cut_at } = self.index.health_between(at(from), at(to)).unwrap();
-        assert_eq!(cut_at, None);
-        [opened, still_open, ended].map(|issues| issues.into_iter().map(|issue| issue.number).collect())
-    }
-}
-
-#[test]
-fn a_window_shows_what_was_so_at_its_end_whenever_it_is_looked_at() {
-    let mut story = Story::new();
-    story.begins(1, 10);
-    story.begins(2, 20);
-    story.ends(1, 30);
-    story.begins(3, 40);
-    story.ends(3, 45);
-    let before = (story.between(5, 25), story.between(25, 50));
-    assert_eq!(before, ([vec![1, 2], vec![], vec![]], [vec![], vec![2], vec![1, 3]]));
-    story.ends(2, 60);
-    story.begins(4, 70);
-    assert_eq!((story.between(5, 25), story.between(25, 50)), before);
-    assert_eq!(story.between(0, 5), [Vec::new(), Vec::<u64>::new(), Vec::new()]);
-    assert_eq!(story.between(100, 200), [vec![], vec![4], vec![]]);
 }
 
 #[test]
@@ -160,7 +136,7 @@ fn old_issues_make_room_but_for_those_that_are_open_or_ignored() {
 }
 
 #[test]
-fn a_window_that_goes_back_further_than_what_is_kept_says_so() {
+fn what_happened_to_issues_makes_room_when_there_is_more_than_is_kept() {
     let mut story = Story::new();
     story.begins(1, 0);
     let seen = |minute: u64| change(1, i64::try_from(minute).unwrap(), IssueWhat::Seen);
@@ -169,44 +145,7 @@ fn a_window_that_goes_back_further_than_what_is_kept_says_so() {
         let changes = minutes.iter().map(|minute| seen(*minute)).collect();
         story.apply(vec![HealthFact::Noted { issues: Vec::new(), changes, report: None }]);
     }
-    let (begin, end) = (at(3), at(i64::try_from(ISSUE_CHANGES_KEPT).unwrap() + 5));
-    let window = story.index.health_between(begin, end).unwrap();
-    assert_eq!((window.cut_at, window.still_open.len()), (Some(at(6)), 1));
-    assert_eq!(story.index.health_between(at(500), end).unwrap().cut_at, None);
-}
-
-proptest! {
-    #[test]
-    fn each_begin_and_each_end_is_in_exactly_one_of_the_windows_that_follow_each_other(
-        steps in prop::collection::vec((0..4_u64, 1..20_i64), 1..40),
-        cuts in prop::collection::btree_set(1..400_i64, 1..6),
-    ) {
-        let mut story = Story::new();
-        let (mut minute, mut next) = (0, 1);
-        let mut open: BTreeMap<u64, u64> = BTreeMap::new();
-        let (mut begins, mut ends) = (BTreeMap::new(), BTreeMap::new());
-        for (which, pause) in steps {
-            minute += pause;
-            if let Some(number) = open.remove(&which) {
-                story.ends(number, minute);
-                ends.insert(number, minute);
-            } else {
-                story.begins(next, minute);
-                begins.insert(next, minute);
-                open.insert(which, next);
-                next += 1;
-            }
-        }
-        let cuts: Vec<i64> = [0].into_iter().chain(cuts).chain([100_000]).collect();
-        for pair in cuts.windows(2) {
-            let (from, to) = (pair[0], pair[1]);
-            let within = |minute: Option<&i64>| minute.is_some_and(|minute| (from + 1..=to).contains(minute));
-            let ended: Vec<u64> = begins.keys().copied().filter(|number| within(ends.get(number))).collect();
-            let opened = |number: &u64| within(begins.get(number)) && !within(ends.get(number));
-            let opened: Vec<u64> = begins.keys().copied().filter(opened).collect();
-            let before = |number: &u64| begins[number] <= from && ends.get(number).is_none_or(|end| *end > to);
-            let still: Vec<u64> = begins.keys().copied().filter(before).collect();
-            prop_assert_eq!(story.between(from, to), [opened, still, ended]);
-        }
-    }
+    let most = usize::try_from(ISSUE_CHANGES_KEPT).unwrap();
+    let kept = story.index.newest_changes(None, most + 10).unwrap();
+    assert_eq!((kept.len(), kept[0].1.at, kept[most - 1].1.at), (most, at(i64::try_from(most).unwrap() + 5), at(6)));
 }
