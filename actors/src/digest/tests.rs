@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::health::Notices;
 use crate::kit::Line;
-use crate::mailer::{MailSettings, MailTls, Post};
+use crate::mailer::{MailSettings, Post};
 
 const DEVICES: u8 = 40;
 
@@ -80,14 +80,7 @@ fn open(
     let files = Arc::new(Disk::open(folder.path(), DiskOptions::default()).unwrap());
     let contents = Contents::open(files.clone()).unwrap();
     let (catalogue, writer, _) = Catalogue::open(files, &IndexPlace::below(folder.path()), Arc::clone(&clock)).unwrap();
-    let mail = MailSettings {
-        host: "mail.example.org".into(),
-        port: 25,
-        tls: MailTls::None,
-        login: None,
-        from: "longshore@example.org".to_owned().try_into().unwrap(),
-        ca: None,
-    };
+    let mail = MailSettings::nobodys();
     let post = Post::new(
         catalogue.clone(),
         contents.clone(),

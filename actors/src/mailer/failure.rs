@@ -237,14 +237,7 @@ mod tests {
     use super::*;
 
     fn whose(stage: Stage, words: &str) -> Whose {
-        let settings = MailSettings {
-            host: "mail.example.org".into(),
-            port: 25,
-            tls: MailTls::None,
-            login: None,
-            from: "longshore@example.org".to_owned().try_into().unwrap(),
-            ca: None,
-        };
+        let settings = MailSettings::nobodys();
         let code = words[..3].parse().unwrap();
         answered(stage, code, words, &settings, "anna@example.org").whose
     }

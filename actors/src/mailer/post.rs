@@ -207,7 +207,6 @@ pub(crate) mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::mailer::MailTls;
 
     /// What a post stands on.
     pub(crate) struct Kept {
@@ -224,14 +223,7 @@ pub(crate) mod tests {
             let contents = Contents::open(files.clone()).unwrap();
             let (catalogue, writer, _) =
                 Catalogue::open(files, &IndexPlace::below(folder.path()), clock.clone()).unwrap();
-            let mail = MailSettings {
-                host: "mail.example.org".into(),
-                port: 25,
-                tls: MailTls::None,
-                login: None,
-                from: "longshore@example.org".to_owned().try_into().unwrap(),
-                ca: None,
-            };
+            let mail = MailSettings::nobodys();
             let post = Self::new(catalogue.clone(), contents, clock, "server".into(), Some(mail), Notices::default());
             (post, Kept { catalogue, _writer: writer, _folder: folder })
         }

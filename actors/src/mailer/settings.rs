@@ -34,6 +34,13 @@ impl MailSettings {
     pub(super) fn server(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
+
+    /// Of a mail server that nobody calls.
+    #[cfg(test)]
+    pub(crate) fn nobodys() -> Self {
+        let from = "longshore@example.org".to_owned().try_into().unwrap();
+        Self { host: "mail.example.org".into(), port: 25, tls: MailTls::None, login: None, from, ca: None }
+    }
 }
 
 /// Whether and when TLS begins.
